@@ -1,0 +1,292 @@
+//! Jobs and what surrounds them, as seen from outside.
+
+use jiff::Timestamp;
+use jobforge_core::job::{ErrorInfo, Job};
+use jobforge_core::payload::Payload;
+use jobforge_core::settle::RetryPolicy;
+use jobforge_core::worker::WorkerRow;
+use serde::{Deserialize, Serialize};
+
+/// A job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobView {
+    /// Identity.
+    pub id: String,
+    /// Who it belongs to.
+    pub tenant_id: String,
+    /// Which handler runs it.
+    #[serde(rename = "type")]
+    pub job_type: String,
+    /// The queue it waits in.
+    pub queue: String,
+    /// `queued`, `running`, `succeeded`, `failed`, `dead` or `canceled`.
+    pub status: String,
+    /// Lower runs first.
+    pub priority: i16,
+    /// Attempts used.
+    pub attempts: u32,
+    /// Attempts it may use.
+    pub max_attempts: u32,
+    /// Lost leases since the last fresh start.
+    pub misses: u32,
+    /// Its fence.
+    pub lease: i64,
+    /// When it may run.
+    pub run_at: Timestamp,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+    /// When its last attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The worker that holds it.
+    pub locked_by: Option<String>,
+    /// Last sign of life.
+    pub heartbeat_at: Option<Timestamp>,
+    /// When the running attempt must be over.
+    pub deadline_at: Option<Timestamp>,
+    /// Bound on one attempt.
+    pub timeout_ms: Option<u64>,
+    /// How far it has come.
+    pub progress: ProgressView,
+    /// Items it counted.
+    pub items: ItemsView,
+    /// Why its last attempt failed.
+    pub error: Option<ErrorInfo>,
+    /// At most one job per (tenant, type, key).
+    pub idempotency_key: Option<String>,
+    /// Free labels.
+    pub tags: Vec<String>,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+    /// Who enqueued it.
+    pub created_by: Option<String>,
+    /// Back-off of its own.
+    pub retry: Option<RetryPolicy>,
+    /// The handler's input.
+    pub payload: Payload,
+}
+
+/// How far a job says it has come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProgressView {
+    /// 0 to 100.
+    pub percent: Option<u8>,
+    /// What it is doing.
+    pub message: Option<String>,
+    /// Its named phase.
+    pub phase: Option<String>,
+    /// When any of these last changed.
+    pub at: Option<Timestamp>,
+}
+
+/// Work items a job has counted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ItemsView {
+    /// Done.
+    pub processed: i64,
+    /// Given up.
+    pub failed: i64,
+    /// Passed over.
+    pub skipped: i64,
+}
+
+impl From<Job> for JobView {
+    fn from(job: Job) -> Self {
+        Self {
+            id: job.id.to_string(),
+            tenant_id: job.tenant_id,
+            job_type: job.job_type,
+            queue: job.queue,
+            status: job.status.to_string(),
+            priority: job.priority,
+            attempts: job.attempts,
+            max_attempts: job.max_attempts,
+            misses: job.misses,
+            lease: job.lease.0,
+            run_at: job.run_at,
+            created_at: job.created_at,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+            locked_by: job.locked_by.map(|worker| worker.0),
+            heartbeat_at: job.heartbeat_at,
+            deadline_at: job.deadline_at,
+            timeout_ms: job.timeout.and_then(|timeout| u64::try_from(timeout.as_millis()).ok()),
+            progress: ProgressView {
+                percent: job.progress.percent,
+                message: job.progress.message,
+                phase: job.progress.phase,
+                at: job.progress.at,
+            },
+            items: ItemsView {
+                processed: job.items.processed,
+                failed: job.items.failed,
+                skipped: job.items.skipped,
+            },
+            error: job.error,
+            idempotency_key: job.idempotency_key,
+            tags: job.tags,
+            traceparent: job.traceparent,
+            created_by: job.created_by,
+            retry: job.retry,
+            payload: job.payload,
+        }
+    }
+}
+
+/// A page of jobs, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobList {
+    /// The page.
+    pub jobs: Vec<JobView>,
+    /// Give it as `before` to get the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A job with its history.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobDetailView {
+    /// The job.
+    #[serde(flatten)]
+    pub job: JobView,
+    /// Its attempts, oldest first.
+    pub attempts_made: Vec<AttemptView>,
+    /// What its handler returned.
+    pub result: Option<Payload>,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptView {
+    /// Its number since the last fresh start.
+    pub attempt: u32,
+    /// Its fence.
+    pub lease: i64,
+    /// The worker that ran it.
+    pub worker: Option<String>,
+    /// How it ended, or `running`.
+    pub outcome: String,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// What went wrong.
+    pub error: Option<ErrorInfo>,
+}
+
+/// The kept log lines of one attempt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogView {
+    /// The attempt.
+    pub attempt: u32,
+    /// Its fence.
+    pub lease: i64,
+    /// When lines were last added.
+    pub updated_at: Timestamp,
+    /// The newest lines.
+    pub text: String,
+}
+
+/// The kept log of a job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogList {
+    /// One entry per attempt that wrote something, oldest first.
+    pub logs: Vec<LogView>,
+}
+
+/// What an enqueue gave.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReceiptView {
+    /// The job that stands for the request.
+    pub id: String,
+    /// Whether it was created now.
+    pub created: bool,
+}
+
+/// A queue and what is in it; counts stop at 100,000.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueueView {
+    /// Its name.
+    pub name: String,
+    /// Jobs that may be claimed now.
+    pub ready: u64,
+    /// Jobs that wait for their time.
+    pub scheduled: u64,
+    /// Jobs that run.
+    pub running: u64,
+    /// Since when the oldest claimable job waits.
+    pub oldest_ready_at: Option<Timestamp>,
+    /// Since when it is paused.
+    pub paused_at: Option<Timestamp>,
+}
+
+/// Every queue that has jobs, is paused or is served.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueueList {
+    /// The queues.
+    pub queues: Vec<QueueView>,
+}
+
+/// What a pause or a resume did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuePauseView {
+    /// The queue.
+    pub name: String,
+    /// Whether it is paused now.
+    pub paused: bool,
+    /// Whether this call changed that.
+    pub changed: bool,
+}
+
+/// A worker process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkerView {
+    /// Its incarnation.
+    pub id: String,
+    /// A free label.
+    pub name: Option<String>,
+    /// The machine.
+    pub hostname: String,
+    /// The process.
+    pub pid: u32,
+    /// `live`, `draining`, `gone` or `lost`.
+    pub state: String,
+    /// The queues it takes from.
+    pub queues: Vec<String>,
+    /// Jobs it runs at once.
+    pub slots: u32,
+    /// When it registered.
+    pub started_at: Timestamp,
+    /// Its last renewal.
+    pub last_heartbeat_at: Timestamp,
+    /// Until when it may act.
+    pub lease_expires_at: Timestamp,
+    /// How it ended, if it did.
+    pub end_reason: Option<String>,
+}
+
+/// Every worker that is active or ended within the last day.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkerList {
+    /// The workers.
+    pub workers: Vec<WorkerView>,
+}
+
+impl From<WorkerRow> for WorkerView {
+    fn from(worker: WorkerRow) -> Self {
+        Self {
+            id: worker.id.0,
+            name: worker.name,
+            hostname: worker.hostname,
+            pid: worker.pid,
+            state: worker.state.as_str().to_owned(),
+            queues: worker.queues,
+            slots: worker.slots,
+            started_at: worker.started_at,
+            last_heartbeat_at: worker.last_heartbeat_at,
+            lease_expires_at: worker.lease_expires_at,
+            end_reason: worker.end_reason,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The wire types of JobForge: what the HTTP API answers and what the command line prints with `--json`.
+//!
+//! Keys are snake_case, times RFC 3339 in UTC, durations whole milliseconds in keys that end in `_ms`.
+
+#![forbid(unsafe_code)]
+
+mod job;
+mod problem;
+
+pub use job::{
+    AttemptView, ItemsView, JobDetailView, JobList, JobView, LogList, LogView, ProgressView, QueueList,
+    QueuePauseView, QueueView, ReceiptView, WorkerList, WorkerView,
+};
+pub use problem::{FieldProblem, Problem};

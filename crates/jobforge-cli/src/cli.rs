@@ -1,0 +1,328 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Durable background jobs that can always say what they are doing
+#[derive(Debug, Parser)]
+#[command(
+    name = "jobforge",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+#[command(after_help = "Try `jobforge up --demo`. Exit codes: `jobforge help-exit-codes`.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// PostgreSQL (postgres://…) or SQLite (sqlite:PATH); default: SQLite in the data directory [env: DATABASE_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// Directory of the embedded database [env: JOBFORGE_DATA_DIR] [default: ./.jobforge]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Configuration file in TOML, with the keys that `jobforge help-settings` lists
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Colour,
+    /// Log level or filter, such as debug [env: JOBFORGE_LOG] [default: info for servers, warn otherwise]
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in one process: database, server, watchdog and worker
+    Up(UpArgs),
+    /// Run a server: HTTP API, watchdog and housekeeping
+    Serve(ServeArgs),
+    /// Run a worker with the built-in job types
+    Work(WorkArgs),
+    /// Enqueue, look at and move jobs
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Look at, pause and resume queues
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Prepare and check the database
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Measure this installation
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory
+    Man {
+        /// Where to; created if missing
+        directory: PathBuf,
+    },
+    /// Print the version
+    Version,
+    /// List every setting with its environment variables, value and meaning
+    HelpSettings,
+    /// List the exit codes
+    HelpExitCodes,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Enqueue a few jobs of different kinds and follow them
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Stop when the demo is over
+    #[arg(long, requires = "demo")]
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address of the HTTP server [env: JOBFORGE_LISTEN] [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkArgs {
+    /// Queues to take from, with slots of their own where given: default,mail=20 [env: JOBFORGE_QUEUES]
+    #[arg(long, value_name = "QUEUES")]
+    pub(crate) queues: Option<String>,
+    /// Jobs to run at once in each queue [env: JOBFORGE_SLOTS] [default: 10]
+    #[arg(long, value_name = "N")]
+    pub(crate) slots: Option<String>,
+    /// Programs that exec jobs may run, or * for any [env: JOBFORGE_EXEC_ALLOW]
+    #[arg(long, value_name = "PROGRAMS")]
+    pub(crate) exec_allow: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobCommand {
+    /// Enqueue a job
+    Enqueue(EnqueueArgs),
+    /// List jobs, newest first
+    List(ListArgs),
+    /// Show a job with its attempts and result
+    Show(OneJob),
+    /// Say what a job is now, why, and what happens next
+    Explain(OneJob),
+    /// Wait until a job has ended; the exit code tells how
+    Wait {
+        #[command(flatten)]
+        job: OneJob,
+        /// Give up after this time, such as 30s or 5m
+        #[arg(long, value_name = "TIME", default_value = "1h")]
+        timeout: String,
+    },
+    /// Follow a job until it has ended
+    Watch(OneJob),
+    /// Run jobs again with fresh attempts
+    Retry(ManyJobs),
+    /// End queued or running jobs
+    Cancel(ManyJobs),
+    /// Remove jobs that are not running, with all that is kept of them
+    Delete(ManyJobs),
+    /// Print what a job has logged
+    Logs(OneJob),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneJob {
+    /// The job's id
+    #[arg(value_name = "JOB")]
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManyJobs {
+    /// Job ids, or - to read them from standard input
+    #[arg(value_name = "JOB", required = true)]
+    pub(crate) ids: Vec<String>,
+    /// Show what would be done and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnqueueArgs {
+    /// The type, such as exec or connector.http.request
+    #[arg(value_name = "TYPE")]
+    pub(crate) job_type: Option<String>,
+    /// The payload as JSON; @FILE reads a file, - standard input [default: {}]
+    #[arg(value_name = "PAYLOAD")]
+    pub(crate) payload: Option<String>,
+    /// Enqueue one job per line of JSON from a file, or - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["job_type", "payload"])]
+    pub(crate) from: Option<String>,
+    /// The queue
+    #[arg(long)]
+    pub(crate) queue: Option<String>,
+    /// The tenant
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// Lower runs first
+    #[arg(long, allow_negative_numbers = true)]
+    pub(crate) priority: Option<i64>,
+    /// Wait this long first, such as 30s or 2h
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) delay: Option<String>,
+    /// Run no sooner than this moment (RFC 3339)
+    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true)]
+    pub(crate) run_at: Option<String>,
+    /// Attempts before the job is dead
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) max_attempts: Option<i64>,
+    /// Bound on one attempt, such as 90s
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<String>,
+    /// Make at most one job of this tenant and type exist with this key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// A label; may be repeated
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// Wait until it has ended; the exit code tells how
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only in this status; may be repeated or separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "STATUS")]
+    pub(crate) status: Vec<String>,
+    /// Only of this type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) job_type: Option<String>,
+    /// Only of this queue
+    #[arg(long)]
+    pub(crate) queue: Option<String>,
+    /// Only of this tenant
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// Only with this label
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
+    /// Only with this idempotency key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// At most this many, up to 1000
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// Only jobs enqueued before this one: the next page
+    #[arg(long, value_name = "JOB")]
+    pub(crate) before: Option<String>,
+    /// table, or only the ids for another command
+    #[arg(long, short, default_value = "table")]
+    pub(crate) output: ListOutput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListOutput {
+    Table,
+    Name,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// List queues with what is in them
+    List,
+    /// Let no more jobs of a queue be taken; running ones go on
+    Pause {
+        /// The queue
+        queue: String,
+    },
+    /// Let jobs of a paused queue be taken again
+    Resume {
+        /// The queue
+        queue: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Bring the schema up to date
+    Migrate,
+    /// Show where the data is and which schema it has
+    Status,
+    /// Look for rows that break the rules of a consistent database
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Enqueue in bulk, then drain with one worker process
+    Throughput(ThroughputArgs),
+    /// Enqueue one by one from one client
+    Enqueue {
+        /// For how long
+        #[arg(long, default_value_t = 3.0)]
+        seconds: f64,
+        /// Clients at once
+        #[arg(long, default_value_t = 1)]
+        clients: usize,
+    },
+    /// Time from enqueue to the start of the handler on an idle system
+    Latency {
+        /// How many jobs
+        #[arg(long, default_value_t = 300)]
+        jobs: usize,
+    },
+    /// What an idle worker costs
+    Idle {
+        /// For how long
+        #[arg(long, default_value_t = 60.0)]
+        seconds: f64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ThroughputArgs {
+    /// Jobs per round
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) jobs: usize,
+    /// Rounds; the median counts
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+    /// Handlers at once
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) slots: usize,
+    /// Enqueue this many further jobs in another queue first, which nobody drains
+    #[arg(long, default_value_t = 0)]
+    pub(crate) backlog: usize,
+    /// Hold an old snapshot open and leave this many dead rows behind before measuring (PostgreSQL)
+    #[arg(long, default_value_t = 0)]
+    pub(crate) dead_rows: usize,
+    /// Do not analyse between enqueue and drain: start from an empty, never analysed database (PostgreSQL)
+    #[arg(long)]
+    pub(crate) cold: bool,
+}

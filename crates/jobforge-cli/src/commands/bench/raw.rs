@@ -1,0 +1,39 @@
+//! Plain SQL beside the store, for what only a measurement needs: VACUUM, snapshots, statement counts.
+
+use tokio_postgres::{Client, NoTls};
+
+use crate::failure::{self, Failure};
+
+pub(super) struct Raw {
+    client: Client,
+}
+
+impl Raw {
+    pub(super) async fn connect(url: &str) -> Result<Self, Failure> {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(|error| fail(&error))?;
+        tokio::spawn(async move {
+            // A broken connection shows in the next statement.
+            let _ = connection.await;
+        });
+        Ok(Self { client })
+    }
+
+    pub(super) async fn run(&self, sql: &str) -> Result<(), Failure> {
+        self.client.batch_execute(sql).await.map_err(|error| fail(&error))
+    }
+
+    /// Transactions of this database so far, those of this connection included.
+    pub(super) async fn transactions(&self) -> Result<i64, Failure> {
+        // Backends report their counts with a delay of up to a second, and idle ones only when they are next used.
+        self.run("SELECT pg_stat_force_next_flush()").await.or_else(|_| Ok::<(), Failure>(()))?;
+        let sql =
+            "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()";
+        let row = self.client.query_one(sql, &[]).await.map_err(|error| fail(&error))?;
+        Ok(row.get(0))
+    }
+}
+
+fn fail(error: &tokio_postgres::Error) -> Failure {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    Failure::new(failure::FAILED, format!("the measurement failed: {error}{cause}"))
+}

@@ -1,0 +1,88 @@
+//! `jobforge db`: preparing and checking the database.
+
+use jobforge::core::time::Now;
+use jobforge::{OpenOptions, Purpose};
+
+use super::Context;
+use crate::cli::DbCommand;
+use crate::failure::{self, Failure};
+use crate::output;
+
+pub(crate) async fn run(context: Context, command: DbCommand) -> Result<(), Failure> {
+    match command {
+        DbCommand::Migrate => migrate(&context).await,
+        DbCommand::Status => status(&context).await,
+        DbCommand::Check => check(&context).await,
+    }
+}
+
+async fn migrate(context: &Context) -> Result<(), Failure> {
+    // Beside an owner, too: migrations take their own lock.
+    let options = OpenOptions::from_settings(&context.settings, Purpose::Visit, true);
+    let store = options.open_unverified().await?;
+    let applied = store.migrate().await?;
+    if context.json {
+        return output::json(&applied);
+    }
+    if applied.is_empty() {
+        output::note(&format!("the schema of {} is up to date", store.location()));
+    }
+    for step in applied {
+        output::note(&format!("applied migration {} ({}) to {}", step.version, step.name, store.location()));
+    }
+    Ok(())
+}
+
+async fn status(context: &Context) -> Result<(), Failure> {
+    let options = OpenOptions::from_settings(&context.settings, Purpose::Visit, false);
+    let store = options.open_unverified().await?;
+    let migrations = store.migrations().await?;
+    let capabilities = store.capabilities();
+    let verified = store.verify_schema().await;
+    if context.json {
+        output::json(&serde_json::json!({
+            "location": store.location(), "capabilities": capabilities, "migrations": migrations,
+            "usable": verified.is_ok(), "problem": verified.as_ref().err().map(ToString::to_string),
+        }))?;
+    } else {
+        output::say(&format!("{} {} ({})", output::bold("database"), store.location(), capabilities.engine));
+        let wake = if capabilities.wake_across_processes { "at once" } else { "by polling" };
+        output::say(&format!(
+            "{} finds new work {wake}{}",
+            output::bold("wake-up "),
+            if capabilities.pooled { ", through a transaction pooler" } else { "" }
+        ));
+        let rows = migrations
+            .iter()
+            .map(|step| {
+                let applied =
+                    step.applied_at.map_or_else(|| "pending".to_owned(), |at| format!("applied {at:.0}"));
+                vec![step.version.to_string(), step.name.clone(), applied]
+            })
+            .collect();
+        output::table(&["version", "migration", "state"], &[], rows);
+    }
+    verified.map_err(Failure::from)
+}
+
+async fn check(context: &Context) -> Result<(), Failure> {
+    let client = context.visit().await?;
+    let findings = client.store().check(Now::Database).await?;
+    if context.json {
+        output::json(&findings)?;
+    } else if findings.is_empty() {
+        output::note(&format!("{} keeps every rule", client.store().location()));
+    } else {
+        for finding in &findings {
+            output::say(&format!("{}: {}", output::bold(&finding.rule), finding.meaning));
+            let healing =
+                if finding.self_healing { "mends itself while a server runs" } else { "needs a person" };
+            output::say(&format!("    {healing}; {}", finding.rows.join(", ")));
+        }
+    }
+    if findings.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(failure::FOUND, format!("{} rule(s) are broken", findings.len()))
+        .hint("`jobforge job explain JOB` says what is known about a job"))
+}

@@ -1,0 +1,304 @@
+//! `jobforge job`: looking at and moving jobs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jobforge::core::job::{Job, JobId};
+use jobforge::core::state::Status;
+use jobforge::core::time::{Now, since, words};
+use jobforge::store::rows::{JobDetail, JobFilter, MAX_PAGE, Move, Moved};
+use jobforge_api::{JobList, JobView};
+use jobforge_server::view;
+
+use super::{Context, job_enqueue, job_follow};
+use crate::cli::{JobCommand, ListArgs, ListOutput, ManyJobs};
+use crate::failure::{self, Failure};
+use crate::output;
+
+/// Jobs moved by one call of the store.
+const MOVE_BATCH: usize = 1000;
+
+pub(crate) async fn run(context: Context, command: JobCommand) -> Result<(), Failure> {
+    match command {
+        JobCommand::Enqueue(args) => job_enqueue::run(&context, args).await,
+        JobCommand::List(args) => list(&context, args).await,
+        JobCommand::Show(one) => show(&context, parse_id(&one.id)?).await,
+        JobCommand::Explain(one) => job_follow::explain(&context, parse_id(&one.id)?).await,
+        JobCommand::Wait { job, timeout } => job_follow::wait(&context, parse_id(&job.id)?, &timeout).await,
+        JobCommand::Watch(one) => job_follow::watch(&context, parse_id(&one.id)?).await,
+        JobCommand::Retry(many) => move_jobs(&context, many, Move::Retry { delay: Duration::ZERO }).await,
+        JobCommand::Cancel(many) => move_jobs(&context, many, Move::Cancel).await,
+        JobCommand::Delete(many) => move_jobs(&context, many, Move::Delete).await,
+        JobCommand::Logs(one) => logs(&context, parse_id(&one.id)?).await,
+    }
+}
+
+pub(crate) fn parse_id(text: &str) -> Result<JobId, Failure> {
+    text.parse().map_err(|error: jobforge::core::job::BadJobId| Failure::usage(error.to_string()))
+}
+
+async fn list(context: &Context, args: ListArgs) -> Result<(), Failure> {
+    if !(1..=MAX_PAGE).contains(&args.limit) {
+        return Err(Failure::usage(format!("--limit is {}; allowed is 1 to {MAX_PAGE}", args.limit)));
+    }
+    let statuses = args.status.iter().map(|word| word.parse()).collect::<Result<Vec<Status>, _>>();
+    let filter = JobFilter {
+        tenant_id: args.tenant,
+        statuses: statuses.map_err(|error| Failure::usage(error.to_string()))?,
+        job_type: args.job_type,
+        queue: args.queue,
+        tag: args.tag,
+        idempotency_key: args.key,
+        worker: None,
+        before: args.before.as_deref().map(parse_id).transpose()?,
+        limit: args.limit,
+    };
+    let client = context.visit().await?;
+    let jobs = client.jobs(&filter).await?;
+    let next = (jobs.len() == args.limit).then(|| jobs.last().map(|job| job.id.to_string())).flatten();
+    if context.json {
+        return output::json(&JobList { jobs: jobs.into_iter().map(JobView::from).collect(), next });
+    }
+    if args.output == ListOutput::Name {
+        jobs.iter().for_each(|job| output::say(&job.id.to_string()));
+        return Ok(());
+    }
+    if jobs.is_empty() {
+        output::note("no job matches; enqueue one with `jobforge job enqueue TYPE PAYLOAD`");
+        return Ok(());
+    }
+    let now = client.store().now().await?;
+    let rows = jobs.iter().map(|job| row(job, now)).collect();
+    output::table(
+        &["job", "type", "queue", "status", "attempt", "progress", "age", "detail"],
+        &[4, 5, 6],
+        rows,
+    );
+    if let Some(next) = next {
+        output::note(&output::dim(&format!(
+            "more: jobforge job list --limit {} --before {next}",
+            args.limit
+        )));
+    }
+    Ok(())
+}
+
+fn row(job: &Job, now: jiff::Timestamp) -> Vec<String> {
+    let detail = match (job.status, &job.error, &job.progress.message) {
+        (Status::Queued, _, _) if job.run_at > now => format!("runs in {}", words(since(job.run_at, now))),
+        (_, Some(error), _) => error.message.lines().next().unwrap_or_default().to_owned(),
+        (Status::Running, None, Some(message)) => message.clone(),
+        _ => String::new(),
+    };
+    vec![
+        job.id.to_string(),
+        job.job_type.clone(),
+        job.queue.clone(),
+        job.status.to_string(),
+        format!("{}/{}", job.attempts, job.max_attempts),
+        job.progress.percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent} %")),
+        words(since(now, job.created_at)),
+        detail.chars().take(60).collect(),
+    ]
+}
+
+async fn show(context: &Context, id: JobId) -> Result<(), Failure> {
+    let client = context.visit().await?;
+    let detail = client.job_detail(id).await?;
+    if context.json {
+        return output::json(&view::job_detail(detail));
+    }
+    let now = client.store().now().await?;
+    print_detail(&detail, now);
+    Ok(())
+}
+
+fn print_detail(detail: &JobDetail, now: jiff::Timestamp) {
+    let job = &detail.job;
+    let ago = |at: jiff::Timestamp| {
+        if at > now {
+            format!("{at:.0} (in {})", words(since(at, now)))
+        } else {
+            format!("{at:.0} ({} ago)", words(since(now, at)))
+        }
+    };
+    let mut lines = vec![
+        ("id", job.id.to_string()),
+        ("type", job.job_type.clone()),
+        ("status", job.status.to_string()),
+        ("queue", format!("{} (priority {})", job.queue, job.priority)),
+        ("tenant", job.tenant_id.clone()),
+        ("attempts", format!("{} of {}", job.attempts, job.max_attempts)),
+        ("enqueued", ago(job.created_at)),
+    ];
+    let optional = [
+        ("runs at", (job.status == Status::Queued).then(|| ago(job.run_at))),
+        ("started", job.started_at.map(ago)),
+        ("finished", job.finished_at.map(ago)),
+        ("worker", job.locked_by.as_ref().or(job.last_worker.as_ref()).map(ToString::to_string)),
+        ("time-out", job.timeout.map(words)),
+        ("progress", progress(job)),
+        (
+            "items",
+            (job.items != Default::default()).then(|| {
+                format!(
+                    "{} processed, {} failed, {} skipped",
+                    job.items.processed, job.items.failed, job.items.skipped
+                )
+            }),
+        ),
+        ("key", job.idempotency_key.clone()),
+        ("tags", (!job.tags.is_empty()).then(|| job.tags.join(", "))),
+        ("enqueued by", job.created_by.clone()),
+        ("error", job.error.as_ref().map(|error| format!("{} [{}]", error.message, error.kind))),
+        ("payload", Some(shorten(job.payload.as_str()))),
+        ("result", detail.result.as_ref().map(|result| shorten(result.as_str()))),
+    ];
+    lines.extend(optional.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))));
+    for (name, value) in lines {
+        output::say(&format!("{} {}", output::bold(&format!("{name:<11}")), output::printable(&value)));
+    }
+    if !detail.attempts.is_empty() {
+        let rows = detail
+            .attempts
+            .iter()
+            .map(|attempt| {
+                let took = match (attempt.started_at, attempt.finished_at) {
+                    (Some(start), Some(end)) => words(since(end, start)),
+                    (Some(start), None) => words(since(now, start)),
+                    _ => "-".to_owned(),
+                };
+                vec![
+                    attempt.attempt.to_string(),
+                    attempt.outcome.clone(),
+                    took,
+                    attempt.worker.as_ref().map(ToString::to_string).unwrap_or_default(),
+                    attempt
+                        .error
+                        .as_ref()
+                        .map(|error| error.message.lines().next().unwrap_or_default().to_owned())
+                        .unwrap_or_default(),
+                ]
+            })
+            .collect();
+        output::say("");
+        output::table(&["attempt", "outcome", "took", "worker", "error"], &[0], rows);
+    }
+    if !detail.logs.is_empty() {
+        output::note(&output::dim(&format!("what it logged: jobforge job logs {}", job.id)));
+    }
+}
+
+fn progress(job: &Job) -> Option<String> {
+    let parts = [
+        job.progress.percent.map(|percent| format!("{percent} %")),
+        job.progress.phase.as_ref().map(|phase| format!("in phase {phase}")),
+        job.progress.message.clone(),
+    ];
+    let text: Vec<String> = parts.into_iter().flatten().collect();
+    (!text.is_empty()).then(|| text.join(", "))
+}
+
+fn shorten(text: &str) -> String {
+    const SHOWN: usize = 2000;
+    if text.chars().count() <= SHOWN {
+        text.to_owned()
+    } else {
+        format!("{}… (--json shows all)", text.chars().take(SHOWN).collect::<String>())
+    }
+}
+
+async fn logs(context: &Context, id: JobId) -> Result<(), Failure> {
+    let client = context.visit().await?;
+    let detail = client.job_detail(id).await?;
+    if context.json {
+        return output::json(&view::logs(detail.logs));
+    }
+    if detail.logs.is_empty() {
+        output::note(&format!("job {id} has logged nothing"));
+    }
+    let several = detail.logs.len() > 1;
+    for log in &detail.logs {
+        if several {
+            output::note(&output::dim(&format!("attempt {} (lease {})", log.attempt, log.lease)));
+        }
+        output::write(&output::printable_lines(&log.text));
+    }
+    Ok(())
+}
+
+async fn move_jobs(context: &Context, many: ManyJobs, step: Move) -> Result<(), Failure> {
+    let ids = read_ids(&many.ids)?;
+    let (verb, done) = match step {
+        Move::Retry { .. } => ("retry", "queued again"),
+        Move::Cancel => ("cancel", "canceled"),
+        Move::Delete => ("delete", "deleted"),
+    };
+    let client = context.visit().await?;
+    if many.dry_run {
+        for id in &ids {
+            let state = client
+                .store()
+                .job(*id)
+                .await?
+                .map_or_else(|| "does not exist".to_owned(), |job| format!("is {}", job.status));
+            output::say(&format!("would {verb} {id}, which {state}"));
+        }
+        return Ok(());
+    }
+    if ids.len() > 1 || step == Move::Delete {
+        output::confirm(&format!("{verb} {} job(s)?", ids.len()), many.yes)?;
+    }
+    let mut answers = Vec::with_capacity(ids.len());
+    for batch in ids.chunks(MOVE_BATCH) {
+        answers.extend(client.store().move_jobs(batch, step, Now::Database).await?);
+    }
+    let mut failure = None;
+    for (id, answer) in ids.iter().zip(&answers) {
+        let (text, code) = match answer {
+            Moved::Done { from } => (format!("{id} {done} (was {from})"), None),
+            Moved::Refused { status } => {
+                (format!("{id} is {status} and cannot be {done}"), Some(failure::CONFLICT))
+            }
+            Moved::Missing => (format!("there is no job {id}"), Some(failure::NOT_FOUND)),
+        };
+        if context.json {
+            output::json_line(&serde_json::json!({ "id": id, "done": code.is_none(), "detail": text }))?;
+        } else if code.is_none() {
+            output::say(&text);
+        } else {
+            output::error(&text, None);
+        }
+        failure = failure.or(code);
+    }
+    match failure {
+        None => Ok(()),
+        // Each job has been told on a line of its own.
+        Some(code) => Err(Failure::new(code, "")),
+    }
+}
+
+/// Reads ids from the arguments, and from standard input for `-`; each once, in the order given.
+fn read_ids(arguments: &[String]) -> Result<Vec<JobId>, Failure> {
+    let mut seen = BTreeSet::new();
+    let mut ids = Vec::new();
+    for argument in arguments {
+        let texts = if argument == "-" {
+            let text = std::io::read_to_string(std::io::stdin())
+                .map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?;
+            text.split_whitespace().map(str::to_owned).collect()
+        } else {
+            vec![argument.clone()]
+        };
+        for text in texts {
+            let id = parse_id(&text)?;
+            if seen.insert(id) {
+                ids.push(id);
+            }
+        }
+    }
+    if ids.is_empty() {
+        return Err(Failure::usage("no job id was given"));
+    }
+    Ok(ids)
+}

@@ -1,0 +1,117 @@
+//! One file a command.
+
+mod bench;
+mod db;
+mod demo;
+mod help;
+mod job;
+mod job_enqueue;
+mod job_follow;
+mod queue;
+mod serve;
+mod up;
+mod work;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clap::CommandFactory;
+use jobforge::core::settings::Settings;
+use jobforge::store::Store;
+use jobforge::{Client, OpenOptions, Purpose, open_store};
+
+use crate::cli::{Cli, Command, Global};
+use crate::failure::{self, Failure};
+use crate::{config, logging, output};
+
+/// What most commands need: the settings, and whether to print JSON.
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) json: bool,
+}
+
+impl Context {
+    fn new(global: &Global, flags: BTreeMap<String, String>, is_server: bool) -> Result<Self, Failure> {
+        let settings = config::settings(global, flags)?;
+        logging::start(&settings, global.log.as_deref(), is_server)?;
+        Ok(Self { settings, json: global.json })
+    }
+
+    /// Opens the database beside whoever owns it; it must exist.
+    pub(crate) async fn visit(&self) -> Result<Client, Failure> {
+        let store = open_store(&OpenOptions::from_settings(&self.settings, Purpose::Visit, false)).await;
+        let author = format!("cli:{}", std::process::id());
+        Ok(Client::new(store.map_err(|error| self.explain_open(&error))?).author(author))
+    }
+
+    /// Opens the database for as long as this process lives; an embedded one is made if it does not exist.
+    pub(crate) async fn own(&self) -> Result<Arc<dyn Store>, Failure> {
+        let options = OpenOptions::from_settings(&self.settings, Purpose::Own, true);
+        open_store(&options).await.map_err(|error| self.explain_open(&error))
+    }
+
+    fn explain_open(&self, error: &jobforge::store::StoreError) -> Failure {
+        let failure = Failure::from_store(error);
+        match error {
+            jobforge::store::StoreError::Unreachable { .. }
+                if self.settings.text("database_url").is_empty() =>
+            {
+                failure.hint("start JobForge with `jobforge up`, or name a database with --database-url")
+            }
+            _ => failure,
+        }
+    }
+}
+
+/// Runs the command that was typed.
+pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+    let global = cli.global;
+    let visit = |flags| Context::new(&global, flags, false);
+    match cli.command {
+        Command::Up(args) => {
+            let flags = merge(serve::flags(&args.serve), work::flags(&args.work));
+            up::run(Context::new(&global, flags, true)?, &args).await
+        }
+        Command::Serve(args) => serve::run(Context::new(&global, serve::flags(&args), true)?).await,
+        Command::Work(args) => work::run(Context::new(&global, work::flags(&args), true)?).await,
+        Command::Job(command) => job::run(visit(BTreeMap::new())?, command).await,
+        Command::Queue(command) => queue::run(visit(BTreeMap::new())?, command).await,
+        Command::Db(command) => db::run(visit(BTreeMap::new())?, command).await,
+        Command::Bench(command) => bench::run(visit(BTreeMap::new())?, command).await,
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "jobforge", &mut script);
+            output::write(&String::from_utf8_lossy(&script));
+            Ok(())
+        }
+        Command::Man { directory } => help::man(&directory),
+        Command::Version => help::version(global.json),
+        Command::HelpSettings => help::settings(&visit(BTreeMap::new())?),
+        Command::HelpExitCodes => help::exit_codes(global.json),
+    }
+}
+
+fn merge(mut a: BTreeMap<String, String>, b: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    a.extend(b);
+    a
+}
+
+/// Collects the flags that were given, by the keys of their settings.
+pub(crate) fn flags(given: &[(&str, Option<&String>)]) -> BTreeMap<String, String> {
+    given.iter().filter_map(|(key, value)| value.map(|value| ((*key).to_owned(), value.clone()))).collect()
+}
+
+/// Resolves when the process is asked to stop, with the exit code that says how.
+pub(crate) async fn asked_to_stop() -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| {
+        signal(kind)
+            .map_err(|error| Failure::new(failure::FAILED, format!("cannot listen for signals: {error}")))
+    };
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

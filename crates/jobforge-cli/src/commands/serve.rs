@@ -1,0 +1,66 @@
+//! `jobforge serve`: the server process: HTTP, watchdog and housekeeping.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use jobforge::Client;
+use jobforge::services::{Housekeeper, Watchdog};
+use jobforge::store::Store;
+use jobforge_server::{ServerOptions, bind};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, asked_to_stop};
+use crate::cli::ServeArgs;
+use crate::failure::{self, Failure};
+
+pub(crate) fn flags(args: &ServeArgs) -> BTreeMap<String, String> {
+    super::flags(&[("listen", args.listen.as_ref())])
+}
+
+pub(crate) async fn run(context: Context) -> Result<(), Failure> {
+    let store = context.own().await?;
+    let stop = CancellationToken::new();
+    let (address, mut tasks) = start(&context, &store, &stop).await?;
+    tracing::info!("serving {} on http://{address}; stop with Ctrl-C", store.location());
+    asked_to_stop().await?;
+    stop.cancel();
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Starts the server's parts; they end when `stop` fires.
+pub(crate) async fn start(
+    context: &Context,
+    store: &Arc<dyn Store>,
+    stop: &CancellationToken,
+) -> Result<(SocketAddr, JoinSet<()>), Failure> {
+    let settings = &context.settings;
+    let listen = settings.text("listen");
+    let listen: SocketAddr = listen.parse().map_err(|_| {
+        Failure::new(
+            failure::CONFIG,
+            format!("listen is {listen:?}; it must be an address and a port, such as 127.0.0.1:8080"),
+        )
+    })?;
+    let token = |key: &str| Some(settings.text(key).to_owned()).filter(|text| !text.is_empty());
+    let options =
+        ServerOptions { listen, auth_token: token("auth_token"), admin_token: token("admin_token") };
+    let policy = settings.rescue_policy();
+    let server = bind(options, Client::new(Arc::clone(store)), policy.clone())
+        .await
+        .map_err(|error| Failure::new(failure::CONFIG, error.to_string()))?;
+    let address = server.address();
+    let mut tasks = JoinSet::new();
+    let until = stop.clone();
+    tasks.spawn(async move {
+        if let Err(error) = server.run(until).await {
+            tracing::error!(error = %error, "the HTTP server ended");
+        }
+    });
+    let watchdog = Watchdog::new(Arc::clone(store), policy, settings.millis("watchdog_check_interval_ms"));
+    tasks.spawn(watchdog.run(stop.clone()));
+    tasks.spawn(Housekeeper::new(Arc::clone(store)).run(stop.clone()));
+    Ok((address, tasks))
+}

@@ -1,0 +1,343 @@
+//! The words of the product as plain data: a job, its identity, its payload and what is known of it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::payload::Payload;
+use crate::state::Status;
+
+/// A job's identity: a UUID v7, so ids sort by creation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(pub Uuid);
+
+impl JobId {
+    /// Makes an id from the moment of creation and 74 random bits (RFC 9562, version 7).
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl Default for JobId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Placeholders that the runbooks print where an id belongs.
+const PLACEHOLDERS: [&str; 4] = ["JOB_ID_HERE", "stuck-job-uuid", "job-uuid", "tenant-uuid"];
+
+/// Why a text is not a job id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadJobId {
+    /// The text is one of the runbooks' placeholders.
+    #[error(
+        "{0:?} is the placeholder from the runbook; put the job's id here (`jobforge job list` shows ids)"
+    )]
+    Placeholder(String),
+    /// The text is not a UUID at all.
+    #[error(
+        "{0:?} is not a job id; a job id is a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057 (`jobforge job list` shows ids)"
+    )]
+    NotAUuid(String),
+}
+
+impl FromStr for JobId {
+    type Err = BadJobId;
+
+    fn from_str(text: &str) -> Result<Self, BadJobId> {
+        let text = text.trim();
+        if PLACEHOLDERS.contains(&text) {
+            return Err(BadJobId::Placeholder(text.to_owned()));
+        }
+        // A ten-kilobyte "id" should not be echoed whole.
+        Uuid::parse_str(text).map(Self).map_err(|_| BadJobId::NotAUuid(text.chars().take(80).collect()))
+    }
+}
+
+/// The fence of a job: grows by one at every claim and at every forced move, and is never reset.
+///
+/// A worker may change a running job only under the lease number it was given at its claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Lease(pub i64);
+
+impl fmt::Display for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One incarnation of a worker: `worker-` and eight hex digits, new at every process start.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WorkerId(pub String);
+
+impl WorkerId {
+    /// Makes a fresh random identity; never derived from host name or pid, which repeat.
+    pub fn random() -> Self {
+        let bits = Uuid::new_v4().as_u128() as u32;
+        Self(format!("worker-{bits:08x}"))
+    }
+
+    /// Returns the identity as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a caller asks to have run, already validated by [`crate::enqueue`].
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// Identity, chosen by the client so that a lost answer can be asked again.
+    pub id: JobId,
+    /// Who the job belongs to.
+    pub tenant_id: String,
+    /// Which handler runs it.
+    pub job_type: String,
+    /// The queue it waits in.
+    pub queue: String,
+    /// Lower runs first; the default is 0.
+    pub priority: i16,
+    /// The handler's input.
+    pub payload: Payload,
+    /// When it may first run.
+    pub when: RunAt,
+    /// How many attempts it gets before it is dead.
+    pub max_attempts: u32,
+    /// Bound on one attempt; the handler is stopped when it is reached.
+    pub timeout: Option<Duration>,
+    /// At most one job per (tenant, type, key) exists at a time.
+    pub idempotency_key: Option<String>,
+    /// Free labels for filtering.
+    pub tags: Vec<String>,
+    /// W3C trace context of the enqueuer.
+    pub traceparent: Option<String>,
+    /// Who enqueued it, for the history.
+    pub created_by: Option<String>,
+    /// Back-off that replaces the default of the type.
+    pub retry: Option<crate::settle::RetryPolicy>,
+}
+
+/// When a new job may first run. Durations are added by the database's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunAt {
+    /// At once.
+    Now,
+    /// After a delay from the moment of enqueue.
+    After(Duration),
+    /// At a moment the caller named.
+    At(Timestamp),
+}
+
+/// Why a job carries the status `queued`; the words of `waiting_for`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueuedBecause {
+    /// It was enqueued and has not been claimed since.
+    Enqueued,
+    /// Its last attempt failed and may be tried again.
+    Retry,
+    /// Its handler asked to be run later.
+    Snooze,
+    /// Its worker stopped and gave it back.
+    Release,
+    /// Its worker was lost and the watchdog took it back.
+    Rescue,
+    /// A person asked for it to run again.
+    Operator,
+}
+
+impl QueuedBecause {
+    /// Every reason, in the order of declaration.
+    pub const ALL: [Self; 6] =
+        [Self::Enqueued, Self::Retry, Self::Snooze, Self::Release, Self::Rescue, Self::Operator];
+
+    /// The word stored in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enqueued => "enqueued",
+            Self::Retry => "retry",
+            Self::Snooze => "snooze",
+            Self::Release => "release",
+            Self::Rescue => "rescue",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// Reads a stored word; anything unknown counts as an operator's hand.
+    pub fn from_stored(word: &str) -> Self {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Self::Operator)
+    }
+}
+
+/// How far a running job says it has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// 0 to 100.
+    pub percent: Option<u8>,
+    /// What it is doing, for people.
+    pub message: Option<String>,
+    /// Its named phase, for grouping.
+    pub phase: Option<String>,
+    /// When percent, message or phase last changed.
+    pub at: Option<Timestamp>,
+}
+
+/// Work items a job has counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Items {
+    /// Done.
+    pub processed: i64,
+    /// Given up.
+    pub failed: i64,
+    /// Passed over on purpose.
+    pub skipped: i64,
+}
+
+/// What went wrong, as stored in `error`: always a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErrorInfo {
+    /// One sentence for people.
+    pub message: String,
+    /// A stable word for grouping, such as `timeout` or `exit_code`.
+    pub kind: String,
+    /// Whether another attempt might succeed.
+    pub retryable: bool,
+    /// Anything structured the handler added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<serde_json::Value>,
+}
+
+/// A job as stored: one row.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Identity.
+    pub id: JobId,
+    /// Who it belongs to.
+    pub tenant_id: String,
+    /// Which handler runs it.
+    pub job_type: String,
+    /// The queue it waits in.
+    pub queue: String,
+    /// Lower runs first.
+    pub priority: i16,
+    /// The handler's input.
+    pub payload: Payload,
+    /// Where it stands in its life.
+    pub status: Status,
+    /// Why it is queued; meaningful only while it is.
+    pub queued_because: QueuedBecause,
+    /// Attempts used so far, the running one included.
+    pub attempts: u32,
+    /// Attempts it may use.
+    pub max_attempts: u32,
+    /// Lost leases since the last fresh start.
+    pub misses: u32,
+    /// When it may run, or could.
+    pub run_at: Timestamp,
+    /// The worker that holds it now.
+    pub locked_by: Option<WorkerId>,
+    /// When that worker claimed it.
+    pub locked_at: Option<Timestamp>,
+    /// The worker of the last ended attempt.
+    pub last_worker: Option<WorkerId>,
+    /// Its fence.
+    pub lease: Lease,
+    /// Last sign of life of the handler.
+    pub heartbeat_at: Option<Timestamp>,
+    /// When the next sign of life is due at the latest.
+    pub heartbeat_due_at: Option<Timestamp>,
+    /// Bound on one attempt.
+    pub timeout: Option<Duration>,
+    /// When the running attempt must be over.
+    pub deadline_at: Option<Timestamp>,
+    /// When the last attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it reached a terminal status.
+    pub finished_at: Option<Timestamp>,
+    /// How far it says it has come.
+    pub progress: Progress,
+    /// Items it counted.
+    pub items: Items,
+    /// What its handler last saved for a later attempt.
+    pub checkpoint: Option<serde_json::Value>,
+    /// Why its last attempt failed, or why it ended.
+    pub error: Option<ErrorInfo>,
+    /// Its stored result.
+    pub result_id: Option<Uuid>,
+    /// At most one job per (tenant, type, key).
+    pub idempotency_key: Option<String>,
+    /// Free labels.
+    pub tags: Vec<String>,
+    /// W3C trace context of the enqueuer.
+    pub traceparent: Option<String>,
+    /// Who enqueued it.
+    pub created_by: Option<String>,
+    /// Back-off of its own.
+    pub retry: Option<crate::settle::RetryPolicy>,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+    /// When its row last changed state.
+    pub updated_at: Timestamp,
+}
+
+/// A job handed to a worker, with the lease under which it may be changed.
+#[derive(Debug, Clone)]
+pub struct ClaimedJob {
+    /// Identity.
+    pub id: JobId,
+    /// Who it belongs to.
+    pub tenant_id: String,
+    /// Which handler runs it.
+    pub job_type: String,
+    /// The queue it came from.
+    pub queue: String,
+    /// Lower runs first.
+    pub priority: i16,
+    /// The handler's input.
+    pub payload: Payload,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// Attempts it may use.
+    pub max_attempts: u32,
+    /// The fence of this attempt.
+    pub lease: Lease,
+    /// Bound on this attempt.
+    pub timeout: Option<Duration>,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+    /// When this attempt began, on the database's clock.
+    pub started_at: Timestamp,
+    /// What an earlier attempt saved.
+    pub checkpoint: Option<serde_json::Value>,
+    /// Free labels.
+    pub tags: Vec<String>,
+    /// W3C trace context of the enqueuer.
+    pub traceparent: Option<String>,
+    /// Back-off of its own.
+    pub retry: Option<crate::settle::RetryPolicy>,
+}

@@ -1,0 +1,31 @@
+//! The decisions of JobForge.
+//!
+//! Everything in this crate is a function of facts and a given `now`: no database, no socket, no task, and no clock
+//! is ever read. `jobforge-store` remembers, `jobforge` drives, and both ask here what should happen.
+//!
+//! Reading order: what a job is ([`job`], [`payload`], [`state`]), its life ([`enqueue`], [`claim`], [`heartbeat`],
+//! [`settle`], [`rescue`]), what it is now ([`standing`]), and the numbers behind it ([`poll`], [`retention`],
+//! [`settings`]).
+
+#![forbid(unsafe_code)]
+
+pub mod job;
+pub mod payload;
+pub mod state;
+pub mod worker;
+
+pub mod claim;
+pub mod enqueue;
+pub mod heartbeat;
+pub mod rescue;
+pub mod settle;
+
+pub mod standing;
+
+pub mod poll;
+pub mod retention;
+pub mod settings;
+pub mod time;
+
+#[cfg(test)]
+mod fixtures;

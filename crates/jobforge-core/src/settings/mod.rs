@@ -1,0 +1,11 @@
+//! Every setting once: its key, the environment names it answers to with their units, its default, range and meaning.
+//!
+//! Several runbooks name the same setting in different units (`CHECK_INTERVAL` in seconds,
+//! `WATCHDOG_CHECK_INTERVAL_MS`); both resolve to one value, and disagree only with an error that shows both.
+//! Order of strength: command-line flag, environment, file, stored, default.
+
+mod registry;
+mod resolve;
+
+pub use registry::{EnvName, Kind, SETTINGS, Setting, Unit};
+pub use resolve::{Layers, Resolved, SettingError, Settings, Source, resolve};

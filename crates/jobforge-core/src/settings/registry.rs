@@ -1,0 +1,374 @@
+//! The table of settings.
+
+/// The unit in which an environment variable is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// As it is.
+    Plain,
+    /// Milliseconds.
+    Milliseconds,
+    /// Seconds; fractions are allowed.
+    Seconds,
+    /// Minutes; fractions are allowed.
+    Minutes,
+}
+
+/// A name under which the environment may set a value.
+#[derive(Debug, Clone, Copy)]
+pub struct EnvName {
+    /// The variable.
+    pub name: &'static str,
+    /// How its number is to be read.
+    pub unit: Unit,
+}
+
+/// What kind of value a setting has; numbers carry their range in the unit of the key.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// A whole number of milliseconds.
+    Millis {
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+    },
+    /// A whole number.
+    Integer {
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+    },
+    /// A number with a fraction.
+    Decimal {
+        /// Smallest.
+        min: f64,
+        /// Largest.
+        max: f64,
+    },
+    /// `true` or `false`.
+    Flag,
+    /// One of the words.
+    Word(&'static [&'static str]),
+    /// Any text.
+    Text,
+    /// Words separated by commas.
+    List,
+    /// Text that must never be shown.
+    Secret,
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name in files, the API and stored values; ends in its unit.
+    pub key: &'static str,
+    /// The environment variables that set it.
+    pub env: &'static [EnvName],
+    /// What values it takes.
+    pub kind: Kind,
+    /// What it is if nothing sets it; empty is unset.
+    pub default: &'static str,
+    /// Whether a change takes effect without a restart.
+    pub live: bool,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+const fn plain(name: &'static str) -> EnvName {
+    EnvName { name, unit: Unit::Plain }
+}
+
+const fn ms(name: &'static str) -> EnvName {
+    EnvName { name, unit: Unit::Milliseconds }
+}
+
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Every setting, grouped by what it governs.
+pub const SETTINGS: &[Setting] = &[
+    // Where the data is.
+    Setting {
+        key: "database_url",
+        env: &[plain("DATABASE_URL"), plain("SUPABASE_DB_URL")],
+        kind: Kind::Secret,
+        default: "",
+        live: false,
+        doc: "PostgreSQL (`postgres://…`) or SQLite (`sqlite:PATH`). Unset: SQLite in the data directory.",
+    },
+    Setting {
+        key: "database_direct_url",
+        env: &[plain("DATABASE_DIRECT_URL")],
+        kind: Kind::Secret,
+        default: "",
+        live: false,
+        doc: "PostgreSQL without a pooler in between, for LISTEN and migrations when database_url goes through one.",
+    },
+    Setting {
+        key: "data_dir",
+        env: &[plain("JOBFORGE_DATA_DIR")],
+        kind: Kind::Text,
+        default: "./.jobforge",
+        live: false,
+        doc: "Directory of the embedded database.",
+    },
+    Setting {
+        key: "sqlite_synchronous",
+        env: &[plain("JOBFORGE_SQLITE_SYNCHRONOUS")],
+        kind: Kind::Word(&["full", "normal"]),
+        default: "full",
+        live: false,
+        doc: "SQLite's durability. `full`: an acknowledged write survives power loss. `normal`: it survives a crash of the process only.",
+    },
+    Setting {
+        key: "database_pool_size",
+        env: &[plain("JOBFORGE_DATABASE_POOL_SIZE")],
+        kind: Kind::Integer { min: 2, max: 1000 },
+        default: "8",
+        live: false,
+        doc: "Connections a process opens to PostgreSQL at most, besides the one that listens.",
+    },
+    Setting {
+        key: "pooler",
+        env: &[plain("JOBFORGE_POOLER")],
+        kind: Kind::Word(&["auto", "on", "off"]),
+        default: "auto",
+        live: false,
+        doc: "Whether database_url goes through a transaction pooler. `auto` asks the connection; port 6543 counts as one.",
+    },
+    Setting {
+        key: "listen",
+        env: &[plain("JOBFORGE_LISTEN")],
+        kind: Kind::Text,
+        default: "127.0.0.1:8080",
+        live: false,
+        doc: "Address of the HTTP server.",
+    },
+    // What a worker does.
+    Setting {
+        key: "worker_name",
+        env: &[plain("WORKER_NAME")],
+        kind: Kind::Text,
+        default: "",
+        live: false,
+        doc: "A label for people. Never an identity: every process start has a new worker id.",
+    },
+    Setting {
+        key: "queues",
+        env: &[plain("JOBFORGE_QUEUES")],
+        kind: Kind::List,
+        default: "default",
+        live: false,
+        doc: "Queues a worker takes from; `name=slots` gives a queue slots of its own.",
+    },
+    Setting {
+        key: "slots",
+        env: &[plain("JOBFORGE_SLOTS")],
+        kind: Kind::Integer { min: 1, max: 100_000 },
+        default: "10",
+        live: false,
+        doc: "Jobs a worker runs at once in each queue.",
+    },
+    Setting {
+        key: "shutdown_grace_ms",
+        env: &[ms("SHUTDOWN_GRACE_MS")],
+        kind: Kind::Millis { min: 0, max: DAY_MS },
+        default: "30000",
+        live: false,
+        doc: "How long a stopping worker waits for its jobs before it gives them back.",
+    },
+    Setting {
+        key: "job_timeout_ms",
+        env: &[ms("JOBFORGE_JOB_TIMEOUT_MS")],
+        kind: Kind::Millis { min: 0, max: 7 * DAY_MS },
+        default: "0",
+        live: false,
+        doc: "Time-out of an attempt whose job and type do not say; 0 is none.",
+    },
+    // Idle polling (runbook 5).
+    Setting {
+        key: "poll_interval_ms",
+        env: &[ms("POLL_INTERVAL_MS")],
+        kind: Kind::Millis { min: 10, max: HOUR_MS },
+        default: "2000",
+        live: true,
+        doc: "Wait of an idle worker between claims; a wake-up from the database cuts it short.",
+    },
+    Setting {
+        key: "max_poll_interval_ms",
+        env: &[ms("MAX_POLL_INTERVAL_MS")],
+        kind: Kind::Millis { min: 10, max: HOUR_MS },
+        default: "10000",
+        live: true,
+        doc: "Longest wait of an idle worker.",
+    },
+    Setting {
+        key: "idle_backoff_multiplier",
+        env: &[plain("IDLE_BACKOFF_MULTIPLIER")],
+        kind: Kind::Decimal { min: 1.0, max: 100.0 },
+        default: "2",
+        live: true,
+        doc: "Growth of an idle worker's wait from one empty claim to the next.",
+    },
+    // Job heartbeats (runbooks 1 and 5).
+    Setting {
+        key: "job_heartbeat",
+        env: &[plain("FEATURE_FLAG_JOB_HEARTBEAT")],
+        kind: Kind::Flag,
+        default: "true",
+        live: true,
+        doc: "Heartbeats and the sweeps that go by them. `false` leaves time-outs as the only recovery.",
+    },
+    Setting {
+        key: "heartbeat_interval_ms",
+        env: &[ms("HEARTBEAT_INTERVAL_MS")],
+        kind: Kind::Millis { min: 100, max: HOUR_MS },
+        default: "30000",
+        live: true,
+        doc: "First interval between the heartbeats of a running job.",
+    },
+    Setting {
+        key: "heartbeat_max_interval_ms",
+        env: &[ms("HEARTBEAT_MAX_INTERVAL_MS")],
+        kind: Kind::Millis { min: 100, max: HOUR_MS },
+        default: "60000",
+        live: true,
+        doc: "Longest interval between the heartbeats of a running job.",
+    },
+    Setting {
+        key: "heartbeat_backoff_multiplier",
+        env: &[plain("HEARTBEAT_BACKOFF_MULTIPLIER")],
+        kind: Kind::Decimal { min: 1.0, max: 100.0 },
+        default: "2",
+        live: true,
+        doc: "Growth of the interval from one heartbeat to the next.",
+    },
+    Setting {
+        key: "heartbeat_threshold_ms",
+        env: &[ms("HEARTBEAT_THRESHOLD_MS")],
+        kind: Kind::Millis { min: 1000, max: DAY_MS },
+        default: "120000",
+        live: true,
+        doc: "Silence after which a running job is suspect; never less than two of its own intervals.",
+    },
+    Setting {
+        key: "heartbeat_max_misses",
+        env: &[plain("HEARTBEAT_MAX_MISSES")],
+        kind: Kind::Integer { min: 1, max: 1000 },
+        default: "2",
+        live: true,
+        doc: "Lost leases at which a job is dead instead of being queued again.",
+    },
+    // Lost workers (runbook 2).
+    Setting {
+        key: "worker_lease_ms",
+        env: &[
+            EnvName { name: "STALE_THRESHOLD_MINUTES", unit: Unit::Minutes },
+            ms("JOBFORGE_WORKER_LEASE_MS"),
+        ],
+        kind: Kind::Millis { min: 1000, max: DAY_MS },
+        default: "20000",
+        live: false,
+        doc: "How long a worker may be silent before its jobs are taken back; it renews four times as often.",
+    },
+    Setting {
+        key: "watchdog_check_interval_ms",
+        env: &[ms("WATCHDOG_CHECK_INTERVAL_MS"), EnvName { name: "CHECK_INTERVAL", unit: Unit::Seconds }],
+        kind: Kind::Millis { min: 100, max: HOUR_MS },
+        default: "60000",
+        live: true,
+        doc: "Longest time between two sweeps of the watchdog; expiring leases make it sweep sooner.",
+    },
+    Setting {
+        key: "on_lost",
+        env: &[plain("JOBFORGE_ON_LOST")],
+        kind: Kind::Word(&["requeue", "fail", "dead_letter"]),
+        default: "requeue",
+        live: true,
+        doc: "What becomes of a job whose worker was lost.",
+    },
+    // Built-in job types.
+    Setting {
+        key: "exec_allow",
+        env: &[plain("JOBFORGE_EXEC_ALLOW")],
+        kind: Kind::List,
+        default: "",
+        live: false,
+        doc: "Programs that `exec` jobs may run: absolute paths or bare names; `*` is any. Empty switches exec off, except under `jobforge up`, which allows any.",
+    },
+    Setting {
+        key: "http_allow_private",
+        env: &[plain("JOBFORGE_HTTP_ALLOW_PRIVATE")],
+        kind: Kind::List,
+        default: "",
+        live: false,
+        doc: "Private networks (CIDR) that connectors may reach, with a port where given: 10.1.2.0/24, 127.0.0.1:8080.",
+    },
+    Setting {
+        key: "http_allow_ports",
+        env: &[plain("JOBFORGE_HTTP_ALLOW_PORTS")],
+        kind: Kind::List,
+        default: "",
+        live: false,
+        doc: "Ports of public hosts that connectors may reach besides 80 and 443.",
+    },
+    Setting {
+        key: "secrets_dir",
+        env: &[plain("JOBFORGE_SECRETS_DIR")],
+        kind: Kind::Text,
+        default: "",
+        live: false,
+        doc: "Directory with one file per secret that jobs may name by reference.",
+    },
+    Setting {
+        key: "secret_hosts",
+        env: &[plain("JOBFORGE_SECRET_HOSTS")],
+        kind: Kind::List,
+        default: "",
+        live: false,
+        doc: "Hosts that a secret may be sent to, as secret=host; a secret that is not listed may go to any public host.",
+    },
+    // Access (runbooks 1, 3, 4).
+    Setting {
+        key: "auth_token",
+        env: &[plain("AUTH_TOKEN")],
+        kind: Kind::Secret,
+        default: "",
+        live: false,
+        doc: "Bearer token with the scope `operate`.",
+    },
+    Setting {
+        key: "admin_token",
+        env: &[plain("ADMIN_TOKEN")],
+        kind: Kind::Secret,
+        default: "",
+        live: false,
+        doc: "Bearer token with the scope `admin`.",
+    },
+    // What is written down.
+    Setting {
+        key: "slow_query_ms",
+        env: &[ms("JOBFORGE_SLOW_QUERY_MS")],
+        kind: Kind::Millis { min: 1, max: HOUR_MS },
+        default: "500",
+        live: false,
+        doc: "Statements that take longer are logged.",
+    },
+    Setting {
+        key: "log",
+        env: &[plain("JOBFORGE_LOG")],
+        kind: Kind::Text,
+        default: "info",
+        live: false,
+        doc: "Log level or filter, such as `debug` or `jobforge=debug,warn`.",
+    },
+    Setting {
+        key: "log_format",
+        env: &[plain("JOBFORGE_LOG_FORMAT")],
+        kind: Kind::Word(&["auto", "human", "json"]),
+        default: "auto",
+        live: false,
+        doc: "`auto` is human on a terminal and JSON lines otherwise.",
+    },
+];

@@ -1,0 +1,206 @@
+//! A refusal: the status, the problem that the client reads, and the cause that only the log gets.
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jobforge::Error;
+use jobforge::core::enqueue::InvalidJob;
+use jobforge::core::job::BadJobId;
+use jobforge::core::payload::PayloadError;
+use jobforge::store::StoreError;
+use jobforge_api::{FieldProblem, Problem};
+
+use crate::request_log::Cause;
+
+/// Seconds after which a call that met a database in trouble may be repeated.
+const RETRY_AFTER_S: &str = "2";
+
+/// Why a request is refused or failed. Boxed, because it travels through every `Result`.
+#[derive(Debug)]
+pub(crate) struct ApiError(Box<Refusal>);
+
+#[derive(Debug)]
+struct Refusal {
+    problem: Problem,
+    header: Option<(HeaderName, &'static str)>,
+    cause: Option<String>,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
+        let problem = Problem::new(status.as_u16(), code, title, detail);
+        Self(Box::new(Refusal { problem, header: None, cause: None }))
+    }
+
+    pub(crate) fn bad_request(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, "the request cannot be read", detail)
+    }
+
+    /// A job that was read and is refused, with all that is wrong with it.
+    pub(crate) fn invalid_job(errors: Vec<FieldProblem>) -> Self {
+        let said: Vec<String> =
+            errors.iter().map(|error| format!("{}: {}", error.pointer, error.detail)).collect();
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_job", "the job was refused", said.join("; "))
+            .errors(errors)
+    }
+
+    pub(crate) fn unauthorized(code: &str, detail: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, "a token is needed", detail)
+            .header(WWW_AUTHENTICATE, "Bearer realm=\"jobforge\"")
+    }
+
+    pub(crate) fn forbidden(code: &str, detail: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, "the request is not local", detail)
+    }
+
+    /// A failure of ours, or of what we depend on.
+    pub(crate) fn failed(status: StatusCode, code: &str, title: &str, detail: &str, cause: String) -> Self {
+        let mut failure = Self::new(status, code, title, detail);
+        failure.0.cause = Some(cause);
+        failure
+    }
+
+    fn internal(cause: String) -> Self {
+        let detail =
+            "this is not the request's fault; the server's log tells why under the id in x-request-id";
+        Self::failed(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed", detail, cause)
+    }
+
+    pub(crate) fn unavailable(code: &str, detail: &str, cause: String) -> Self {
+        let title = "the database is not available";
+        Self::failed(StatusCode::SERVICE_UNAVAILABLE, code, title, detail, cause)
+            .header(RETRY_AFTER, RETRY_AFTER_S)
+    }
+
+    fn header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.0.header = Some((name, value));
+        self
+    }
+
+    fn errors(mut self, errors: Vec<FieldProblem>) -> Self {
+        self.0.problem.errors = errors;
+        self
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::InvalidJob(invalid) => invalid.into(),
+            Error::InvalidPayload(fault) => fault.into(),
+            Error::Store(error) => error.into(),
+            Error::NotFound(id) => Self::new(
+                StatusCode::NOT_FOUND,
+                "job_not_found",
+                "there is no such job",
+                format!("there is no job {id}; GET /v1/jobs lists what there is"),
+            ),
+            Error::NotAllowed { id, status, wanted } => Self::new(
+                StatusCode::CONFLICT,
+                "invalid_transition",
+                "the job's status does not allow this",
+                format!("job {id} is {status} and cannot be {wanted}"),
+            ),
+            error @ (Error::NotEnded { .. } | Error::BadWorker(_)) => Self::internal(error.to_string()),
+        }
+    }
+}
+
+impl From<InvalidJob> for ApiError {
+    fn from(invalid: InvalidJob) -> Self {
+        Self::invalid_job(invalid.errors.into_iter().map(FieldProblem::from).collect())
+    }
+}
+
+impl From<PayloadError> for ApiError {
+    fn from(fault: PayloadError) -> Self {
+        let pointer = match &fault {
+            PayloadError::Unstorable { pointer, .. } if pointer != "/" => format!("/payload{pointer}"),
+            PayloadError::Unstorable { .. }
+            | PayloadError::Empty
+            | PayloadError::TooLarge { .. }
+            | PayloadError::Syntax { .. } => "/payload".to_owned(),
+        };
+        let detail = fault.to_string();
+        Self::bad_request(fault.code(), detail.clone()).errors(vec![FieldProblem::new(
+            pointer,
+            fault.code(),
+            detail,
+        )])
+    }
+}
+
+impl From<BadJobId> for ApiError {
+    fn from(bad: BadJobId) -> Self {
+        Self::bad_request("bad_id", bad.to_string())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let chain = error.chain();
+        match error {
+            StoreError::IdempotencyConflict { .. } => Self::new(
+                StatusCode::CONFLICT,
+                "idempotency_conflict",
+                "the idempotency key belongs to another job",
+                error.to_string(),
+            ),
+            StoreError::DuplicateId(_) => {
+                Self::new(StatusCode::CONFLICT, "duplicate_id", "the job id is taken", error.to_string())
+            }
+            StoreError::Full { .. } => Self::failed(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "storage_full",
+                "the database has no space left",
+                "nothing was changed; free disk space or purge old jobs with `jobforge db purge`",
+                chain,
+            ),
+            StoreError::Unreachable { .. } => {
+                let detail = "the database cannot be reached; nothing was changed, so try again";
+                Self::unavailable("database_unreachable", detail, chain)
+            }
+            StoreError::ReadOnly { .. } => {
+                let detail = "the database is read-only just now; nothing was changed, so try again";
+                Self::unavailable("database_read_only", detail, chain)
+            }
+            // The server chose the job's id and forgets it with the request, so only a key makes a repeat safe.
+            StoreError::Interrupted { .. } => {
+                let detail = "the database broke off and it is not known whether the call took effect; it is safe to \
+                              repeat it, but a job without an idempotency_key may then be enqueued twice";
+                Self::unavailable("database_interrupted", detail, chain)
+            }
+            StoreError::Refused { .. }
+            | StoreError::BadUrl { .. }
+            | StoreError::SchemaTooOld { .. }
+            | StoreError::SchemaTooNew { .. }
+            | StoreError::MigrationDrift { .. }
+            | StoreError::ServerTooOld { .. }
+            | StoreError::InUse { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Failed { .. } => Self::internal(chain),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Refusal { problem, header, cause } = *self.0;
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        if let Some(cause) = cause {
+            response.extensions_mut().insert(Cause(cause));
+        }
+        response
+    }
+}
+
+impl From<ApiError> for Response {
+    fn from(error: ApiError) -> Self {
+        error.into_response()
+    }
+}

@@ -1,0 +1,23 @@
+//! JobForge over HTTP: put jobs in, ask about them, move them.
+//!
+//! [`bind`] checks the options and takes the port; [`Server::run`] answers until it is told to stop. Who may ask is
+//! decided in `gate`, what is refused and how in `api_error` and `body`, and the routes only translate between HTTP
+//! and [`jobforge::Client`]. Each answer carries an `x-request-id` that the log line of the request has too.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod server;
+
+mod gate;
+mod request_log;
+mod routes;
+
+mod api_error;
+mod body;
+mod nearest;
+mod query;
+pub mod view;
+
+pub use error::ServerError;
+pub use server::{Server, ServerOptions, bind};

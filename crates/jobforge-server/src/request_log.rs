@@ -1,0 +1,43 @@
+//! One id and one log line for each request. Neither headers nor bodies nor query strings are logged.
+
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::Next;
+use axum::response::Response;
+use jobforge::clock::monotonic;
+use uuid::Uuid;
+
+/// Characters of a path or method that are logged.
+const SHOWN: usize = 200;
+/// Paths that are asked all the time by machines.
+const PROBES: [&str; 3] = ["/livez", "/readyz", "/startupz"];
+
+/// Why a request failed on our side: for the log, never for the client.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause(pub(crate) String);
+
+/// Names the request, has it answered and logs it.
+pub(crate) async fn log_request(request: Request, next: Next) -> Response {
+    let id = Uuid::now_v7();
+    let method: String = request.method().as_str().chars().take(SHOWN).collect();
+    let path: String = request.uri().path().chars().take(SHOWN).collect();
+    let begun = monotonic();
+    let mut response = next.run(request).await;
+    let ms = monotonic().duration_since(begun).as_millis() as u64;
+    let status = response.status().as_u16();
+    if let Some(Cause(cause)) = response.extensions_mut().remove() {
+        tracing::error!(request.id = %id, method, path, status, ms, error = cause, "{method} {path:?} failed with {status}: {cause}");
+    } else if PROBES.contains(&path.as_str()) {
+        tracing::debug!(request.id = %id, method, path, status, ms, "{method} {path} gave {status} in {ms} ms");
+    } else {
+        tracing::info!(request.id = %id, method, path, status, ms, "{method} {path:?} gave {status} in {ms} ms");
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert("x-request-id", id);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

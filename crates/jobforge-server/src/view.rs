@@ -1,0 +1,56 @@
+//! What the store knows, as the wire types say it. The command line prints the same with `--json`.
+
+use jobforge::core::worker::WorkerRow;
+use jobforge::store::rows::{Attempt, JobDetail, LogTail, QueueInfo};
+use jobforge_api::{AttemptView, JobDetailView, LogView, QueueView, WorkerView};
+
+/// A job with its attempts and its result.
+pub fn job_detail(detail: JobDetail) -> JobDetailView {
+    JobDetailView {
+        job: detail.job.into(),
+        attempts_made: detail.attempts.into_iter().map(attempt).collect(),
+        result: detail.result,
+    }
+}
+
+/// The kept log of a job, oldest attempt first.
+pub fn logs(tails: Vec<LogTail>) -> Vec<LogView> {
+    tails
+        .into_iter()
+        .map(|tail| LogView {
+            attempt: tail.attempt,
+            lease: tail.lease.0,
+            updated_at: tail.updated_at,
+            text: tail.text,
+        })
+        .collect()
+}
+
+/// A queue with its counts.
+pub fn queue(info: QueueInfo) -> QueueView {
+    QueueView {
+        name: info.name,
+        ready: info.ready,
+        scheduled: info.scheduled,
+        running: info.running,
+        oldest_ready_at: info.oldest_ready_at,
+        paused_at: info.paused_at,
+    }
+}
+
+/// A worker as its row says.
+pub fn worker(row: WorkerRow) -> WorkerView {
+    row.into()
+}
+
+fn attempt(attempt: Attempt) -> AttemptView {
+    AttemptView {
+        attempt: attempt.attempt,
+        lease: attempt.lease.0,
+        worker: attempt.worker.map(|worker| worker.0),
+        outcome: attempt.outcome,
+        started_at: attempt.started_at,
+        finished_at: attempt.finished_at,
+        error: attempt.error,
+    }
+}

@@ -1,0 +1,180 @@
+//! A store of which every call fails as the test says; without a fault only its schema is fine.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use jobforge::core::claim::{ClaimAsk, Claimed};
+use jobforge::core::heartbeat::{Beat, BeatReply};
+use jobforge::core::job::{Job, JobId, NewJob, WorkerId};
+use jobforge::core::rescue::{Rescue, SuspectPage};
+use jobforge::core::retention::Retention;
+use jobforge::core::settle::{Settled, Settlement};
+use jobforge::core::standing::Facts;
+use jobforge::core::state::Status;
+use jobforge::core::time::Now;
+use jobforge::core::worker::{NewWorker, WorkerRow};
+use jobforge::store::rows::{
+    Capabilities, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
+    RescueReport, WakeEvent,
+};
+use jobforge::store::traits::{Admin, Enqueue, Inspect, Operate, Wake, Watchdog, WorkerSide};
+use jobforge::store::{Result, StoreError};
+use tokio::sync::broadcast;
+
+const LOCATION: &str = "postgres://db.internal/jobs";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    Unreachable,
+    Interrupted,
+    ReadOnly,
+    Full,
+    SchemaTooOld,
+    Failed,
+}
+
+pub(crate) struct FailingStore {
+    fault: Mutex<Fault>,
+    calls: AtomicUsize,
+}
+
+impl FailingStore {
+    pub(crate) fn new(fault: Fault) -> Arc<Self> {
+        Arc::new(Self { fault: Mutex::new(fault), calls: AtomicUsize::new(0) })
+    }
+
+    pub(crate) fn set(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn fail<T>(&self) -> Result<T> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let (location, call, source) = (LOCATION.to_owned(), "a call", "the driver's own words".into());
+        Err(match *self.fault.lock().unwrap() {
+            Fault::Unreachable => StoreError::Unreachable { location, source },
+            Fault::Interrupted => StoreError::Interrupted { location, call, source },
+            Fault::ReadOnly => StoreError::ReadOnly { location, source },
+            Fault::Full => StoreError::Full { location, source },
+            Fault::SchemaTooOld => StoreError::SchemaTooOld { location, found: 0, needed: 1 },
+            Fault::Failed | Fault::None => StoreError::Failed { location, call, source },
+        })
+    }
+}
+
+#[async_trait]
+impl Enqueue for FailingStore {
+    async fn enqueue(&self, _: &[NewJob], _: Now) -> Result<Vec<Enqueued>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl WorkerSide for FailingStore {
+    async fn register(&self, _: &NewWorker, _: Now) -> Result<()> {
+        self.fail()
+    }
+    async fn claim(&self, _: &ClaimAsk, _: Now) -> Result<Claimed> {
+        self.fail()
+    }
+    async fn renew(&self, _: &WorkerId, _: bool, _: Now) -> Result<bool> {
+        self.fail()
+    }
+    async fn heartbeat(&self, _: &WorkerId, _: &[Beat], _: Now) -> Result<Vec<BeatReply>> {
+        self.fail()
+    }
+    async fn settle(&self, _: &WorkerId, _: &[Settlement], _: Now) -> Result<Vec<Settled>> {
+        self.fail()
+    }
+    async fn leave(&self, _: &WorkerId, _: &str, _: Now) -> Result<()> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Watchdog for FailingStore {
+    async fn suspects(&self, _: usize, _: Now) -> Result<SuspectPage> {
+        self.fail()
+    }
+    async fn apply_rescues(&self, _: &[Rescue], _: Now) -> Result<RescueReport> {
+        self.fail()
+    }
+    async fn expire_workers(&self, _: Now) -> Result<Vec<WorkerId>> {
+        self.fail()
+    }
+    async fn reconcile(&self, _: Now) -> Result<u64> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Inspect for FailingStore {
+    async fn now(&self) -> Result<Timestamp> {
+        self.fail()
+    }
+    async fn job(&self, _: JobId) -> Result<Option<Job>> {
+        self.fail()
+    }
+    async fn job_detail(&self, _: JobId) -> Result<Option<JobDetail>> {
+        self.fail()
+    }
+    async fn job_facts(&self, _: JobId, _: Now) -> Result<Option<Facts>> {
+        self.fail()
+    }
+    async fn jobs(&self, _: &JobFilter) -> Result<Vec<Job>> {
+        self.fail()
+    }
+    async fn queues(&self, _: Now) -> Result<Vec<QueueInfo>> {
+        self.fail()
+    }
+    async fn workers(&self, _: Now) -> Result<Vec<WorkerRow>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Operate for FailingStore {
+    async fn move_jobs(&self, _: &[JobId], _: Move, _: Now) -> Result<Vec<Moved>> {
+        self.fail()
+    }
+    async fn pause_queue(&self, _: &str, _: bool, _: Now) -> Result<bool> {
+        self.fail()
+    }
+    async fn purge(&self, _: &Retention, _: Now) -> Result<Vec<(Status, u64)>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Admin for FailingStore {
+    async fn migrate(&self) -> Result<Vec<MigrationInfo>> {
+        self.fail()
+    }
+    async fn migrations(&self) -> Result<Vec<MigrationInfo>> {
+        self.fail()
+    }
+    async fn verify_schema(&self) -> Result<()> {
+        if *self.fault.lock().unwrap() == Fault::None { Ok(()) } else { self.fail() }
+    }
+    async fn check(&self, _: Now) -> Result<Vec<Finding>> {
+        self.fail()
+    }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { engine: "none", wake_across_processes: false, operator_sql: false, pooled: false }
+    }
+    fn location(&self) -> &str {
+        LOCATION
+    }
+}
+
+impl Wake for FailingStore {
+    fn subscribe(&self) -> broadcast::Receiver<WakeEvent> {
+        broadcast::channel(1).1
+    }
+}

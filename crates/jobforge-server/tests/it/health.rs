@@ -1,0 +1,130 @@
+//! Health, the front page, and a database in trouble.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use anyhow::Result;
+use jobforge::Client;
+
+use crate::failing_store::{FailingStore, Fault};
+use crate::harness::{options, serve, site};
+
+#[tokio::test]
+async fn a_healthy_server_is_live_ready_and_started() -> Result<()> {
+    let site = site().await?;
+    for path in ["/livez", "/readyz", "/startupz"] {
+        let answer = site.get(path).await?;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"), "{path}");
+    }
+    assert_eq!(site.send("HEAD", "/livez", &[], b"").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_front_page_lists_every_route() -> Result<()> {
+    let site = site().await?;
+    let page = site.get("/").await?;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/plain; charset=utf-8"));
+    for line in page.body.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(method @ ("GET" | "POST" | "DELETE")), Some(path)) = (words.next(), words.next()) else {
+            continue;
+        };
+        let answer = site.send(method, &path.replace("{id}", "17").replace("{name}", "q"), &[], b"").await?;
+        assert!(!matches!(answer.status, 404 | 405), "{line}: {answer:?}");
+    }
+    assert_eq!(page.body.matches("/v1/").count(), 12, "a new route belongs on the page:\n{}", page.body);
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_answer_has_its_own_request_id() -> Result<()> {
+    let site = site().await?;
+    let mut seen = HashSet::new();
+    for path in ["/", "/livez", "/v1/jobs", "/v1/jobs", "/nowhere"] {
+        let answer = site.get(path).await?;
+        assert!(seen.insert(answer.header("x-request-id").to_owned()), "{answer:?}");
+        assert_eq!(
+            (answer.header("cache-control"), answer.header("x-content-type-options")),
+            ("no-store", "nosniff")
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn livez_never_touches_the_database() -> Result<()> {
+    let store = FailingStore::new(Fault::Unreachable);
+    let site = serve(Client::new(store.clone()), options("127.0.0.1:0")).await?;
+    assert_eq!(site.get("/livez").await?.status, 200);
+    assert_eq!(site.get("/").await?.status, 200);
+    assert_eq!(store.calls(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn readyz_tells_why_it_is_not_ready_but_not_where_the_database_is() -> Result<()> {
+    for (fault, code) in [
+        (Fault::Unreachable, "database_unreachable"),
+        (Fault::SchemaTooOld, "schema_too_old"),
+        (Fault::Failed, "database_failed"),
+    ] {
+        let store: Arc<FailingStore> = FailingStore::new(fault);
+        let site = serve(Client::new(store), options("127.0.0.1:0")).await?;
+        for path in ["/readyz", "/startupz"] {
+            let answer = site.get(path).await?;
+            answer.refused(503, code);
+            assert!(!answer.body.contains("db.internal"), "{answer:?}");
+            assert_eq!(answer.header("retry-after"), "2");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn once_started_only_readyz_follows_the_database() -> Result<()> {
+    let store = FailingStore::new(Fault::None);
+    let site = serve(Client::new(store.clone()), options("127.0.0.1:0")).await?;
+    assert_eq!(site.get("/startupz").await?.status, 200);
+    store.set(Fault::Unreachable);
+    assert_eq!(site.get("/startupz").await?.status, 200);
+    assert_eq!(site.get("/readyz").await?.status, 503);
+    store.set(Fault::None);
+    assert_eq!(site.get("/readyz").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_in_trouble_is_told_apart_from_a_bad_request() -> Result<()> {
+    for (fault, status, code, retry_after) in [
+        (Fault::Unreachable, 503, "database_unreachable", "2"),
+        (Fault::Interrupted, 503, "database_interrupted", "2"),
+        (Fault::ReadOnly, 503, "database_read_only", "2"),
+        (Fault::Full, 507, "storage_full", ""),
+        (Fault::SchemaTooOld, 500, "internal", ""),
+        (Fault::Failed, 500, "internal", ""),
+    ] {
+        let site = serve(Client::new(FailingStore::new(fault)), options("127.0.0.1:0")).await?;
+        let job = "/v1/jobs/01890a5d-ac96-774b-bcce-b302099a8057";
+        let answers = [
+            site.enqueue(r#"{"type":"a"}"#).await?,
+            site.get("/v1/jobs").await?,
+            site.get(job).await?,
+            site.get(&format!("{job}/explain")).await?,
+            site.get(&format!("{job}/logs")).await?,
+            site.post(&format!("{job}/cancel")).await?,
+            site.post(&format!("{job}/retry")).await?,
+            site.delete(job).await?,
+            site.get("/v1/queues").await?,
+            site.post("/v1/queues/q/pause").await?,
+            site.post("/v1/queues/q/resume").await?,
+            site.get("/v1/workers").await?,
+        ];
+        for answer in answers {
+            answer.refused(status, code);
+            assert_eq!(answer.header("retry-after"), retry_after);
+            assert!(!answer.body.contains("db.internal") && !answer.body.contains("driver"), "{answer:?}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! A real server on port 0, a SQLite file in a temporary directory, and HTTP written by hand.
+
+mod access;
+mod failing_store;
+mod harness;
+mod health;
+mod jobs;
+mod lifecycle;
+mod queues;
+mod refusals;

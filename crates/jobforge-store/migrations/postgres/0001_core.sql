@@ -1,0 +1,243 @@
+-- The core of JobForge on PostgreSQL 14 and later.
+--
+-- jobforge_jobs is the truth: one wide row a job. jobforge_ready and jobforge_scheduled are slim side tables that say
+-- which queued jobs may be claimed and which wait for their time; claiming takes a row from jobforge_ready and marks the
+-- job running in one statement. A side row that is wrong claims nothing, because the job's own row is asked again.
+
+-- The clock of every statement. Tests fix it with SET LOCAL jobforge.now; nobody else sets it.
+CREATE FUNCTION jobforge_now() RETURNS timestamptz LANGUAGE sql STABLE AS $$
+  SELECT coalesce(nullif(current_setting('jobforge.now', true), '')::timestamptz, now())
+$$;
+
+CREATE TABLE jobforge_jobs (
+  id                uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
+  tenant_id         text        NOT NULL DEFAULT 'default' CHECK (tenant_id <> ''),
+  type              text        NOT NULL CHECK (type <> ''),
+  payload           jsonb       NOT NULL DEFAULT '{}',
+  status            text        NOT NULL DEFAULT 'queued'
+                    CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'dead', 'canceled')),
+  attempts          integer     NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+  max_attempts      integer     NOT NULL DEFAULT 5 CHECK (max_attempts >= 1),
+  run_at            timestamptz NOT NULL DEFAULT now() CHECK (isfinite(run_at)),
+  locked_by         text,
+  locked_at         timestamptz,
+  heartbeat_at      timestamptz,
+  started_at        timestamptz,
+  finished_at       timestamptz,
+  idempotency_key   text        CHECK (octet_length(idempotency_key) BETWEEN 1 AND 255),
+  error             jsonb,
+  result_id         uuid,
+  created_by        text,
+  created_at        timestamptz NOT NULL DEFAULT now(),
+  updated_at        timestamptz NOT NULL DEFAULT now(),
+  queue             text        NOT NULL DEFAULT 'default' CHECK (queue <> ''),
+  priority          smallint    NOT NULL DEFAULT 0,
+  lease             bigint      NOT NULL DEFAULT 0 CHECK (lease >= 0),
+  -- Grows with every change that JobForge makes; a change that leaves it alone came from raw SQL and is guarded below.
+  revision          bigint      NOT NULL DEFAULT 0,
+  last_worker       text,
+  heartbeat_due_at  timestamptz,
+  deadline_at       timestamptz,
+  timeout_ms        bigint      CHECK (timeout_ms > 0),
+  misses            integer     NOT NULL DEFAULT 0 CHECK (misses >= 0),
+  queued_because    text        NOT NULL DEFAULT 'enqueued',
+  progress          smallint    CHECK (progress BETWEEN 0 AND 100),
+  progress_message  text,
+  phase             text,
+  progress_at       timestamptz,
+  items_processed   bigint      NOT NULL DEFAULT 0,
+  items_failed      bigint      NOT NULL DEFAULT 0,
+  items_skipped     bigint      NOT NULL DEFAULT 0,
+  checkpoint        jsonb,
+  tags              text[],
+  traceparent       text,
+  retry             jsonb,
+  CONSTRAINT jobforge_jobs_running_is_owned
+    CHECK ((status = 'running') = (locked_by IS NOT NULL AND locked_at IS NOT NULL)),
+  CONSTRAINT jobforge_jobs_ended_has_end
+    CHECK ((status IN ('succeeded', 'failed', 'dead', 'canceled')) = (finished_at IS NOT NULL))
+) WITH (
+  -- Half of each page stays free, so that the two updates of a job's life find room beside it.
+  fillfactor = 45,
+  autovacuum_vacuum_scale_factor = 0.05,
+  autovacuum_analyze_scale_factor = 0.05
+);
+
+-- The operators' view of what is waiting, with the name that runbook 5 looks for. It leads with run_at because that is
+-- what their query orders by; the queue itself claims through jobforge_ready.
+CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (run_at) WHERE status = 'queued';
+CREATE INDEX idx_jobforge_jobs_running ON jobforge_jobs (locked_by) WHERE status = 'running';
+CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX idx_jobforge_jobs_dead ON jobforge_jobs (created_at) WHERE status IN ('failed', 'dead');
+CREATE UNIQUE INDEX idx_jobforge_jobs_idempotency
+  ON jobforge_jobs (tenant_id, type, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE TABLE jobforge_ready (
+  id        uuid        NOT NULL,
+  queue     text        NOT NULL,
+  priority  smallint    NOT NULL,
+  run_at    timestamptz NOT NULL,
+  type      text        NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX idx_jobforge_ready ON jobforge_ready (queue, priority, run_at, id);
+
+CREATE TABLE jobforge_scheduled (
+  id        uuid        NOT NULL,
+  queue     text        NOT NULL,
+  priority  smallint    NOT NULL,
+  run_at    timestamptz NOT NULL,
+  type      text        NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
+CREATE INDEX idx_jobforge_scheduled ON jobforge_scheduled (run_at);
+
+CREATE TABLE jobforge_job_results (
+  id            uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
+  job_id        uuid        NOT NULL UNIQUE REFERENCES jobforge_jobs (id) ON DELETE CASCADE,
+  tenant_id     text        NOT NULL,
+  result        jsonb       NOT NULL DEFAULT '{}',
+  artifact_ref  text,
+  created_at    timestamptz NOT NULL DEFAULT now()
+);
+
+-- A success at the first attempt writes no row here: the job's own row tells it whole.
+CREATE TABLE jobforge_job_attempts (
+  id           uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
+  job_id       uuid        NOT NULL REFERENCES jobforge_jobs (id) ON DELETE CASCADE,
+  tenant_id    text        NOT NULL,
+  attempt_no   integer     NOT NULL,
+  lease        bigint      NOT NULL,
+  worker_id    text,
+  outcome      text        NOT NULL,
+  started_at   timestamptz,
+  finished_at  timestamptz,
+  error        jsonb,
+  created_at   timestamptz NOT NULL DEFAULT now(),
+  UNIQUE (job_id, lease)
+);
+
+CREATE TABLE jobforge_job_logs (
+  job_id      uuid        NOT NULL REFERENCES jobforge_jobs (id) ON DELETE CASCADE,
+  lease       bigint      NOT NULL,
+  attempt_no  integer     NOT NULL,
+  tail        text        NOT NULL,
+  updated_at  timestamptz NOT NULL,
+  PRIMARY KEY (job_id, lease)
+);
+
+CREATE TABLE jobforge_workers (
+  id                 text        PRIMARY KEY,
+  name               text,
+  hostname           text        NOT NULL,
+  pid                bigint      NOT NULL,
+  queues             text[]      NOT NULL,
+  types              text[],
+  slots              integer     NOT NULL,
+  state              text        NOT NULL CHECK (state IN ('live', 'draining', 'gone', 'lost')),
+  lease_ms           bigint      NOT NULL CHECK (lease_ms > 0),
+  started_at         timestamptz NOT NULL,
+  last_heartbeat_at  timestamptz NOT NULL,
+  lease_expires_at   timestamptz NOT NULL,
+  ended_at           timestamptz,
+  end_reason         text,
+  CHECK ((state IN ('gone', 'lost')) = (ended_at IS NOT NULL))
+) WITH (fillfactor = 50);
+
+CREATE TABLE jobforge_queues (
+  name       text        PRIMARY KEY,
+  paused_at  timestamptz
+);
+
+-- Puts queued jobs where they can be claimed, and wakes who waits. Called by the triggers only.
+CREATE FUNCTION jobforge_offer() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO jobforge_ready (id, queue, priority, run_at, type)
+  SELECT id, queue, priority, run_at, type FROM fresh WHERE status = 'queued' AND run_at <= jobforge_now();
+  INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type)
+  SELECT id, queue, priority, run_at, type FROM fresh WHERE status = 'queued' AND run_at > jobforge_now();
+  PERFORM pg_notify('jobforge', 'work:' || queue) FROM (SELECT DISTINCT queue FROM fresh WHERE status = 'queued') q;
+  RETURN NULL;
+END $$;
+
+-- One run per statement, however many rows: COPY, INSERT and pg_restore alike.
+CREATE TRIGGER jobforge_jobs_offered AFTER INSERT ON jobforge_jobs
+  REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION jobforge_offer();
+
+CREATE FUNCTION jobforge_requeue() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF OLD.status = 'queued' THEN
+    DELETE FROM jobforge_ready
+      WHERE queue = OLD.queue AND priority = OLD.priority AND run_at = OLD.run_at AND id = OLD.id;
+    DELETE FROM jobforge_scheduled WHERE run_at = OLD.run_at AND id = OLD.id;
+  END IF;
+  IF NEW.status = 'queued' THEN
+    IF NEW.run_at <= jobforge_now() THEN
+      INSERT INTO jobforge_ready (id, queue, priority, run_at, type)
+      VALUES (NEW.id, NEW.queue, NEW.priority, NEW.run_at, NEW.type);
+    ELSE
+      INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type)
+      VALUES (NEW.id, NEW.queue, NEW.priority, NEW.run_at, NEW.type);
+    END IF;
+    PERFORM pg_notify('jobforge', 'work:' || NEW.queue);
+  END IF;
+  RETURN NULL;
+END $$;
+
+-- Whatever makes a job queued, or changes where it waits, keeps the side tables right. A claim does not come here:
+-- it has taken the ready row itself.
+CREATE TRIGGER jobforge_jobs_requeued AFTER UPDATE ON jobforge_jobs
+  FOR EACH ROW WHEN (
+    (NEW.status = 'queued' AND (OLD.status <> 'queued' OR (NEW.queue, NEW.priority, NEW.run_at, NEW.type)
+      IS DISTINCT FROM (OLD.queue, OLD.priority, OLD.run_at, OLD.type)))
+    OR (OLD.status = 'queued' AND NEW.status NOT IN ('queued', 'running')))
+  EXECUTE FUNCTION jobforge_requeue();
+
+-- Turns an operator's raw UPDATE into a legal move: the old owner is fenced and its lost attempt recorded, a job that
+-- runs again gets a fresh start, and an impossible move is refused with the way out.
+CREATE FUNCTION jobforge_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  ended CONSTANT text[] := ARRAY['succeeded', 'failed', 'dead', 'canceled'];
+BEGIN
+  NEW.revision := OLD.revision + 1;
+  NEW.updated_at := jobforge_now();
+  NEW.lease := greatest(NEW.lease, OLD.lease);
+  IF (OLD.status <> 'running' AND NEW.status = 'running') OR (OLD.status = ANY (ended) AND NEW.status <> OLD.status AND NEW.status <> 'queued') THEN
+    RAISE EXCEPTION 'job % cannot go from % to % by UPDATE', OLD.id, OLD.status, NEW.status
+      USING ERRCODE = 'check_violation', HINT = 'set status to queued to run it again; only a claim makes a job running';
+  END IF;
+  IF OLD.status = 'running' AND (NEW.status <> 'running' OR NEW.locked_by IS DISTINCT FROM OLD.locked_by) THEN
+    NEW.lease := OLD.lease + 1;
+    NEW.last_worker := OLD.locked_by;
+    INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error)
+    VALUES (OLD.id, OLD.tenant_id, OLD.attempts, OLD.lease, OLD.locked_by, 'reset', OLD.started_at, NEW.updated_at,
+            jsonb_build_object('kind', 'reset', 'retryable', true,
+                               'message', format('reset to %s by SQL of role %s', NEW.status, session_user)))
+    ON CONFLICT (job_id, lease) DO NOTHING;
+    IF NEW.status <> 'running' THEN
+      NEW.locked_by := NULL;
+      NEW.locked_at := NULL;
+      NEW.heartbeat_due_at := NULL;
+      NEW.deadline_at := NULL;
+    END IF;
+    PERFORM pg_notify('jobforge', 'moved:' || OLD.id);
+  END IF;
+  IF NEW.status = 'queued' AND OLD.status <> 'queued' THEN
+    NEW.queued_because := 'operator';
+    NEW.finished_at := NULL;
+    NEW.error := NULL;
+    NEW.misses := 0;
+    NEW.progress := NULL;
+    NEW.progress_message := NULL;
+    NEW.phase := NULL;
+    IF OLD.status = ANY (ended) THEN
+      NEW.lease := OLD.lease + 1;
+      NEW.attempts := 0;
+    END IF;
+  ELSIF NEW.status = ANY (ended) AND NEW.status <> OLD.status THEN
+    NEW.finished_at := coalesce(NEW.finished_at, NEW.updated_at);
+    NEW.lease := greatest(NEW.lease, OLD.lease + 1);
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE TRIGGER jobforge_jobs_guarded BEFORE UPDATE ON jobforge_jobs
+  FOR EACH ROW WHEN (NEW.revision = OLD.revision) EXECUTE FUNCTION jobforge_guard();

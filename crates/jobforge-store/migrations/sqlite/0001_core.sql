@@ -1,0 +1,135 @@
+-- Jobs, what is kept of them, workers and queues.
+--
+-- The same tables and columns as on PostgreSQL. Ids are UUIDs as text, moments are microseconds since 1970, JSON and
+-- lists are JSON text. The checks refuse what `jobforge_core::state` refuses.
+
+CREATE TABLE jobforge_jobs (
+    id                TEXT    NOT NULL PRIMARY KEY,
+    tenant_id         TEXT    NOT NULL DEFAULT 'default',
+    type              TEXT    NOT NULL,
+    payload           TEXT    NOT NULL DEFAULT '{}',
+    status            TEXT    NOT NULL DEFAULT 'queued'
+        CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'dead', 'canceled')),
+    attempts          INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    max_attempts      INTEGER NOT NULL DEFAULT 5 CHECK (max_attempts >= 1),
+    run_at            INTEGER NOT NULL,
+    locked_by         TEXT,
+    locked_at         INTEGER,
+    heartbeat_at      INTEGER,
+    started_at        INTEGER,
+    finished_at       INTEGER,
+    idempotency_key   TEXT,
+    error             TEXT,
+    result_id         TEXT,
+    created_by        TEXT,
+    created_at        INTEGER NOT NULL,
+    updated_at        INTEGER NOT NULL,
+    queue             TEXT    NOT NULL DEFAULT 'default',
+    priority          INTEGER NOT NULL DEFAULT 0 CHECK (priority BETWEEN -32768 AND 32767),
+    lease             INTEGER NOT NULL DEFAULT 0 CHECK (lease >= 0),
+    last_worker       TEXT,
+    heartbeat_due_at  INTEGER,
+    deadline_at       INTEGER,
+    timeout_ms        INTEGER CHECK (timeout_ms >= 0),
+    misses            INTEGER NOT NULL DEFAULT 0 CHECK (misses >= 0),
+    queued_because    TEXT    NOT NULL DEFAULT 'enqueued',
+    progress          INTEGER CHECK (progress BETWEEN 0 AND 100),
+    progress_message  TEXT,
+    phase             TEXT,
+    progress_at       INTEGER,
+    items_processed   INTEGER NOT NULL DEFAULT 0,
+    items_failed      INTEGER NOT NULL DEFAULT 0,
+    items_skipped     INTEGER NOT NULL DEFAULT 0,
+    checkpoint        TEXT,
+    tags              TEXT    NOT NULL DEFAULT '[]',
+    traceparent       TEXT,
+    retry             TEXT,
+    -- Only on SQLite: 1 when run_at has been reached, so that the claim index holds nothing that must wait.
+    due               INTEGER NOT NULL DEFAULT 1 CHECK (due IN (0, 1)),
+    CONSTRAINT jobforge_jobs_running_has_owner
+        CHECK ((status = 'running') = (locked_by IS NOT NULL) AND (status = 'running') = (locked_at IS NOT NULL)),
+    CONSTRAINT jobforge_jobs_ended_has_finished_at
+        CHECK ((status IN ('succeeded', 'failed', 'dead', 'canceled')) = (finished_at IS NOT NULL))
+) STRICT;
+
+-- What may be claimed, in the order in which it is. `type` comes last so that a claim filters without reading rows.
+CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (queue, priority, run_at, id, type)
+    WHERE status = 'queued' AND due = 1;
+
+-- What waits for its time.
+CREATE INDEX idx_jobforge_jobs_scheduled ON jobforge_jobs (run_at, queue)
+    WHERE status = 'queued' AND due = 0;
+
+-- What runs, by its worker.
+CREATE INDEX idx_jobforge_jobs_running ON jobforge_jobs (locked_by, queue)
+    WHERE status = 'running';
+
+-- What has ended, for the purge and for lists of one status.
+CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (status, finished_at)
+    WHERE finished_at IS NOT NULL;
+
+-- At most one job per (tenant, type, key); the key comes first so that it can be looked up alone.
+CREATE UNIQUE INDEX idx_jobforge_jobs_idempotency ON jobforge_jobs (idempotency_key, type, tenant_id)
+    WHERE idempotency_key IS NOT NULL;
+
+-- Looked up by job only, so the id has no index of its own.
+CREATE TABLE jobforge_job_results (
+    id            TEXT    NOT NULL,
+    job_id        TEXT    NOT NULL PRIMARY KEY REFERENCES jobforge_jobs (id) ON DELETE CASCADE,
+    tenant_id     TEXT    NOT NULL,
+    result        TEXT,
+    artifact_ref  TEXT,
+    created_at    INTEGER NOT NULL
+) STRICT;
+
+-- Every ended attempt, except a success at the first try and a snooze.
+CREATE TABLE jobforge_job_attempts (
+    id           TEXT    NOT NULL,
+    job_id       TEXT    NOT NULL REFERENCES jobforge_jobs (id) ON DELETE CASCADE,
+    tenant_id    TEXT    NOT NULL,
+    attempt_no   INTEGER NOT NULL,
+    lease        INTEGER NOT NULL,
+    worker_id    TEXT,
+    outcome      TEXT    NOT NULL,
+    started_at   INTEGER,
+    finished_at  INTEGER NOT NULL,
+    error        TEXT,
+    created_at   INTEGER NOT NULL,
+    PRIMARY KEY (job_id, lease)
+) STRICT;
+
+-- The newest log lines of each attempt that printed any.
+CREATE TABLE jobforge_job_logs (
+    job_id      TEXT    NOT NULL REFERENCES jobforge_jobs (id) ON DELETE CASCADE,
+    lease       INTEGER NOT NULL,
+    attempt_no  INTEGER NOT NULL,
+    tail        TEXT    NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    PRIMARY KEY (job_id, lease)
+) STRICT;
+
+-- One row per incarnation of a worker.
+CREATE TABLE jobforge_workers (
+    id                 TEXT    NOT NULL PRIMARY KEY,
+    name               TEXT,
+    hostname           TEXT    NOT NULL,
+    pid                INTEGER NOT NULL,
+    queues             TEXT    NOT NULL,
+    types              TEXT,
+    slots              INTEGER NOT NULL,
+    state              TEXT    NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'draining', 'gone', 'lost')),
+    lease_ms           INTEGER NOT NULL CHECK (lease_ms > 0),
+    started_at         INTEGER NOT NULL,
+    last_heartbeat_at  INTEGER NOT NULL,
+    lease_expires_at   INTEGER NOT NULL,
+    ended_at           INTEGER,
+    end_reason         TEXT,
+    CONSTRAINT jobforge_workers_ended_has_ended_at
+        CHECK ((state IN ('gone', 'lost')) = (ended_at IS NOT NULL))
+) STRICT;
+
+-- Paused queues only; a queue without a row takes jobs.
+CREATE TABLE jobforge_queues (
+    name       TEXT NOT NULL PRIMARY KEY,
+    paused_at  INTEGER NOT NULL
+) STRICT;

@@ -1,0 +1,54 @@
+-- Cancels jobs or queues them again, whatever their owner thinks, and fences that owner.
+--
+-- $1 ids, $2 'cancel' or 'retry', $3 delay in ms. Returns id and status before, for every job that exists.
+-- Uses the primary key. Results of an earlier run go with the fresh start.
+WITH before AS MATERIALIZED (
+  SELECT id, tenant_id, status, attempts, lease, locked_by, started_at, queue
+  FROM jobforge_jobs
+  WHERE id = ANY ($1)
+  ORDER BY id
+  FOR UPDATE
+), allowed AS (
+  SELECT *
+  FROM before
+  WHERE $2 = 'retry' OR status IN ('queued', 'running')
+), moved AS (
+  UPDATE jobforge_jobs j
+  SET status = CASE $2 WHEN 'retry' THEN 'queued' ELSE 'canceled' END,
+      revision = j.revision + 1,
+      lease = j.lease + 1,
+      finished_at = CASE $2 WHEN 'retry' THEN NULL ELSE jobforge_now() END,
+      last_worker = coalesce(j.locked_by, j.last_worker),
+      locked_by = NULL,
+      locked_at = NULL,
+      heartbeat_due_at = NULL,
+      deadline_at = NULL,
+      updated_at = jobforge_now(),
+      attempts = CASE $2 WHEN 'retry' THEN 0 ELSE j.attempts END,
+      misses = CASE $2 WHEN 'retry' THEN 0 ELSE j.misses END,
+      error = CASE $2 WHEN 'retry' THEN NULL ELSE j.error END,
+      result_id = CASE $2 WHEN 'retry' THEN NULL ELSE j.result_id END,
+      checkpoint = CASE $2 WHEN 'retry' THEN NULL ELSE j.checkpoint END,
+      queued_because = CASE $2 WHEN 'retry' THEN 'operator' ELSE j.queued_because END,
+      run_at = CASE $2 WHEN 'retry' THEN jobforge_now() + $3::bigint * interval '1 ms' ELSE j.run_at END,
+      progress = CASE $2 WHEN 'retry' THEN NULL ELSE j.progress END,
+      progress_message = CASE $2 WHEN 'retry' THEN NULL ELSE j.progress_message END,
+      phase = CASE $2 WHEN 'retry' THEN NULL ELSE j.phase END,
+      progress_at = CASE $2 WHEN 'retry' THEN NULL ELSE j.progress_at END
+  FROM allowed a
+  WHERE j.id = a.id
+), old_results AS (
+  DELETE FROM jobforge_job_results r
+  USING allowed a
+  WHERE r.job_id = a.id AND $2 = 'retry'
+), kept AS (
+  INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error)
+  SELECT id, tenant_id, attempts, lease, locked_by, CASE $2 WHEN 'retry' THEN 'reset' ELSE 'canceled' END,
+         started_at, jobforge_now(), NULL
+  FROM allowed
+  WHERE status = 'running'
+  ON CONFLICT (job_id, lease) DO NOTHING
+), told AS (
+  SELECT pg_notify('jobforge', 'moved:' || id) FROM allowed WHERE status = 'running'
+)
+SELECT id, status, (SELECT count(*) FROM told) AS told FROM before

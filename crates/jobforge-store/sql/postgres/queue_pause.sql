@@ -1,0 +1,11 @@
+-- Pauses or resumes a queue; returns a row if that changed anything.
+--
+-- $1 queue, $2 whether to pause.
+WITH changed AS (
+  INSERT INTO jobforge_queues AS q (name, paused_at)
+  VALUES ($1, CASE WHEN $2 THEN jobforge_now() END)
+  ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at
+  WHERE (q.paused_at IS NULL) = $2
+  RETURNING name, paused_at
+)
+SELECT pg_notify('jobforge', 'work:' || name), paused_at IS NOT NULL AS paused FROM changed

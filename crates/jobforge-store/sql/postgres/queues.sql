@@ -1,0 +1,40 @@
+-- Every queue that has jobs, is paused or is served, with counts that stop at a cap.
+--
+-- $1 cap. Reads the side tables and idx_jobforge_jobs_running; never scans jobforge_jobs.
+WITH RECURSIVE named AS (
+  (SELECT queue AS name FROM jobforge_ready ORDER BY queue LIMIT 1)
+  UNION ALL
+  SELECT (SELECT r.queue FROM jobforge_ready r WHERE r.queue > named.name ORDER BY r.queue LIMIT 1)
+  FROM named
+  WHERE named.name IS NOT NULL
+), scheduled AS (
+  SELECT queue, count(*) AS jobs
+  FROM (SELECT queue FROM jobforge_scheduled LIMIT $1) s
+  GROUP BY queue
+), running AS (
+  SELECT queue, count(*) AS jobs
+  FROM (SELECT queue FROM jobforge_jobs WHERE status = 'running' AND locked_by IS NOT NULL LIMIT $1) r
+  GROUP BY queue
+), every AS (
+  SELECT name FROM named WHERE name IS NOT NULL
+  UNION
+  SELECT queue FROM scheduled
+  UNION
+  SELECT queue FROM running
+  UNION
+  SELECT name FROM jobforge_queues WHERE paused_at IS NOT NULL
+  UNION
+  SELECT unnest(queues) FROM jobforge_workers WHERE state IN ('live', 'draining')
+)
+SELECT every.name,
+       (SELECT count(*) FROM (SELECT FROM jobforge_ready r WHERE r.queue = every.name LIMIT $1) c) AS ready,
+       coalesce(scheduled.jobs, 0) AS scheduled,
+       coalesce(running.jobs, 0) AS running,
+       (SELECT min(run_at) FROM (
+          SELECT run_at FROM jobforge_ready r WHERE r.queue = every.name ORDER BY r.priority, r.run_at LIMIT $1) o) AS oldest,
+       q.paused_at
+FROM every
+LEFT JOIN scheduled ON scheduled.queue = every.name
+LEFT JOIN running ON running.queue = every.name
+LEFT JOIN jobforge_queues q ON q.name = every.name
+ORDER BY every.name

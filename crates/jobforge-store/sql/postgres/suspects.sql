@@ -1,0 +1,17 @@
+-- Finds running jobs that something may be wrong with: worker unknown, ended or silent, heartbeat late, deadline passed.
+--
+-- $1 limit. Reads the running jobs through idx_jobforge_jobs_running; the core decides what is really wrong.
+SELECT j.*, jobforge_now() AS as_of
+FROM jobforge_jobs j
+LEFT JOIN jobforge_workers w ON w.id = j.locked_by
+WHERE j.status = 'running'
+  AND j.locked_by IS NOT NULL
+  AND (
+    w.id IS NULL
+    OR w.state NOT IN ('live', 'draining')
+    OR w.lease_expires_at < jobforge_now()
+    OR j.heartbeat_due_at < jobforge_now()
+    OR j.deadline_at + interval '10 s' < jobforge_now()
+  )
+ORDER BY j.locked_at
+LIMIT $1

@@ -1,0 +1,8 @@
+-- Makes a new worker incarnation known; registering the same incarnation again renews nothing and fails nothing.
+--
+-- $1 id, $2 name, $3 hostname, $4 pid, $5 queues, $6 types or null, $7 slots, $8 lease in ms.
+INSERT INTO jobforge_workers
+  (id, name, hostname, pid, queues, types, slots, state, lease_ms, started_at, last_heartbeat_at, lease_expires_at)
+VALUES
+  ($1, $2, $3, $4, $5, $6, $7, 'live', $8, jobforge_now(), jobforge_now(), jobforge_now() + $8::bigint * interval '1 ms')
+ON CONFLICT (id) DO NOTHING

@@ -1,0 +1,6 @@
+-- Reads workers by id.
+--
+-- $1 ids. Uses the primary key.
+SELECT *
+FROM jobforge_workers
+WHERE id = ANY ($1)

@@ -1,0 +1,14 @@
+-- The recorded attempts of a job, oldest first.
+-- ?1 job id
+-- Index: primary key.
+SELECT
+    attempt_no,
+    lease,
+    worker_id,
+    outcome,
+    error,
+    started_at,
+    finished_at
+FROM jobforge_job_attempts
+WHERE job_id = ?1
+ORDER BY lease;

@@ -1,0 +1,6 @@
+-- Since when a queue is paused.
+-- ?1 queue
+-- Index: primary key.
+SELECT paused_at
+FROM jobforge_queues
+WHERE name = ?1;

@@ -1,0 +1,17 @@
+-- Jobs of a short list that match, newest first.
+-- ?1 tenant, ?2 statuses as a JSON list, ?3 type, ?4 queue, ?5 tag, ?6 idempotency key, ?7 worker (each NULL for all),
+-- ?8 before this id, ?9 at most so many, ?10 the list: ids in JSON
+-- Index: primary key, once per id of the list.
+SELECT jobforge_jobs.*
+FROM jobforge_jobs
+WHERE id IN (SELECT value FROM json_each(?10))
+  AND id < coalesce(?8, '~')
+  AND (?1 IS NULL OR tenant_id = ?1)
+  AND (?2 IS NULL OR +status IN (SELECT value FROM json_each(?2)))
+  AND (?3 IS NULL OR type = ?3)
+  AND (?4 IS NULL OR queue = ?4)
+  AND (?5 IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?5))
+  AND (?6 IS NULL OR idempotency_key = ?6)
+  AND (?7 IS NULL OR (locked_by = ?7 AND +status = 'running'))
+ORDER BY id DESC
+LIMIT ?9;

@@ -1,0 +1,13 @@
+-- What an operator's move must know of a job.
+-- ?1 id
+-- Index: primary key.
+SELECT
+    status,
+    tenant_id,
+    queue,
+    attempts,
+    lease,
+    locked_by,
+    started_at
+FROM jobforge_jobs
+WHERE id = ?1;

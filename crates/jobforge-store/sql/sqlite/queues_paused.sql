@@ -1,0 +1,5 @@
+-- Paused queues.
+SELECT
+    name,
+    paused_at
+FROM jobforge_queues;

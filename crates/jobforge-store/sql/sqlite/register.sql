@@ -1,0 +1,19 @@
+-- Makes a worker known. Registering the same incarnation again renews nothing and fails nothing.
+-- ?1 id, ?2 name, ?3 hostname, ?4 pid, ?5 queues, ?6 types, ?7 slots, ?8 lease_ms, ?9 now, ?10 lease expires at
+-- Index: primary key.
+INSERT INTO jobforge_workers (
+    id,
+    name,
+    hostname,
+    pid,
+    queues,
+    types,
+    slots,
+    state,
+    lease_ms,
+    started_at,
+    last_heartbeat_at,
+    lease_expires_at
+)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'live', ?8, ?9, ?9, ?10)
+ON CONFLICT (id) DO NOTHING;

@@ -1,0 +1,157 @@
+//! Looking.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use jobforge_core::job::{Job, JobId, Lease, WorkerId};
+use jobforge_core::payload::Payload;
+use jobforge_core::standing::Facts;
+use jobforge_core::state::Status;
+use jobforge_core::time::Now;
+use jobforge_core::worker::WorkerRow;
+use tokio_postgres::Row;
+
+use super::PostgresStore;
+use super::rows::{Json, count, error_info, job, worker};
+use super::session::{Params, Sql, sql};
+use crate::error::Result;
+use crate::rows::{Attempt, COUNT_CAP, JobDetail, JobFilter, LogTail, MAX_PAGE, QueueInfo};
+use crate::traits::Inspect;
+
+static CLOCK: Sql = sql!("clock");
+static GET: Sql = sql!("job_get", UUID);
+static ATTEMPTS: Sql = sql!("job_attempts", UUID);
+static LOGS: Sql = sql!("job_logs", UUID);
+static RESULT: Sql = sql!("job_result", UUID);
+static LIST: Sql = sql!("job_list", TEXT, TEXT_ARRAY, TEXT, TEXT, TEXT, TEXT, TEXT, UUID, INT8);
+static SURROUNDINGS: Sql = sql!("job_surroundings", TEXT, TEXT);
+static QUEUES: Sql = sql!("queues", INT8);
+static WORKERS: Sql = sql!("workers", INT8);
+static WORKERS_BY_ID: Sql = sql!("workers_by_id", TEXT_ARRAY);
+
+#[async_trait]
+impl Inspect for PostgresStore {
+    async fn now(&self) -> Result<Timestamp> {
+        let rows = self.query(Now::Database, &CLOCK, &[]).await?;
+        Ok(rows.first().map_or(Timestamp::UNIX_EPOCH, |row| row.get(0)))
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>> {
+        let rows = self.query(Now::Database, &GET, &[&id.0]).await?;
+        rows.first().map(job).transpose().map_err(|error| self.fault("job", error))
+    }
+
+    async fn job_detail(&self, id: JobId) -> Result<Option<JobDetail>> {
+        let Some(job) = self.job(id).await? else { return Ok(None) };
+        let fault = |error| self.fault("job_detail", error);
+        let key: Params<'_> = &[&id.0];
+        let (attempts, logs, result) = tokio::try_join!(
+            self.query(Now::Database, &ATTEMPTS, key),
+            self.query(Now::Database, &LOGS, key),
+            self.query(Now::Database, &RESULT, key),
+        )?;
+        let mut attempts =
+            attempts.iter().map(attempt).collect::<std::result::Result<Vec<_>, _>>().map_err(fault)?;
+        attempts.extend(Attempt::untold(&job, attempts.last()));
+        let log = |row: &Row| {
+            Ok(LogTail {
+                attempt: count(row.try_get(0)?),
+                lease: Lease(row.try_get(1)?),
+                text: row.try_get(2)?,
+                updated_at: row.try_get(3)?,
+            })
+        };
+        let logs = logs.iter().map(log).collect::<std::result::Result<Vec<_>, _>>().map_err(fault)?;
+        let result = result.first().map(|row| row.try_get::<_, Json>(0)).transpose().map_err(fault)?;
+        Ok(Some(JobDetail { job, attempts, result: result.map(|json| Payload::from_stored(json.0)), logs }))
+    }
+
+    async fn job_facts(&self, id: JobId, at: Now) -> Result<Option<Facts>> {
+        let Some(job) = self.job(id).await? else { return Ok(None) };
+        let fault = |error| self.fault("job_facts", error);
+        let owners: Vec<&str> = job.locked_by.iter().map(WorkerId::as_str).collect();
+        let found = self.query(at, &WORKERS_BY_ID, &[&owners]).await?;
+        let worker = found.first().map(worker).transpose().map_err(fault)?;
+        let rows = self.query(at, &SURROUNDINGS, &[&job.queue, &job.job_type]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let some = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
+        Ok(Some(Facts {
+            as_of: row.try_get(0).map_err(fault)?,
+            queue_paused_at: row.try_get(1).map_err(fault)?,
+            queue_workers: some(row.try_get(2).map_err(fault)?),
+            able_workers: some(row.try_get(3).map_err(fault)?),
+            worker,
+            job,
+        }))
+    }
+
+    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>> {
+        let statuses: Option<Vec<&str>> = (!filter.statuses.is_empty())
+            .then(|| filter.statuses.iter().copied().map(Status::as_str).collect());
+        let worker = filter.worker.as_ref().map(WorkerId::as_str);
+        let before = filter.before.map(|id| id.0);
+        let limit = i64::try_from(filter.limit.clamp(1, MAX_PAGE)).unwrap_or(1);
+        let rows = self
+            .query(
+                Now::Database,
+                &LIST,
+                &[
+                    &filter.tenant_id,
+                    &statuses,
+                    &filter.job_type,
+                    &filter.queue,
+                    &filter.tag,
+                    &filter.idempotency_key,
+                    &worker,
+                    &before,
+                    &limit,
+                ],
+            )
+            .await?;
+        rows.iter().map(job).collect::<std::result::Result<_, _>>().map_err(|error| self.fault("jobs", error))
+    }
+
+    async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>> {
+        let cap = i64::try_from(COUNT_CAP).unwrap_or(i64::MAX);
+        let rows = self.query(at, &QUEUES, &[&cap]).await?;
+        let read = |row: &Row| {
+            Ok(QueueInfo {
+                name: row.try_get(0)?,
+                ready: row.try_get::<_, i64>(1)?.unsigned_abs(),
+                scheduled: row.try_get::<_, i64>(2)?.unsigned_abs(),
+                running: row.try_get::<_, i64>(3)?.unsigned_abs(),
+                oldest_ready_at: row.try_get(4)?,
+                paused_at: row.try_get(5)?,
+            })
+        };
+        rows.iter()
+            .map(read)
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| self.fault("queues", error))
+    }
+
+    async fn workers(&self, at: Now) -> Result<Vec<WorkerRow>> {
+        let limit = i64::try_from(MAX_PAGE).unwrap_or(i64::MAX);
+        let rows = self.query(at, &WORKERS, &[&limit]).await?;
+        rows.iter()
+            .map(worker)
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| self.fault("workers", error))
+    }
+}
+
+fn attempt(row: &Row) -> std::result::Result<Attempt, tokio_postgres::Error> {
+    Ok(Attempt {
+        attempt: count(row.try_get(0)?),
+        lease: Lease(row.try_get(1)?),
+        worker: row.try_get::<_, Option<String>>(2)?.map(WorkerId),
+        outcome: row.try_get(3)?,
+        error: row.try_get::<_, Option<Json>>(4)?.as_ref().map(error_info),
+        started_at: row.try_get(5)?,
+        finished_at: row.try_get(6)?,
+    })
+}
+
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static Sql> {
+    vec![&CLOCK, &GET, &ATTEMPTS, &LOGS, &RESULT, &LIST, &SURROUNDINGS, &QUEUES, &WORKERS, &WORKERS_BY_ID]
+}

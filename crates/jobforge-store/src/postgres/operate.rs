@@ -1,0 +1,73 @@
+//! Moves made by a person's hand, and the purge.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use jobforge_core::job::JobId;
+use jobforge_core::retention::{PURGE_BATCH, Retention};
+use jobforge_core::state::Status;
+use jobforge_core::time::Now;
+use uuid::Uuid;
+
+use super::PostgresStore;
+use super::rows::{millis, status};
+use super::session::{Sql, sql};
+use crate::error::Result;
+use crate::rows::{Move, Moved};
+use crate::traits::{Inspect, Operate};
+
+static MOVE: Sql = sql!("job_move", UUID_ARRAY, TEXT, INT8);
+static DELETE: Sql = sql!("job_delete", UUID_ARRAY);
+static PAUSE: Sql = sql!("queue_pause", TEXT, BOOL);
+static PURGE: Sql = sql!("purge", TEXT_ARRAY, TIMESTAMPTZ_ARRAY, INT8);
+
+#[async_trait]
+impl Operate for PostgresStore {
+    async fn move_jobs(&self, ids: &[JobId], step: Move, at: Now) -> Result<Vec<Moved>> {
+        let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let rows = match step {
+            Move::Cancel => self.query(at, &MOVE, &[&uuids, &"cancel", &0_i64]).await?,
+            Move::Retry { delay } => self.query(at, &MOVE, &[&uuids, &"retry", &millis(delay)]).await?,
+            Move::Delete => self.query(at, &DELETE, &[&uuids]).await?,
+        };
+        let before: HashMap<Uuid, Status> = rows.iter().map(|row| (row.get(0), status(row.get(1)))).collect();
+        Ok(ids
+            .iter()
+            .map(|id| before.get(&id.0).map_or(Moved::Missing, |from| outcome(step, *from)))
+            .collect())
+    }
+
+    async fn pause_queue(&self, queue: &str, paused: bool, at: Now) -> Result<bool> {
+        Ok(!self.query(at, &PAUSE, &[&queue, &paused]).await?.is_empty())
+    }
+
+    async fn purge(&self, retention: &Retention, at: Now) -> Result<Vec<(Status, u64)>> {
+        let now = match at.fixed() {
+            Some(moment) => moment,
+            None => self.now().await?,
+        };
+        let (statuses, horizons): (Vec<&str>, Vec<Timestamp>) =
+            retention.horizons(now).into_iter().map(|(status, before)| (status.as_str(), before)).unzip();
+        let batch = i64::try_from(PURGE_BATCH).unwrap_or(i64::MAX);
+        let rows = self.query(at, &PURGE, &[&statuses, &horizons, &batch]).await?;
+        Ok(rows.iter().map(|row| (status(row.get(0)), row.get::<_, i64>(1).unsigned_abs())).collect())
+    }
+}
+
+/// What a move did, from where the job stood: the statements follow the same rule.
+fn outcome(step: Move, from: Status) -> Moved {
+    let done = match (step, from) {
+        (Move::Cancel, Status::Queued | Status::Running | Status::Canceled) => true,
+        (Move::Cancel, Status::Succeeded | Status::Failed | Status::Dead) => false,
+        (Move::Retry { .. }, _) => true,
+        (Move::Delete, Status::Running) => false,
+        (Move::Delete, _) => true,
+    };
+    if done { Moved::Done { from } } else { Moved::Refused { status: from } }
+}
+
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static Sql> {
+    vec![&MOVE, &DELETE, &PAUSE, &PURGE]
+}

@@ -1,0 +1,383 @@
+//! What only PostgreSQL has: statements that prepare, plans that use their index, and raw SQL that is turned into legal
+//! moves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobforge_core::claim::{ClaimAsk, QueueAsk};
+use jobforge_core::enqueue::{JobRequest, validate};
+use jobforge_core::heartbeat::{Beat, BeatReply, Report};
+use jobforge_core::job::{ClaimedJob, Job, NewJob, QueuedBecause, WorkerId};
+use jobforge_core::payload::Payload;
+use jobforge_core::settle::{AttemptFacts, Outcome, RetryPolicy, Settled, decide};
+use jobforge_core::state::Status;
+use jobforge_core::time::Now;
+use jobforge_core::worker::NewWorker;
+use testkit::postgres::TestDatabase;
+
+use super::session::Sql;
+use super::{
+    PostgresOptions, PostgresStore, admin, claim, enqueue, heartbeat, inspect, operate, rescue, settle,
+    workers,
+};
+use crate::traits::{Admin, Enqueue, Inspect, Watchdog, WorkerSide};
+
+struct Lab {
+    store: PostgresStore,
+    database: TestDatabase,
+    worker: WorkerId,
+}
+
+async fn lab() -> Lab {
+    let database = TestDatabase::create().expect("database");
+    let store = PostgresStore::connect(PostgresOptions::new(database.url())).await.expect("connect");
+    store.migrate().await.expect("migrate");
+    let worker = WorkerId("worker-00000001".to_owned());
+    let new = NewWorker {
+        id: worker.clone(),
+        name: None,
+        hostname: "host-a".to_owned(),
+        pid: 1,
+        queues: vec!["default".to_owned()],
+        types: None,
+        slots: 10,
+        lease: Duration::from_secs(3600),
+    };
+    store.register(&new, Now::Database).await.expect("register");
+    Lab { store, database, worker }
+}
+
+fn job() -> NewJob {
+    validate(JobRequest { job_type: "t".to_owned(), ..JobRequest::default() }, None).expect("valid")
+}
+
+impl Lab {
+    async fn enqueue_one(&self) -> NewJob {
+        let job = job();
+        self.store.enqueue(std::slice::from_ref(&job), Now::Database).await.expect("enqueue");
+        job
+    }
+
+    async fn claim(&self, limit: usize) -> Vec<ClaimedJob> {
+        let ask = ClaimAsk {
+            worker: self.worker.clone(),
+            queues: vec![QueueAsk { queue: "default".to_owned(), limit }],
+            types: None,
+            beat_due_in: Duration::from_secs(120),
+        };
+        self.store.claim(&ask, Now::Database).await.expect("claim").jobs
+    }
+
+    async fn settle(&self, claimed: &ClaimedJob, outcome: Outcome) -> Settled {
+        let facts = AttemptFacts {
+            id: claimed.id,
+            lease: claimed.lease,
+            attempt: claimed.attempt,
+            max_attempts: claimed.max_attempts,
+            retry: None,
+        };
+        let settlement = decide(&facts, outcome, Report::default(), &RetryPolicy::default(), 0.5);
+        self.store.settle(&self.worker, &[settlement], Now::Database).await.expect("settle").remove(0)
+    }
+
+    async fn get(&self, id: jobforge_core::job::JobId) -> Job {
+        self.store.job(id).await.expect("read").expect("exists")
+    }
+
+    fn sql(&self, text: &str) -> String {
+        self.database.psql(text).expect(text)
+    }
+}
+
+fn statements() -> Vec<&'static Sql> {
+    [
+        admin::statements(),
+        claim::statements(),
+        enqueue::statements(),
+        heartbeat::statements(),
+        inspect::statements(),
+    ]
+    .into_iter()
+    .chain([operate::statements(), rescue::statements(), settle::statements(), workers::statements()])
+    .flatten()
+    .collect()
+}
+
+#[tokio::test]
+async fn every_statement_prepares_with_the_types_that_are_sent() {
+    let lab = lab().await;
+    let client = lab.store.client("test").await.expect("client");
+    for sql in statements() {
+        let prepared = client
+            .prepare_typed(sql.text, sql.types)
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error:?}", sql.name));
+        assert_eq!(prepared.params(), sql.types, "{}", sql.name);
+        assert!(sql.text.starts_with("-- "), "{} begins with what it does", sql.name);
+    }
+}
+
+#[tokio::test]
+async fn every_sql_file_is_used() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sql/postgres");
+    let used: Vec<&str> = statements().iter().map(|sql| sql.name).collect();
+    for file in std::fs::read_dir(folder).expect("folder") {
+        let name = file.expect("entry").file_name().into_string().expect("utf-8").replace(".sql", "");
+        assert!(used.contains(&name.as_str()), "{name}.sql is used by nobody");
+    }
+}
+
+#[tokio::test]
+async fn the_runbooks_claim_query_uses_its_index_at_any_size() {
+    let lab = lab().await;
+    lab.sql("INSERT INTO jobforge_jobs (type, run_at, status, finished_at) SELECT 't', now() - interval '1 day', 'succeeded', now() FROM generate_series(1, 60000)");
+    lab.sql("INSERT INTO jobforge_jobs (type, run_at) SELECT 't', now() - i * interval '1 s' FROM generate_series(1, 40000) i");
+    lab.sql("VACUUM ANALYZE jobforge_jobs");
+    let plan = lab.sql(
+        "EXPLAIN ANALYZE SELECT * FROM jobforge_jobs WHERE status='queued' AND run_at <= NOW() ORDER BY run_at ASC LIMIT 10 FOR UPDATE SKIP LOCKED",
+    );
+    assert!(plan.contains("Index Scan using idx_jobforge_jobs_claim"), "{plan}");
+}
+
+#[tokio::test]
+async fn a_never_analysed_database_claims_and_settles_without_scanning_the_jobs() {
+    let lab = lab().await;
+    let jobs: Vec<NewJob> = (0..20_000).map(|_| job()).collect();
+    // The connection's statements are prepared while the tables are empty: the worst case.
+    assert!(lab.claim(10).await.is_empty());
+    lab.store.enqueue(&jobs, Now::Database).await.expect("enqueue");
+    for _ in 0..5 {
+        let claimed = lab.claim(500).await;
+        assert_eq!(claimed.len(), 500);
+        for one in &claimed[..3] {
+            assert_eq!(lab.settle(one, Outcome::Succeeded { result: None }).await, Settled::Applied);
+        }
+    }
+    // The server counts scans with a delay; ask until it has.
+    let mut scans = String::new();
+    for _ in 0..50 {
+        scans =
+            lab.sql("SELECT seq_scan, idx_scan > 0 FROM pg_stat_user_tables WHERE relname = 'jobforge_jobs'");
+        if scans.trim().ends_with('t') {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Creating the indexes and foreign keys of an empty table scans it a few times; claims and settlements add none.
+    let sequential: i64 = scans.trim().split('|').next().and_then(|n| n.parse().ok()).expect("count");
+    assert!(sequential < 20, "{scans}");
+}
+
+#[tokio::test]
+async fn the_runbooks_reset_of_a_running_job_fences_its_worker_and_records_the_lost_attempt() {
+    let lab = lab().await;
+    let job = lab.enqueue_one().await;
+    let old = lab.claim(1).await.remove(0);
+    lab.sql(&format!("UPDATE jobforge_jobs SET status = 'queued', locked_by = NULL, locked_at = NULL, run_at = NOW() WHERE id = '{}'", job.id));
+    let reset = lab.get(job.id).await;
+    assert_eq!(
+        (reset.status, reset.queued_because, reset.locked_by.is_none()),
+        (Status::Queued, QueuedBecause::Operator, true)
+    );
+    assert!(reset.lease > old.lease);
+    let beat =
+        Beat { id: old.id, lease: old.lease, due_in: Duration::from_secs(60), report: Report::default() };
+    assert_eq!(
+        lab.store.heartbeat(&lab.worker, &[beat], Now::Database).await.expect("beat"),
+        [BeatReply::Lost { status: Status::Queued }]
+    );
+    assert!(matches!(lab.settle(&old, Outcome::Succeeded { result: None }).await, Settled::Fenced { .. }));
+    let new = lab.claim(1).await.remove(0);
+    assert!(new.lease > reset.lease);
+    assert_eq!(lab.settle(&new, Outcome::Succeeded { result: None }).await, Settled::Applied);
+    let outcomes: Vec<String> = lab
+        .store
+        .job_detail(job.id)
+        .await
+        .expect("read")
+        .expect("exists")
+        .attempts
+        .into_iter()
+        .map(|a| a.outcome)
+        .collect();
+    assert_eq!(outcomes, ["reset", "succeeded"]);
+    assert!(lab.store.check(Now::Database).await.expect("check").is_empty());
+}
+
+#[tokio::test]
+async fn the_runbooks_delete_of_a_running_job_leaves_its_worker_with_nothing() {
+    let lab = lab().await;
+    let job = lab.enqueue_one().await;
+    let claimed = lab.claim(1).await.remove(0);
+    lab.sql(&format!("DELETE FROM jobforge_jobs WHERE id = '{}'", job.id));
+    assert_eq!(lab.settle(&claimed, Outcome::Succeeded { result: None }).await, Settled::Gone);
+    assert!(lab.store.check(Now::Database).await.expect("check").is_empty());
+}
+
+#[tokio::test]
+async fn the_runbooks_backfill_runs_failed_jobs_again_with_a_fresh_start() {
+    let lab = lab().await;
+    let job = lab.enqueue_one().await;
+    let claimed = lab.claim(1).await.remove(0);
+    let error = jobforge_core::job::ErrorInfo {
+        message: "no".into(),
+        kind: "x".into(),
+        retryable: false,
+        details: None,
+    };
+    lab.settle(&claimed, Outcome::Failed { error }).await;
+    lab.sql("UPDATE jobforge_jobs SET status = 'queued', run_at = NOW(), locked_by = NULL, locked_at = NULL, attempts = 0 WHERE status = 'failed' AND type = 't' AND created_at > NOW() - INTERVAL '1 day'");
+    let again = lab.get(job.id).await;
+    assert_eq!(
+        (again.status, again.attempts, again.error, again.finished_at),
+        (Status::Queued, 0, None, None)
+    );
+    assert_eq!(lab.claim(1).await.remove(0).attempt, 1);
+}
+
+#[tokio::test]
+async fn impossible_moves_by_raw_sql_are_refused_with_the_way_out() {
+    let lab = lab().await;
+    let job = lab.enqueue_one().await;
+    for (change, part) in [
+        ("status = 'running', locked_by = 'me', locked_at = now()", "only a claim makes a job running"),
+        ("status = 'done'", "violates check constraint"),
+        ("run_at = 'infinity'", "violates check constraint"),
+        ("attempts = -1", "violates check constraint"),
+    ] {
+        let refused =
+            lab.database.psql(&format!("UPDATE jobforge_jobs SET {change} WHERE id = '{}'", job.id));
+        let text = format!("{:#}", refused.expect_err(change));
+        assert!(text.contains(part), "{change}: {text}");
+    }
+    lab.claim(1).await;
+    let claimed = lab.get(job.id).await;
+    assert_eq!(claimed.status, Status::Running);
+}
+
+#[tokio::test]
+async fn jobs_inserted_by_raw_sql_are_claimed_and_wake_listeners() {
+    use crate::traits::Wake;
+    let lab = lab().await;
+    let mut events = lab.store.subscribe();
+    assert_eq!(events.recv().await.expect("ready"), crate::rows::WakeEvent::Everything);
+    lab.sql("INSERT INTO jobforge_jobs (type, payload) VALUES ('t', '{\"a\": 1}'), ('t', '{}')");
+    assert_eq!(
+        events.recv().await.expect("work"),
+        crate::rows::WakeEvent::Work { queue: "default".to_owned() }
+    );
+    assert_eq!(lab.claim(10).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_restored_queue_without_its_side_tables_is_mended() {
+    let lab = lab().await;
+    let job = lab.enqueue_one().await;
+    lab.sql("TRUNCATE jobforge_ready, jobforge_scheduled");
+    assert!(lab.claim(10).await.is_empty());
+    assert_eq!(lab.store.check(Now::Database).await.expect("check")[0].rule, "queued_is_offered");
+    assert_eq!(lab.store.reconcile(Now::Database).await.expect("reconcile"), 1);
+    assert_eq!(lab.claim(10).await[0].id, job.id);
+}
+
+#[tokio::test]
+async fn a_stale_offer_claims_nothing() {
+    let lab = lab().await;
+    let job = lab.enqueue_one().await;
+    lab.sql("INSERT INTO jobforge_ready SELECT * FROM jobforge_ready");
+    assert_eq!(lab.claim(10).await.len(), 1, "once, although it is offered twice");
+    lab.sql(&format!("INSERT INTO jobforge_ready (id, queue, priority, run_at, type) VALUES ('{}', 'default', 0, now(), 't')", job.id));
+    assert!(lab.claim(10).await.is_empty(), "running jobs are not claimed");
+}
+
+#[tokio::test]
+async fn a_bulk_batch_survives_every_character_that_copy_gives_a_meaning() {
+    let lab = lab().await;
+    let odd = "tab\there\\N back\\slash new\nline \r return \u{1F980} {braces} \"quotes\" $1 '; DROP TABLE";
+    let jobs: Vec<NewJob> = (0..600)
+        .map(|index| {
+            let request = JobRequest {
+                job_type: "t".to_owned(),
+                payload: Some(
+                    Payload::from_value(&serde_json::json!({ "odd": odd, "index": index })).expect("payload"),
+                ),
+                tags: vec!["with \"quotes\"".to_owned(), "back\\slash, comma".to_owned()],
+                ..JobRequest::default()
+            };
+            validate(request, Some("tab\tauthor".to_owned())).expect("valid")
+        })
+        .collect();
+    lab.store.enqueue(&jobs, Now::Database).await.expect("enqueue");
+    let stored = lab.get(jobs[599].id).await;
+    assert!(stored.payload.same_as(&jobs[599].payload));
+    assert_eq!((stored.tags, stored.created_by), (jobs[599].tags.clone(), jobs[599].created_by.clone()));
+    // The answer was lost and the client asks again: nothing is enqueued twice.
+    let again = lab.store.enqueue(&jobs, Now::Database).await.expect("again");
+    assert!(again.iter().all(|answer| !answer.created));
+}
+
+#[tokio::test]
+async fn two_programs_that_migrate_at_once_apply_each_step_once() {
+    let database = TestDatabase::create().expect("database");
+    let open = || PostgresStore::connect(PostgresOptions::new(database.url()));
+    let (one, two) = (Arc::new(open().await.expect("one")), Arc::new(open().await.expect("two")));
+    assert!(matches!(one.verify_schema().await, Err(crate::StoreError::SchemaTooOld { found: 0, .. })));
+    let (a, b) = tokio::join!(one.migrate(), two.migrate());
+    assert_eq!(a.expect("one").len() + b.expect("two").len(), 1);
+    one.verify_schema().await.expect("fits");
+}
+
+#[tokio::test]
+async fn everything_works_through_a_transaction_pooler() {
+    let lab = lab().await;
+    let pooler = testkit::postgres::PgBouncer::start(
+        lab.database.server(),
+        lab.database.name(),
+        testkit::postgres::PoolMode::Transaction,
+    )
+    .expect("pgbouncer");
+    let store = PostgresStore::connect(PostgresOptions::new(pooler.url())).await.expect("connect");
+    let capabilities = store.capabilities();
+    assert!(capabilities.pooled && !capabilities.wake_across_processes, "{capabilities:?}");
+    let through = Lab { store, database: lab.database, worker: lab.worker };
+    let jobs: Vec<NewJob> = (0..700).map(|_| job()).collect();
+    through.store.enqueue(&jobs, Now::Database).await.expect("copy");
+    through.enqueue_one().await;
+    let claimed = through.claim(800).await;
+    assert_eq!(claimed.len(), 701);
+    for one in &claimed[..20] {
+        assert_eq!(through.settle(one, Outcome::Succeeded { result: None }).await, Settled::Applied);
+    }
+    assert_eq!(through.store.expire_workers(Now::Database).await.expect("expire").len(), 0);
+    assert_eq!(
+        through
+            .store
+            .jobs(&crate::rows::JobFilter { limit: 10, ..Default::default() })
+            .await
+            .expect("list")
+            .len(),
+        10
+    );
+    through.store.migrate().await.expect("migrate through the pooler");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_database_is_said_with_the_way_out() {
+    let database = TestDatabase::create().expect("database");
+    let url = database.url().to_owned();
+    let fault = async |url: String| {
+        PostgresStore::connect(PostgresOptions::new(url)).await.map(|_| ()).expect_err("refused").chain()
+    };
+    let missing = fault(url.replace(database.name(), "no_such_database")).await;
+    assert!(missing.contains("refused the login") && missing.contains("no_such_database"), "{missing}");
+    let nobody = fault("postgres://u:hunter2@127.0.0.1:1/d".to_owned()).await;
+    assert!(nobody.contains("127.0.0.1:1/d cannot be reached") && !nobody.contains("hunter2"), "{nobody}");
+    let bad = fault("postgres://u:hunter2@h:notaport/d".to_owned()).await;
+    assert!(bad.contains("cannot be used") && !bad.contains("hunter2"), "{bad}");
+    database
+        .psql(&format!("ALTER DATABASE \"{}\" SET default_transaction_read_only = on", database.name()))
+        .expect("read only");
+    let store = PostgresStore::connect(PostgresOptions::new(url)).await.expect("connect");
+    let read_only = store.migrate().await.expect_err("read only").chain();
+    assert!(read_only.contains("is read-only"), "{read_only}");
+}

@@ -1,0 +1,228 @@
+//! Plain data that crosses the seam and is not already a word of the core.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jobforge_core::job::{ErrorInfo, Job, JobId, Lease, WorkerId};
+use jobforge_core::payload::Payload;
+use jobforge_core::state::Status;
+use serde::{Deserialize, Serialize};
+
+/// What became of one job of an enqueue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enqueued {
+    /// The job that now stands for the request: the new one, or the one that had the key.
+    pub id: JobId,
+    /// Whether it was created now.
+    pub created: bool,
+}
+
+/// Which jobs to list, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct JobFilter {
+    /// Only of this tenant.
+    pub tenant_id: Option<String>,
+    /// Only in these statuses; empty is all.
+    pub statuses: Vec<Status>,
+    /// Only of this type.
+    pub job_type: Option<String>,
+    /// Only of this queue.
+    pub queue: Option<String>,
+    /// Only with this tag.
+    pub tag: Option<String>,
+    /// Only with this idempotency key.
+    pub idempotency_key: Option<String>,
+    /// Only held by this worker.
+    pub worker: Option<WorkerId>,
+    /// Only enqueued before this job: the cursor of the next page.
+    pub before: Option<JobId>,
+    /// At most this many, up to [`MAX_PAGE`].
+    pub limit: usize,
+}
+
+/// The longest page of a list.
+pub const MAX_PAGE: usize = 1000;
+
+/// One ended or running attempt of a job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// Its fence.
+    pub lease: Lease,
+    /// The worker that ran it.
+    pub worker: Option<WorkerId>,
+    /// `succeeded`, `failed`, `retry`, `dead`, `snoozed`, `released`, `lost`, `canceled`, `reset` or `running`.
+    pub outcome: String,
+    /// What went wrong.
+    pub error: Option<ErrorInfo>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended; absent while it runs.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Attempt {
+    /// The attempt that has no row of its own: the running one, or a success at the first try.
+    pub(crate) fn untold(job: &Job, last_told: Option<&Self>) -> Option<Self> {
+        let outcome = match job.status {
+            Status::Running => "running",
+            Status::Succeeded if last_told.is_none_or(|told| told.lease < job.lease) => "succeeded",
+            Status::Queued | Status::Succeeded | Status::Failed | Status::Dead | Status::Canceled => {
+                return None;
+            }
+        };
+        Some(Self {
+            attempt: job.attempts,
+            lease: job.lease,
+            worker: job.locked_by.clone().or_else(|| job.last_worker.clone()),
+            outcome: outcome.to_owned(),
+            error: None,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+        })
+    }
+}
+
+/// The kept log lines of one attempt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogTail {
+    /// The attempt.
+    pub attempt: u32,
+    /// Its fence.
+    pub lease: Lease,
+    /// The newest lines.
+    pub text: String,
+    /// When lines were last added.
+    pub updated_at: Timestamp,
+}
+
+/// Everything kept about one job.
+#[derive(Debug, Clone)]
+pub struct JobDetail {
+    /// The job.
+    pub job: Job,
+    /// Its attempts, oldest first. A success at the first try and a running attempt are told from the job's own row.
+    pub attempts: Vec<Attempt>,
+    /// Its result.
+    pub result: Option<Payload>,
+    /// Its log, oldest attempt first.
+    pub logs: Vec<LogTail>,
+}
+
+/// A queue and what is in it. Counts stop at [`COUNT_CAP`].
+#[derive(Debug, Clone, Serialize)]
+pub struct QueueInfo {
+    /// Its name.
+    pub name: String,
+    /// Jobs that may be claimed now.
+    pub ready: u64,
+    /// Jobs that wait for their time.
+    pub scheduled: u64,
+    /// Jobs that run.
+    pub running: u64,
+    /// Since when the oldest claimable job waits.
+    pub oldest_ready_at: Option<Timestamp>,
+    /// Since when it is paused.
+    pub paused_at: Option<Timestamp>,
+}
+
+/// Counting stops here, so that no question scans a big table.
+pub const COUNT_CAP: u64 = 100_000;
+
+/// What an operator's move did to one job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// Done.
+    Done {
+        /// Where the job stood before.
+        from: Status,
+    },
+    /// Its status does not allow the move.
+    Refused {
+        /// Where it stands.
+        status: Status,
+    },
+    /// There is no such job.
+    Missing,
+}
+
+/// An operator's move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// End a queued or running job; a repeated cancel is done already.
+    Cancel,
+    /// Run an ended or waiting job again, with fresh attempts; a running one is taken from its worker.
+    Retry {
+        /// How long it waits first.
+        delay: Duration,
+    },
+    /// Remove a job and all that is kept of it; a running one must be canceled first.
+    Delete,
+}
+
+/// Which jobs a rescue moved, and which it was too late for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RescueReport {
+    /// Moved as planned.
+    pub moved: Vec<JobId>,
+    /// Changed by somebody else since the plan's facts were read.
+    pub lost_races: Vec<JobId>,
+}
+
+/// One applied or pending migration.
+#[derive(Debug, Clone, Serialize)]
+pub struct MigrationInfo {
+    /// Its number.
+    pub version: i64,
+    /// Its name.
+    pub name: String,
+    /// When it was applied; absent if it is pending.
+    pub applied_at: Option<Timestamp>,
+}
+
+/// A rule that every consistent database keeps, and the rows that break it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// The rule's short name.
+    pub rule: String,
+    /// What it says.
+    pub meaning: String,
+    /// Rows that break it, at most [`MAX_FINDINGS`].
+    pub rows: Vec<String>,
+    /// Whether the store mends it by itself on its next maintenance.
+    pub self_healing: bool,
+}
+
+/// Rows shown per broken rule.
+pub const MAX_FINDINGS: usize = 20;
+
+/// What an engine can do beyond the common meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Capabilities {
+    /// The engine's name.
+    pub engine: &'static str,
+    /// Whether other processes are woken at once, or find work by polling.
+    pub wake_across_processes: bool,
+    /// Whether the runbooks' SQL runs on it.
+    pub operator_sql: bool,
+    /// Whether the connection goes through a transaction pooler.
+    pub pooled: bool,
+}
+
+/// Something happened that a waiting task may want to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WakeEvent {
+    /// A queue may have work.
+    Work {
+        /// The queue.
+        queue: String,
+    },
+    /// A running job was moved by another hand.
+    Moved {
+        /// The job.
+        id: JobId,
+    },
+    /// Events may have been missed; look at everything.
+    Everything,
+}

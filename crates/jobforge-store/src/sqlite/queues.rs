@@ -1,0 +1,73 @@
+//! What is in the queues, without counting a big table.
+
+use std::collections::BTreeMap;
+
+use jobforge_core::time::Now;
+use rusqlite::params;
+
+use super::rows::{self, count};
+use super::statements;
+use super::tx::Tx;
+use crate::error::Result;
+use crate::rows::{COUNT_CAP, QueueInfo};
+
+/// Every queue that has jobs, is paused or is served, by name.
+pub(super) fn queues(tx: &Tx<'_>, at: Now) -> Result<Vec<QueueInfo>> {
+    let now = tx.now(at)?;
+    let mut queues = Queues::default();
+    let cap = COUNT_CAP.cast_signed();
+
+    let ready = tx
+        .prepare(&statements::QUEUES_READY)?
+        .all(params![now, cap], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, rows::maybe_at(row, 2)?)))?;
+    for (name, number, oldest) in ready {
+        let queue = queues.named(name);
+        queue.ready = count(number);
+        queue.oldest_ready_at = if queue.ready > 0 { oldest } else { None };
+    }
+    // Jobs whose time has come since the last claim count as ready, though no claim has marked them yet.
+    let scheduled = tx.prepare(&statements::QUEUES_SCHEDULED)?.all(params![now, cap], |row| {
+        Ok((row.get::<_, String>(0)?, row.get(1)?, rows::maybe_at(row, 2)?, row.get(3)?))
+    })?;
+    for (name, due, oldest, waiting) in scheduled {
+        let queue = queues.named(name);
+        queue.ready = (queue.ready + count(due)).min(COUNT_CAP);
+        queue.scheduled = count(waiting);
+        queue.oldest_ready_at = queue.oldest_ready_at.into_iter().chain(oldest).min();
+    }
+    let running = tx
+        .prepare(&statements::QUEUES_RUNNING)?
+        .all([cap], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+    for (name, number) in running {
+        queues.named(name).running = count(number);
+    }
+    let paused = tx
+        .prepare(&statements::QUEUES_PAUSED)?
+        .all([], |row| Ok((row.get::<_, String>(0)?, rows::at(row, 1)?)))?;
+    for (name, at) in paused {
+        queues.named(name).paused_at = Some(at);
+    }
+    for name in tx.prepare(&statements::QUEUES_SERVED)?.all([], |row| row.get::<_, String>(0))? {
+        queues.named(name);
+    }
+    Ok(queues.by_name.into_values().collect())
+}
+
+#[derive(Default)]
+struct Queues {
+    by_name: BTreeMap<String, QueueInfo>,
+}
+
+impl Queues {
+    fn named(&mut self, name: String) -> &mut QueueInfo {
+        let empty = QueueInfo {
+            name: name.clone(),
+            ready: 0,
+            scheduled: 0,
+            running: 0,
+            oldest_ready_at: None,
+            paused_at: None,
+        };
+        self.by_name.entry(name).or_insert(empty)
+    }
+}

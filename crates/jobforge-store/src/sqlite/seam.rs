@@ -1,0 +1,198 @@
+//! The traits of the seam, each call handed to its verb.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use jobforge_core::claim::{ClaimAsk, Claimed};
+use jobforge_core::heartbeat::{Beat, BeatReply};
+use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
+use jobforge_core::rescue::{Rescue, SuspectPage};
+use jobforge_core::retention::{PURGE_BATCH, Retention};
+use jobforge_core::settle::{Settled, Settlement};
+use jobforge_core::standing::Facts;
+use jobforge_core::state::Status;
+use jobforge_core::time::Now;
+use jobforge_core::worker::{NewWorker, WorkerRow};
+use tokio::sync::broadcast;
+
+use super::{
+    SqliteStore, check, claim, enqueue, heartbeat, inspect, migrate, operate, queues, rescue, retention,
+};
+use super::{settle, tx, workers};
+use crate::error::Result;
+use crate::rows::{
+    Capabilities, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
+    RescueReport, WakeEvent,
+};
+use crate::traits::{Admin, Enqueue, Inspect, Operate, Wake, Watchdog, WorkerSide};
+
+#[async_trait]
+impl Enqueue for SqliteStore {
+    async fn enqueue(&self, jobs: &[NewJob], at: Now) -> Result<Vec<Enqueued>> {
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let jobs = jobs.to_vec();
+        self.write("enqueue", jobs.len(), move |tx| enqueue::enqueue(tx, &jobs, at)).await
+    }
+}
+
+#[async_trait]
+impl WorkerSide for SqliteStore {
+    async fn register(&self, worker: &NewWorker, at: Now) -> Result<()> {
+        let worker = worker.clone();
+        self.write("register", 1, move |tx| workers::register(tx, &worker, at)).await
+    }
+
+    async fn claim(&self, ask: &ClaimAsk, at: Now) -> Result<Claimed> {
+        let ask = ask.clone();
+        let rows = ask.queues.iter().map(|queue| queue.limit).sum();
+        self.write("claim", rows, move |tx| claim::claim(tx, &ask, at)).await
+    }
+
+    async fn renew(&self, worker: &WorkerId, draining: bool, at: Now) -> Result<bool> {
+        let worker = worker.clone();
+        self.write("renew", 1, move |tx| workers::renew(tx, &worker, draining, at)).await
+    }
+
+    async fn heartbeat(&self, worker: &WorkerId, beats: &[Beat], at: Now) -> Result<Vec<BeatReply>> {
+        if beats.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (worker, beats) = (worker.clone(), beats.to_vec());
+        self.write("heartbeat", beats.len(), move |tx| heartbeat::heartbeat(tx, &worker, &beats, at)).await
+    }
+
+    async fn settle(&self, worker: &WorkerId, settlements: &[Settlement], at: Now) -> Result<Vec<Settled>> {
+        if settlements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (worker, settlements) = (worker.clone(), settlements.to_vec());
+        self.write("settle", settlements.len(), move |tx| settle::settle(tx, &worker, &settlements, at)).await
+    }
+
+    async fn leave(&self, worker: &WorkerId, reason: &str, at: Now) -> Result<()> {
+        let (worker, reason) = (worker.clone(), reason.to_owned());
+        self.write("leave", 1, move |tx| workers::leave(tx, &worker, &reason, at)).await
+    }
+}
+
+#[async_trait]
+impl Watchdog for SqliteStore {
+    async fn suspects(&self, limit: usize, at: Now) -> Result<SuspectPage> {
+        self.read("suspects", move |tx| rescue::suspects(tx, limit, at)).await
+    }
+
+    async fn apply_rescues(&self, plan: &[Rescue], at: Now) -> Result<RescueReport> {
+        if plan.is_empty() {
+            return Ok(RescueReport::default());
+        }
+        let plan = plan.to_vec();
+        self.write("apply_rescues", plan.len(), move |tx| rescue::apply(tx, &plan, at)).await
+    }
+
+    async fn expire_workers(&self, at: Now) -> Result<Vec<WorkerId>> {
+        self.write("expire_workers", 1, move |tx| workers::expire(tx, at)).await
+    }
+
+    async fn reconcile(&self, at: Now) -> Result<u64> {
+        // Looked for beside the writer, for the search may pass over every queued job.
+        let early = self.read("reconcile", move |tx| rescue::find_early(tx, at)).await?;
+        if early.is_empty() {
+            return Ok(0);
+        }
+        self.write("reconcile", early.len(), move |tx| rescue::reconcile(tx, &early, at)).await
+    }
+}
+
+#[async_trait]
+impl Inspect for SqliteStore {
+    async fn now(&self) -> Result<Timestamp> {
+        self.read("now", |tx| tx.now(Now::Database).map(tx::as_of)).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>> {
+        self.read("job", move |tx| inspect::job(tx, id)).await
+    }
+
+    async fn job_detail(&self, id: JobId) -> Result<Option<JobDetail>> {
+        self.read("job_detail", move |tx| inspect::detail(tx, id)).await
+    }
+
+    async fn job_facts(&self, id: JobId, at: Now) -> Result<Option<Facts>> {
+        self.read("job_facts", move |tx| inspect::facts(tx, id, at)).await
+    }
+
+    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>> {
+        let filter = filter.clone();
+        self.read("jobs", move |tx| inspect::jobs(tx, &filter)).await
+    }
+
+    async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>> {
+        self.read("queues", move |tx| queues::queues(tx, at)).await
+    }
+
+    async fn workers(&self, at: Now) -> Result<Vec<WorkerRow>> {
+        self.read("workers", move |tx| inspect::workers(tx, at)).await
+    }
+}
+
+#[async_trait]
+impl Operate for SqliteStore {
+    async fn move_jobs(&self, ids: &[JobId], step: Move, at: Now) -> Result<Vec<Moved>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = ids.to_vec();
+        self.write("move_jobs", ids.len(), move |tx| operate::move_jobs(tx, &ids, step, at)).await
+    }
+
+    async fn pause_queue(&self, queue: &str, paused: bool, at: Now) -> Result<bool> {
+        let queue = queue.to_owned();
+        self.write("pause_queue", 1, move |tx| operate::pause(tx, &queue, paused, at)).await
+    }
+
+    async fn purge(&self, retention: &Retention, at: Now) -> Result<Vec<(Status, u64)>> {
+        let retention = *retention;
+        self.write("purge", PURGE_BATCH, move |tx| retention::purge(tx, &retention, at)).await
+    }
+}
+
+#[async_trait]
+impl Admin for SqliteStore {
+    async fn migrate(&self) -> Result<Vec<MigrationInfo>> {
+        let mut applied = Vec::new();
+        while let Some(step) = self.write("migrate", 1, |tx| migrate::migrate_one(tx, Now::Database)).await? {
+            applied.push(step);
+        }
+        Ok(applied)
+    }
+
+    async fn migrations(&self) -> Result<Vec<MigrationInfo>> {
+        self.read("migrations", migrate::migrations).await
+    }
+
+    async fn verify_schema(&self) -> Result<()> {
+        self.read("verify_schema", migrate::verify_schema).await
+    }
+
+    async fn check(&self, at: Now) -> Result<Vec<Finding>> {
+        self.read("check", move |tx| check::check(tx, at)).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        // Others on the same file are noticed within a tenth of a second.
+        Capabilities { engine: "sqlite", wake_across_processes: true, operator_sql: false, pooled: false }
+    }
+
+    fn location(&self) -> &str {
+        &self.home.location
+    }
+}
+
+impl Wake for SqliteStore {
+    fn subscribe(&self) -> broadcast::Receiver<WakeEvent> {
+        let events = self.wake.subscribe();
+        self.writer.nudge();
+        events
+    }
+}

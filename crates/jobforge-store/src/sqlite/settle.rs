@@ -1,0 +1,149 @@
+//! Ending attempts.
+
+use jobforge_core::job::{ErrorInfo, JobId, Lease, QueuedBecause, WorkerId};
+use jobforge_core::settle::{Settled, Settlement};
+use jobforge_core::state::Status;
+use jobforge_core::time::Now;
+use rusqlite::params;
+use uuid::Uuid;
+
+use super::heartbeat::{owner, put_log};
+use super::rows::{checkpoint, clean, json, later};
+use super::statements;
+use super::tx::{Stmt, Tx};
+use crate::error::Result;
+use crate::rows::WakeEvent;
+
+/// Applies each settlement under its lease.
+pub(super) fn settle(
+    tx: &Tx<'_>,
+    worker: &WorkerId,
+    settlements: &[Settlement],
+    at: Now,
+) -> Result<Vec<Settled>> {
+    let now = tx.now(at)?;
+    let mut update = tx.prepare(&statements::SETTLE)?;
+    settlements.iter().map(|settlement| settle_one(tx, &mut update, worker, settlement, now)).collect()
+}
+
+fn settle_one(
+    tx: &Tx<'_>,
+    update: &mut Stmt<'_>,
+    worker: &WorkerId,
+    plan: &Settlement,
+    now: i64,
+) -> Result<Settled> {
+    let queued = plan.to == Status::Queued;
+    let run_at = queued.then(|| later(now, plan.delay));
+    let result_id = plan.result.as_ref().map(|_| Uuid::now_v7().to_string());
+    let given_back = i64::from(!plan.burns_attempt);
+    let report = &plan.report;
+    let ended = update.one(
+        params![
+            plan.id.to_string(),
+            plan.lease.0,
+            worker.as_str(),
+            now,
+            plan.to.as_str(),
+            plan.because.as_str(),
+            run_at,
+            run_at.map(|run_at| run_at <= now),
+            given_back,
+            plan.error.as_ref().map(json),
+            result_id,
+            report.progress,
+            clean(&report.message),
+            clean(&report.phase),
+            report.has_progress(),
+            report.items.map(|items| items.processed),
+            report.items.map(|items| items.failed),
+            report.items.map(|items| items.skipped),
+            report.checkpoint.as_ref().map(checkpoint),
+        ],
+        |row| {
+            let tenant_id: String = row.get(0)?;
+            let queue: Option<String> = if queued { row.get(1)? } else { None };
+            Ok((tenant_id, queue, row.get::<_, i64>(2)? + given_back, row.get::<_, Option<i64>>(3)?))
+        },
+    )?;
+    let Some((tenant_id, queue, attempt, started_at)) = ended else { return refusal(tx, worker, plan) };
+    if let (Some(result_id), Some(result)) = (&result_id, &plan.result) {
+        let params = params![result_id, plan.id.to_string(), tenant_id, result.as_str(), now];
+        tx.prepare(&statements::RESULT_PUT)?.execute(params)?;
+    }
+    put_log(tx, plan.id, plan.lease, attempt, report, now)?;
+    if let Some(outcome) = recorded_outcome(plan, attempt) {
+        let ended = Ended {
+            id: plan.id,
+            tenant_id: &tenant_id,
+            attempt,
+            lease: plan.lease,
+            worker: Some(worker),
+            outcome,
+            started_at,
+            error: plan.error.as_ref(),
+        };
+        put_attempt(tx, &ended, now)?;
+    }
+    if let Some(queue) = queue {
+        tx.wake(WakeEvent::Work { queue });
+    }
+    Ok(Settled::Applied)
+}
+
+/// The word under which an attempt is recorded; none for those that the job's own row tells, and for snoozes.
+fn recorded_outcome(plan: &Settlement, attempt: i64) -> Option<&'static str> {
+    match plan.to {
+        Status::Succeeded => (attempt > 1).then_some("succeeded"),
+        Status::Failed => Some("failed"),
+        Status::Dead => Some("dead"),
+        Status::Canceled => Some("canceled"),
+        Status::Queued => match plan.because {
+            QueuedBecause::Snooze => None,
+            QueuedBecause::Release => Some("released"),
+            QueuedBecause::Enqueued
+            | QueuedBecause::Retry
+            | QueuedBecause::Rescue
+            | QueuedBecause::Operator => Some("retry"),
+        },
+        // No attempt ends in running; the table's checks have refused it.
+        Status::Running => None,
+    }
+}
+
+/// Says why a settlement was not applied.
+fn refusal(tx: &Tx<'_>, worker: &WorkerId, plan: &Settlement) -> Result<Settled> {
+    let Some(owner) = owner(tx, plan.id)? else { return Ok(Settled::Gone) };
+    let mine =
+        owner.lease == plan.lease && owner.last_worker.as_ref() == Some(worker) && owner.status == plan.to;
+    Ok(if mine { Settled::Replayed } else { Settled::Fenced { status: owner.status, lease: owner.lease } })
+}
+
+/// An attempt that ended.
+pub(super) struct Ended<'a> {
+    pub(super) id: JobId,
+    pub(super) tenant_id: &'a str,
+    pub(super) attempt: i64,
+    pub(super) lease: Lease,
+    pub(super) worker: Option<&'a WorkerId>,
+    pub(super) outcome: &'static str,
+    pub(super) started_at: Option<i64>,
+    pub(super) error: Option<&'a ErrorInfo>,
+}
+
+/// Records an ended attempt.
+pub(super) fn put_attempt(tx: &Tx<'_>, ended: &Ended<'_>, now: i64) -> Result<()> {
+    tx.prepare(&statements::ATTEMPT_PUT)?.execute(params![
+        Uuid::now_v7().to_string(),
+        ended.id.to_string(),
+        ended.tenant_id,
+        ended.attempt,
+        ended.lease.0,
+        ended.worker.map(WorkerId::as_str),
+        ended.outcome,
+        ended.started_at,
+        now,
+        ended.error.map(json),
+    ])?;
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Every statement of the engine, each in its own file of `sql/sqlite`.
+
+/// One statement and the name of its file.
+#[derive(Debug)]
+pub(super) struct Sql {
+    /// The file's name, as it appears in the log.
+    pub(super) name: &'static str,
+    /// Its text.
+    pub(super) text: &'static str,
+}
+
+macro_rules! statements {
+    ($($constant:ident = $name:literal,)*) => {
+        $(
+            pub(super) static $constant: Sql = Sql {
+                name: $name,
+                text: include_str!(concat!("../../sql/sqlite/", $name, ".sql")),
+            };
+        )*
+
+        /// All of them, for the tests that prepare each and look at its plan.
+        #[cfg(test)]
+        pub(super) static ALL: &[&Sql] = &[$(&$constant,)*];
+    };
+}
+
+statements! {
+    CLOCK = "clock",
+    ENQUEUE = "enqueue",
+    ENQUEUE_KEY = "enqueue_key",
+    ENQUEUE_ID = "enqueue_id",
+    CLAIM_WORKER = "claim_worker",
+    CLAIM_PROMOTE = "claim_promote",
+    CLAIM_PAUSED = "claim_paused",
+    CLAIM = "claim",
+    CLAIM_NEXT_DUE = "claim_next_due",
+    HEARTBEAT = "heartbeat",
+    SETTLE = "settle",
+    OWNER = "owner",
+    LOG_PUT = "log_put",
+    RESULT_PUT = "result_put",
+    ATTEMPT_PUT = "attempt_put",
+    REGISTER = "register",
+    RENEW = "renew",
+    LEAVE = "leave",
+    SUSPECTS = "suspects",
+    RESCUE = "rescue",
+    EXPIRE_FIND = "expire_find",
+    EXPIRE_MARK = "expire_mark",
+    EXPIRE_FORGET = "expire_forget",
+    RECONCILE_FIND = "reconcile_find",
+    RECONCILE_MEND = "reconcile_mend",
+    JOB = "job",
+    JOBS = "jobs",
+    JOBS_AMONG = "jobs_among",
+    FEW_BY_KEY = "few_by_key",
+    FEW_BY_WORKER = "few_by_worker",
+    FEW_QUEUED = "few_queued",
+    FEW_RUNNING = "few_running",
+    FEW_ENDED = "few_ended",
+    ATTEMPTS = "attempts",
+    RESULT = "result",
+    LOGS = "logs",
+    WORKER = "worker",
+    WORKERS = "workers",
+    FACTS_PAUSED = "facts_paused",
+    FACTS_WORKERS = "facts_workers",
+    QUEUES_READY = "queues_ready",
+    QUEUES_SCHEDULED = "queues_scheduled",
+    QUEUES_RUNNING = "queues_running",
+    QUEUES_PAUSED = "queues_paused",
+    QUEUES_SERVED = "queues_served",
+    MOVE_LOOK = "move_look",
+    CANCEL = "cancel",
+    RETRY = "retry",
+    RETRY_KEEP_SUCCESS = "retry_keep_success",
+    RESULT_DROP = "result_drop",
+    DELETE = "delete",
+    PAUSE = "pause",
+    RESUME = "resume",
+    PURGE = "purge",
+    CHECK_RUNNING_HAS_OWNER = "check_running_has_owner",
+    CHECK_ENDED_HAS_FINISHED_AT = "check_ended_has_finished_at",
+    CHECK_ATTEMPTS_NOT_NEGATIVE = "check_attempts_not_negative",
+    CHECK_RESULT_MATCHES_JOB = "check_result_matches_job",
+    CHECK_ATTEMPT_LEASE_NOT_ABOVE_JOB = "check_attempt_lease_not_above_job",
+    CHECK_NO_JOB_IS_DUE_EARLY = "check_no_job_is_due_early",
+    CHECK_CHILD_HAS_JOB = "check_child_has_job",
+    CHECK_RUNNING_WORKER_KNOWN = "check_running_worker_known",
+    MIGRATIONS_EXIST = "migrations_exist",
+    MIGRATIONS_TABLE = "migrations_table",
+    MIGRATIONS = "migrations",
+    MIGRATIONS_ADD = "migrations_add",
+}

@@ -1,0 +1,103 @@
+//! Every statement prepares, and those of the hot path go by their index whatever the tables hold.
+
+use rusqlite::Connection;
+
+use super::super::migrate::MIGRATIONS;
+use super::super::statements::{self, ALL, Sql};
+
+fn schema() -> Connection {
+    let conn = Connection::open_in_memory().expect("memory");
+    conn.execute_batch(statements::MIGRATIONS_TABLE.text).expect("list of migrations");
+    for step in &MIGRATIONS {
+        conn.execute_batch(step.sql).unwrap_or_else(|error| panic!("migration {}: {error}", step.name));
+    }
+    conn
+}
+
+fn plan(conn: &Connection, sql: &Sql) -> Vec<String> {
+    let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", sql.text)).expect(sql.name);
+    let lines = statement.raw_query().mapped(|row| row.get(3)).collect::<Result<Vec<String>, _>>();
+    lines.expect(sql.name)
+}
+
+#[test]
+fn every_statement_is_one_and_prepares() {
+    let conn = schema();
+    for sql in ALL {
+        // A second statement in the file would be refused here.
+        conn.prepare(sql.text).unwrap_or_else(|error| panic!("{}: {error}", sql.name));
+        assert!(sql.text.starts_with("-- "), "{} has no header", sql.name);
+    }
+}
+
+#[test]
+fn every_file_is_used() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/sql/sqlite");
+    for entry in std::fs::read_dir(directory).expect("sql/sqlite") {
+        let name = entry.expect("entry").file_name().into_string().expect("a plain name");
+        assert!(ALL.iter().any(|sql| format!("{}.sql", sql.name) == name), "{name} is used by nobody");
+    }
+}
+
+#[test]
+fn no_statement_but_the_checks_scans_the_jobs() {
+    let conn = schema();
+    for sql in ALL.iter().filter(|sql| !sql.name.starts_with("check_")) {
+        for line in plan(&conn, sql) {
+            let scans = line.contains("SCAN jobforge_jobs") && !line.contains("USING");
+            assert!(!scans, "{}: {line}", sql.name);
+        }
+    }
+}
+
+#[test]
+fn the_hot_statements_use_their_index() {
+    let conn = schema();
+    for (sql, wanted) in [
+        (&statements::CLAIM, "idx_jobforge_jobs_claim (queue=?)"),
+        (&statements::CLAIM_PROMOTE, "idx_jobforge_jobs_scheduled (run_at<?)"),
+        (&statements::CLAIM_NEXT_DUE, "idx_jobforge_jobs_scheduled"),
+        (
+            &statements::ENQUEUE_KEY,
+            "idx_jobforge_jobs_idempotency (idempotency_key=? AND type=? AND tenant_id=?)",
+        ),
+        (&statements::HEARTBEAT, "sqlite_autoindex_jobforge_jobs_1 (id=?)"),
+        (&statements::SETTLE, "sqlite_autoindex_jobforge_jobs_1 (id=?)"),
+        (&statements::RESCUE, "sqlite_autoindex_jobforge_jobs_1 (id=?)"),
+        (&statements::SUSPECTS, "SCAN jobforge_jobs USING INDEX idx_jobforge_jobs_running"),
+        (&statements::PURGE, "idx_jobforge_jobs_finished (status=? AND finished_at>? AND finished_at<?)"),
+        (&statements::JOBS, "sqlite_autoindex_jobforge_jobs_1 (id<?)"),
+        (&statements::JOBS_AMONG, "sqlite_autoindex_jobforge_jobs_1 (id=?)"),
+        (&statements::QUEUES_READY, "idx_jobforge_jobs_claim (queue=? AND priority>?)"),
+    ] {
+        let plan = plan(&conn, sql).join("\n");
+        assert!(plan.contains(wanted), "{} does not use {wanted}:\n{plan}", sql.name);
+    }
+}
+
+#[test]
+fn a_claim_reads_its_index_in_order_and_sorts_nothing() {
+    let plan = plan(&schema(), &statements::CLAIM).join("\n");
+    assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+}
+
+#[test]
+fn the_database_refuses_what_the_core_refuses() {
+    let conn = schema();
+    let insert = "INSERT INTO jobforge_jobs (id, type, run_at, created_at, updated_at";
+    for (columns, values) in [
+        (", status", "'running'"),
+        (", locked_by", "'worker-1'"),
+        (", status", "'succeeded'"),
+        (", finished_at", "1"),
+        (", status", "'cancelled'"),
+        (", attempts", "-1"),
+        (", max_attempts", "0"),
+        (", due", "2"),
+        (", progress", "101"),
+    ] {
+        let refused = conn.execute(&format!("{insert}{columns}) VALUES ('x', 't', 1, 1, 1, {values})"), []);
+        assert!(refused.is_err(), "{columns} {values}");
+    }
+    conn.execute(&format!("{insert}) VALUES ('x', 't', 1, 1, 1)"), []).expect("a plain job");
+}

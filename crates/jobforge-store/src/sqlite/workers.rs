@@ -1,0 +1,65 @@
+//! Workers: making them known, their leases and their end.
+
+use std::time::Duration;
+
+use jobforge_core::job::WorkerId;
+use jobforge_core::time::Now;
+use jobforge_core::worker::NewWorker;
+use rusqlite::params;
+
+use super::rows::{earlier, json, later, millis};
+use super::statements;
+use super::tx::Tx;
+use crate::error::Result;
+
+/// Ended workers are remembered for a day, and longer while they hold a job.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(86_400);
+
+/// Makes a worker known with its lease running.
+pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, at: Now) -> Result<()> {
+    let now = tx.now(at)?;
+    tx.prepare(&statements::REGISTER)?.execute(params![
+        worker.id.as_str(),
+        worker.name,
+        worker.hostname,
+        worker.pid,
+        json(&worker.queues),
+        worker.types.as_ref().map(json),
+        worker.slots,
+        millis(worker.lease),
+        now,
+        later(now, worker.lease),
+    ])?;
+    Ok(())
+}
+
+/// Renews a lease that has not run out.
+pub(super) fn renew(tx: &Tx<'_>, worker: &WorkerId, draining: bool, at: Now) -> Result<bool> {
+    let now = tx.now(at)?;
+    let renewed = tx.prepare(&statements::RENEW)?.execute(params![worker.as_str(), now, draining])?;
+    Ok(renewed == 1)
+}
+
+/// Marks a worker as gone.
+pub(super) fn leave(tx: &Tx<'_>, worker: &WorkerId, reason: &str, at: Now) -> Result<()> {
+    let now = tx.now(at)?;
+    tx.prepare(&statements::LEAVE)?.execute(params![worker.as_str(), now, reason])?;
+    Ok(())
+}
+
+/// Marks workers as lost whose lease has run out, and forgets those that ended long ago.
+pub(super) fn expire(tx: &Tx<'_>, at: Now) -> Result<Vec<WorkerId>> {
+    let now = tx.now(at)?;
+    let silent = tx
+        .prepare(&statements::EXPIRE_FIND)?
+        .all([now], |row| Ok((WorkerId(row.get(0)?), row.get::<_, i64>(1)?)))?;
+    let mut lost = Vec::with_capacity(silent.len());
+    for (id, heard_at) in silent {
+        let silent_s = (now - heard_at + 500_000) / 1_000_000;
+        let reason = format!("not heard for {silent_s} s");
+        tx.prepare(&statements::EXPIRE_MARK)?.execute(params![id.as_str(), now, reason])?;
+        lost.push(id);
+    }
+    tx.prepare(&statements::EXPIRE_FORGET)?.execute([earlier(now, REMEMBERED)])?;
+    Ok(lost)
+}

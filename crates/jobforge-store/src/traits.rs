@@ -1,0 +1,139 @@
+//! The seam: what the rest of the product may ask of a database.
+//!
+//! One call is one transaction is one step of the life cycle. Batches and plain structs go in and out; each engine
+//! answers with all that it has. What a call means is defined by the conformance suite in `testkit`, which runs on
+//! every engine. The traits are internal to JobForge and free to change.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use jobforge_core::claim::{ClaimAsk, Claimed};
+use jobforge_core::heartbeat::{Beat, BeatReply};
+use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
+use jobforge_core::rescue::{Rescue, SuspectPage};
+use jobforge_core::retention::Retention;
+use jobforge_core::settle::{Settled, Settlement};
+use jobforge_core::standing::Facts;
+use jobforge_core::state::Status;
+use jobforge_core::time::Now;
+use jobforge_core::worker::{NewWorker, WorkerRow};
+use tokio::sync::broadcast;
+
+use crate::error::Result;
+use crate::rows::{
+    Capabilities, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
+    RescueReport, WakeEvent,
+};
+
+/// Putting jobs in.
+#[async_trait]
+pub trait Enqueue: Send + Sync {
+    /// Enqueues all of the jobs or none, and tells for each whether it was created.
+    ///
+    /// A job whose (tenant, type, idempotency key) exists with the same payload is answered with the existing job,
+    /// also within one batch. A repeated id with the same content is answered as existing.
+    ///
+    /// # Errors
+    /// `IdempotencyConflict` when the payload differs, `DuplicateId` when an id is taken by another job.
+    async fn enqueue(&self, jobs: &[NewJob], at: Now) -> Result<Vec<Enqueued>>;
+}
+
+/// What workers do.
+#[async_trait]
+pub trait WorkerSide: Send + Sync {
+    /// Makes a new incarnation known, live, with its lease running.
+    async fn register(&self, worker: &NewWorker, at: Now) -> Result<()>;
+
+    /// Takes due jobs, most urgent first, for a worker whose lease is valid; a worker whose lease has run out, or that
+    /// is draining, gets none.
+    ///
+    /// Each job is running afterwards, under a lease number one higher than before, with one attempt used.
+    async fn claim(&self, ask: &ClaimAsk, at: Now) -> Result<Claimed>;
+
+    /// Renews the worker's lease and says whether it still has one.
+    ///
+    /// A worker whose lease has run out or was taken cannot renew: it must stop its jobs and register anew.
+    async fn renew(&self, worker: &WorkerId, draining: bool, at: Now) -> Result<bool>;
+
+    /// Stores reports and signs of life, each only under its lease; answers in the order of the beats.
+    async fn heartbeat(&self, worker: &WorkerId, beats: &[Beat], at: Now) -> Result<Vec<BeatReply>>;
+
+    /// Ends attempts, each only under its lease; answers in the order of the settlements.
+    async fn settle(&self, worker: &WorkerId, settlements: &[Settlement], at: Now) -> Result<Vec<Settled>>;
+
+    /// Marks the worker as gone in good order. What it still holds is found by the next sweep at once.
+    async fn leave(&self, worker: &WorkerId, reason: &str, at: Now) -> Result<()>;
+}
+
+/// What the watchdog does.
+#[async_trait]
+pub trait Watchdog: Send + Sync {
+    /// Returns running jobs that [`jobforge_core::rescue::cause`] may find fault with, at most `limit`, worst first.
+    async fn suspects(&self, limit: usize, at: Now) -> Result<SuspectPage>;
+
+    /// Applies a plan, each line only if lease and heartbeat deadline are as the plan saw them.
+    async fn apply_rescues(&self, plan: &[Rescue], at: Now) -> Result<RescueReport>;
+
+    /// Marks workers as lost whose lease has run out, and returns them.
+    async fn expire_workers(&self, at: Now) -> Result<Vec<WorkerId>>;
+
+    /// Mends what raw SQL or a restored dump may have left behind: ready rows that are missing or stale. Returns how many.
+    async fn reconcile(&self, at: Now) -> Result<u64>;
+}
+
+/// Looking.
+#[async_trait]
+pub trait Inspect: Send + Sync {
+    /// The database's clock.
+    async fn now(&self) -> Result<Timestamp>;
+    /// One job.
+    async fn job(&self, id: JobId) -> Result<Option<Job>>;
+    /// One job with its attempts, result and log.
+    async fn job_detail(&self, id: JobId) -> Result<Option<JobDetail>>;
+    /// What [`jobforge_core::standing::assess`] needs to know about a job.
+    async fn job_facts(&self, id: JobId, at: Now) -> Result<Option<Facts>>;
+    /// Jobs that match, newest first.
+    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>>;
+    /// Every queue that has jobs, is paused or is served.
+    async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>>;
+    /// Every worker that is active or ended within the last day.
+    async fn workers(&self, at: Now) -> Result<Vec<WorkerRow>>;
+}
+
+/// Changing things by a person's hand.
+#[async_trait]
+pub trait Operate: Send + Sync {
+    /// Moves each job, fencing its worker if it has one; answers in the order of the ids.
+    async fn move_jobs(&self, ids: &[JobId], step: Move, at: Now) -> Result<Vec<Moved>>;
+    /// Pauses or resumes a queue; says whether that changed anything.
+    async fn pause_queue(&self, queue: &str, paused: bool, at: Now) -> Result<bool>;
+    /// Deletes at most one batch of ended jobs past their horizon; returns how many of each status. All zero is done.
+    async fn purge(&self, retention: &Retention, at: Now) -> Result<Vec<(Status, u64)>>;
+}
+
+/// The schema and its health.
+#[async_trait]
+pub trait Admin: Send + Sync {
+    /// Brings the schema to this program's version, under a lock; returns what was applied.
+    async fn migrate(&self) -> Result<Vec<MigrationInfo>>;
+    /// Every known migration, applied or pending.
+    async fn migrations(&self) -> Result<Vec<MigrationInfo>>;
+    /// Fails unless the schema fits this program.
+    async fn verify_schema(&self) -> Result<()>;
+    /// The rules of a consistent database that are broken; empty is healthy.
+    async fn check(&self, at: Now) -> Result<Vec<Finding>>;
+    /// What the engine can do.
+    fn capabilities(&self) -> Capabilities;
+    /// Where the data is, without credentials.
+    fn location(&self) -> &str;
+}
+
+/// Being told of changes. A hint only: whoever waits must also look from time to time.
+pub trait Wake: Send + Sync {
+    /// Subscribes to what happens from now on.
+    fn subscribe(&self) -> broadcast::Receiver<WakeEvent>;
+}
+
+/// A database that keeps jobs.
+pub trait Store: Enqueue + WorkerSide + Watchdog + Inspect + Operate + Admin + Wake {}
+
+impl<T: Enqueue + WorkerSide + Watchdog + Inspect + Operate + Admin + Wake> Store for T {}

@@ -1,0 +1,5 @@
+//! The promises of the store on each engine, and the engines against each other.
+
+mod histories;
+mod postgres;
+mod sqlite;

@@ -1,0 +1,61 @@
+//! Every promise of the store, on PostgreSQL: with prepared statements, and as behind a transaction pooler.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use jobforge_store::postgres::{Pooler, PostgresOptions, PostgresStore};
+use jobforge_store::traits::Admin;
+use sha2::{Digest, Sha256};
+use testkit::Result;
+use testkit::conformance::Fresh;
+use testkit::postgres::{TestDatabase, shared};
+
+pub(crate) async fn direct() -> Result<Fresh> {
+    fresh(Pooler::Off).await
+}
+
+pub(crate) async fn pooled() -> Result<Fresh> {
+    fresh(Pooler::On).await
+}
+
+async fn fresh(pooler: Pooler) -> Result<Fresh> {
+    let database = migrated_database().await?;
+    let url = database.url();
+    let options = PostgresOptions { pooler, direct_url: Some(url.clone()), ..PostgresOptions::new(url) };
+    let store = PostgresStore::connect(options).await?;
+    Ok(Fresh { store: Arc::new(store), guard: Box::new(database) })
+}
+
+/// Copies a database that is migrated once per run. Its name changes with the migrations, because a server that is
+/// kept between runs also keeps the templates.
+async fn migrated_database() -> Result<TestDatabase> {
+    let migrate = |url: String| async move {
+        PostgresStore::connect(PostgresOptions { pooler: Pooler::Off, ..PostgresOptions::new(url) })
+            .await?
+            .migrate()
+            .await?;
+        Ok(())
+    };
+    let template = shared()?.template(&format!("jf_store_{}", fingerprint()?), migrate).await?;
+    TestDatabase::create_from(&template)
+}
+
+fn fingerprint() -> Result<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
+    let mut files = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    let mut digest = Sha256::new();
+    for file in files {
+        digest.update(fs::read(file)?);
+    }
+    Ok(digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
+
+mod prepared {
+    testkit::conformance!(crate::postgres::direct);
+}
+
+mod unprepared {
+    testkit::conformance!(crate::postgres::pooled);
+}

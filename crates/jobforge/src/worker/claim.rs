@@ -1,0 +1,133 @@
+//! The one claimer of a worker.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jobforge_core::claim::{ClaimAsk, Claimed, ask};
+use jobforge_core::time::{Now, since};
+use jobforge_store::rows::WakeEvent;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use super::pool::Pool;
+use super::run::Runner;
+use crate::context::StopReason;
+
+/// Added to the moment at which a waiting job becomes due, so that the claim does not come a hair too early.
+const DUE_SLACK: Duration = Duration::from_millis(2);
+/// First and longest wait after a claim that failed.
+const FAILED_CLAIM: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What ended a wait.
+enum Woken {
+    /// There may be work.
+    Work,
+    /// Time has passed.
+    Time,
+    /// No more jobs shall be taken.
+    Draining,
+}
+
+/// Claims until the worker drains.
+pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
+    let mut events = pool.store.subscribe();
+    let types = pool.registry.types();
+    let mut idle_wait: Option<Duration> = None;
+    let mut failed_wait = FAILED_CLAIM.0;
+    while !pool.draining.is_cancelled() {
+        // Register for freed slots before counting them, so that none is missed.
+        let freed = pool.freed.notified();
+        tokio::pin!(freed);
+        freed.as_mut().enable();
+        let queues = ask(&pool.rooms());
+        if queues.is_empty() {
+            tokio::select! {
+                () = freed => {}
+                () = pool.draining.cancelled() => break,
+                event = events.recv() => note(&pool, event),
+            }
+            continue;
+        }
+        let worker = pool.id();
+        let beat_due_in = pool.config.beat.due_in(pool.config.beat.interval);
+        let request = ClaimAsk { worker: worker.clone(), queues, types: Some(types.clone()), beat_due_in };
+        let claimed = match pool.store.claim(&request, Now::Database).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::warn!(worker.id = %worker, error = error.chain(), "failed to claim jobs; trying again");
+                if matches!(wait(&pool, &mut events, failed_wait).await, Woken::Draining) {
+                    break;
+                }
+                failed_wait = (failed_wait * 2).min(FAILED_CLAIM.1);
+                continue;
+            }
+        };
+        failed_wait = FAILED_CLAIM.0;
+        let more = claimed.more;
+        let due_in = claimed.next_due.map(|due| since(due, claimed.as_of) + DUE_SLACK);
+        idle_wait = match (claimed.jobs.is_empty(), more) {
+            (false, _) => None,
+            (true, _) => Some(pool.config.poll.next(idle_wait)),
+        };
+        start(&pool, &runner, claimed);
+        if more {
+            continue;
+        }
+        let pause = idle_wait.unwrap_or(pool.config.poll.interval);
+        let pause = due_in.map_or(pause, |due| pause.min(due));
+        match wait(&pool, &mut events, pause).await {
+            Woken::Draining => break,
+            Woken::Work => idle_wait = None,
+            Woken::Time => {}
+        }
+    }
+}
+
+fn start(pool: &Arc<Pool>, runner: &Runner, claimed: Claimed) {
+    if claimed.jobs.is_empty() {
+        return;
+    }
+    pool.counters.claimed.fetch_add(claimed.jobs.len() as u64, Ordering::Relaxed);
+    runner.start(claimed.jobs);
+}
+
+/// Waits for a hint of new work, at most for `pause`.
+async fn wait(pool: &Arc<Pool>, events: &mut Receiver<WakeEvent>, pause: Duration) -> Woken {
+    let sleep = tokio::time::sleep(pause);
+    tokio::pin!(sleep);
+    loop {
+        tokio::select! {
+            () = &mut sleep => return Woken::Time,
+            () = pool.draining.cancelled() => return Woken::Draining,
+            event = events.recv() => {
+                let ours = match &event {
+                    Ok(WakeEvent::Work { queue }) => pool.queues.iter().any(|mine| mine.name == *queue),
+                    Ok(WakeEvent::Everything) | Err(RecvError::Lagged(_)) => true,
+                    Ok(WakeEvent::Moved { .. }) => false,
+                    // The store is gone; only time is left to wait for.
+                    Err(RecvError::Closed) => { sleep.as_mut().await; return Woken::Time; }
+                };
+                note(pool, event);
+                if ours {
+                    return Woken::Work;
+                }
+            }
+        }
+    }
+}
+
+/// Passes on what concerns a job that runs here: it was canceled, or moved by another hand.
+fn note(pool: &Arc<Pool>, event: Result<WakeEvent, RecvError>) {
+    let Ok(WakeEvent::Moved { id }) = event else { return };
+    let Some(lease) = pool.lease_of(id) else { return };
+    let pool = Arc::clone(pool);
+    tokio::spawn(async move {
+        let Ok(job) = pool.store.job(id).await else { return };
+        let reason = match job {
+            Some(job) if job.lease == lease => return,
+            Some(job) if job.status == jobforge_core::state::Status::Canceled => StopReason::Canceled,
+            Some(_) | None => StopReason::LeaseLost,
+        };
+        pool.ask_to_stop(id, lease, reason);
+    });
+}

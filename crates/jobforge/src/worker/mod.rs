@@ -1,0 +1,277 @@
+//! Running jobs: one process, one claimer, and batches that grow by themselves under load.
+//!
+//! `claim` asks for as many jobs as there is room for, `run` lets handlers run within their slots, `settle` reports how
+//! they ended, `heartbeat` keeps the lease and carries progress. Each of the four sends what has gathered while its last
+//! call was in flight.
+
+mod claim;
+mod heartbeat;
+mod pool;
+mod registry;
+mod run;
+mod settle;
+
+use std::any::{Any, TypeId};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jobforge_core::heartbeat::BeatPolicy;
+use jobforge_core::job::WorkerId;
+use jobforge_core::poll::PollPolicy;
+use jobforge_core::settings::Settings;
+use jobforge_core::time::Now;
+use jobforge_core::worker::DEFAULT_WORKER_LEASE;
+use tokio::task::JoinHandle;
+
+use crate::builtin::{self, BuiltinConfig};
+use crate::client::Client;
+use crate::context::JobContext;
+use crate::error::Error;
+use crate::job_error::JobError;
+use crate::job_type::JobType;
+
+use pool::{Pool, Queue};
+pub(crate) use registry::{Registry, States};
+
+/// How long a handler that was asked to stop may take before it is stopped by force.
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerConfig {
+    pub(crate) name: Option<String>,
+    pub(crate) lease: Duration,
+    pub(crate) poll: PollPolicy,
+    pub(crate) beat: BeatPolicy,
+    pub(crate) default_timeout: Option<Duration>,
+    pub(crate) stop_grace: Duration,
+}
+
+/// Sets up a worker.
+#[must_use = "nothing runs until it is started"]
+pub struct WorkerBuilder {
+    client: Client,
+    registry: Registry,
+    states: States,
+    queues: Vec<(String, usize)>,
+    config: WorkerConfig,
+}
+
+impl std::fmt::Debug for WorkerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkerBuilder")
+            .field("queues", &self.queues)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WorkerBuilder {
+    /// Runs jobs of a type with a handler: `async fn(job, ctx) -> Result<Output, JobError>`.
+    pub fn register<J, F, Fut>(mut self, handler: F) -> Self
+    where
+        J: JobType,
+        F: Fn(J, JobContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<J::Output, JobError>> + Send + 'static,
+    {
+        self.registry.add(handler);
+        self
+    }
+
+    /// Adds the handlers that come with JobForge: `exec`, `connector.http.request`, `connector.webhook.deliver` and
+    /// `system.cleanup.old_jobs`.
+    ///
+    /// # Errors
+    /// When an entry of the operator's lists cannot be read, naming it.
+    pub fn builtins(mut self, config: BuiltinConfig) -> Result<Self, Error> {
+        builtin::register(&mut self.registry, config, self.client.store())?;
+        Ok(self)
+    }
+
+    /// Gives handlers a value of the application's own, which they find with `ctx.state::<T>()`.
+    pub fn state<T: Any + Send + Sync>(mut self, value: T) -> Self {
+        self.states.insert(TypeId::of::<T>(), Arc::new(value));
+        self
+    }
+
+    /// Takes jobs from a queue and runs at most `slots` of them at once. Without any queue: `default` with 10 slots.
+    pub fn queue(mut self, name: impl Into<String>, slots: usize) -> Self {
+        self.queues.push((name.into(), slots));
+        self
+    }
+
+    /// A label for people.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.config.name = Some(name.into());
+        self
+    }
+
+    /// Time-out of attempts whose job and type do not say.
+    pub fn default_timeout(mut self, timeout: Duration) -> Self {
+        self.config.default_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a handler that was asked to stop may take before it is dropped; 5 s unless set.
+    pub fn stop_grace(mut self, grace: Duration) -> Self {
+        self.config.stop_grace = grace;
+        self
+    }
+
+    /// How an idle worker polls.
+    pub fn poll(mut self, poll: PollPolicy) -> Self {
+        self.config.poll = poll;
+        self
+    }
+
+    /// How running jobs give signs of life.
+    pub fn heartbeat(mut self, beat: BeatPolicy) -> Self {
+        self.config.beat = beat;
+        self
+    }
+
+    /// How long the worker may be silent before its jobs are taken back; it renews four times as often.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.config.lease = lease;
+        self
+    }
+
+    /// Takes rhythm, lease, name and default time-out from the settings.
+    pub fn settings(mut self, settings: &Settings) -> Self {
+        let name = settings.text("worker_name");
+        let timeout = settings.millis("job_timeout_ms");
+        self.config = WorkerConfig {
+            name: (!name.is_empty()).then(|| name.to_owned()),
+            lease: settings.millis("worker_lease_ms"),
+            poll: settings.poll_policy(),
+            beat: settings.beat_policy(),
+            default_timeout: (!timeout.is_zero()).then_some(timeout),
+            stop_grace: self.config.stop_grace,
+        };
+        self
+    }
+
+    /// Registers the worker and begins to take jobs.
+    ///
+    /// # Errors
+    /// When there is no handler, a queue has a bad name or no slot, or the database fails.
+    pub async fn start(mut self) -> Result<Worker, Error> {
+        if self.queues.is_empty() {
+            self.queues.push((jobforge_core::enqueue::DEFAULT_QUEUE.to_owned(), 10));
+        }
+        if self.registry.types().is_empty() {
+            return Err(Error::BadWorker("it has no handler; call register before start".to_owned()));
+        }
+        for (queue, slots) in &self.queues {
+            jobforge_core::enqueue::check_name(queue)
+                .map_err(|fault| Error::BadWorker(format!("queue {fault}")))?;
+            if *slots == 0 {
+                return Err(Error::BadWorker(format!("queue {queue} has no slot; give it at least 1")));
+            }
+        }
+        let queues = self.queues.into_iter().map(|(name, slots)| Queue::new(name, slots)).collect();
+        let pool =
+            Arc::new(Pool::new(self.client.store().clone(), self.registry, self.states, queues, self.config));
+        pool.register().await?;
+        let settled = settle::channel();
+        let runner = run::Runner::new(Arc::clone(&pool), settled.sender);
+        let tasks = vec![
+            tokio::spawn(claim::claim_loop(Arc::clone(&pool), runner)),
+            tokio::spawn(heartbeat::beat_loop(Arc::clone(&pool))),
+            tokio::spawn(heartbeat::renew_loop(Arc::clone(&pool))),
+        ];
+        let settler = tokio::spawn(settle::settle_loop(Arc::clone(&pool), settled.receiver));
+        Ok(Worker { pool, tasks, settler })
+    }
+}
+
+/// Numbers of a worker since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WorkerStats {
+    /// Jobs taken.
+    pub claimed: u64,
+    /// Attempts ended by this worker's word.
+    pub settled: u64,
+    /// Attempts whose end came too late: the job had been moved by another hand.
+    pub fenced: u64,
+    /// Jobs held now.
+    pub held: u64,
+}
+
+/// A running worker. Dropping it stops it without grace: what it holds is found and run elsewhere.
+#[derive(Debug)]
+pub struct Worker {
+    pool: Arc<Pool>,
+    tasks: Vec<JoinHandle<()>>,
+    settler: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Begins to set up a worker on the client's database.
+    pub fn builder(client: &Client) -> WorkerBuilder {
+        let defaults = Settings::defaults();
+        WorkerBuilder {
+            client: client.clone(),
+            registry: Registry::default(),
+            states: States::new(),
+            queues: Vec::new(),
+            config: WorkerConfig {
+                name: None,
+                lease: DEFAULT_WORKER_LEASE,
+                poll: defaults.poll_policy(),
+                beat: defaults.beat_policy(),
+                default_timeout: None,
+                stop_grace: STOP_GRACE,
+            },
+        }
+    }
+
+    /// The identity of this incarnation; it changes when the worker loses its lease and starts anew.
+    pub fn id(&self) -> WorkerId {
+        self.pool.id()
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> WorkerStats {
+        WorkerStats {
+            claimed: self.pool.counters.claimed.load(Ordering::Relaxed),
+            settled: self.pool.counters.settled.load(Ordering::Relaxed),
+            fenced: self.pool.counters.fenced.load(Ordering::Relaxed),
+            held: self.pool.held() as u64,
+        }
+    }
+
+    /// Stops in good order: takes no more jobs, waits up to `grace` for those it has, then asks the rest to stop and
+    /// gives them back without using an attempt. Returns how many were given back.
+    pub async fn stop_gracefully(mut self, grace: Duration) -> usize {
+        let pool = Arc::clone(&self.pool);
+        pool.draining.cancel();
+        // Tell at once, so that nobody counts on this worker any more.
+        let _ = pool.store.renew(&pool.id(), true, Now::Database).await;
+        let _ = tokio::time::timeout(grace, pool.idle()).await;
+        let rest = pool.ask_all_to_stop(crate::StopReason::Shutdown);
+        // Handlers that do not listen are dropped after their own grace, within `run`.
+        let _ = tokio::time::timeout(pool.config.stop_grace + Duration::from_secs(2), pool.idle()).await;
+        pool.closing.cancel();
+        for task in self.tasks.drain(..) {
+            let _ = task.await;
+        }
+        // The claim loop held the last sender: the settler ends when it has sent what is left.
+        let _ = (&mut self.settler).await;
+        if let Err(error) = pool.store.leave(&pool.id(), "it stopped in good order", Now::Database).await {
+            tracing::warn!(worker.id = %pool.id(), error = error.chain(), "could not say goodbye; the lease will run out");
+        }
+        rest
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        for task in self.tasks.iter().chain([&self.settler]) {
+            task.abort();
+        }
+        self.pool.closing.cancel();
+    }
+}

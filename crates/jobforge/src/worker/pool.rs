@@ -1,0 +1,248 @@
+//! What the loops of one worker share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use jobforge_core::claim::{QUICK, QueueRoom};
+use jobforge_core::job::{JobId, Lease, WorkerId};
+use jobforge_core::time::Now;
+use jobforge_core::worker::NewWorker;
+use jobforge_store::Store;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::WorkerConfig;
+use super::registry::{Registry, States};
+use crate::clock;
+use crate::context::{JobContext, StopReason};
+use crate::error::Error;
+
+/// One queue's share of the worker.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) name: String,
+    pub(crate) slots: usize,
+    /// A running handler holds one permit.
+    pub(crate) permits: Arc<Semaphore>,
+    held: AtomicUsize,
+    /// Moving average of run times, in microseconds.
+    run_us: AtomicU64,
+}
+
+impl Queue {
+    pub(crate) fn new(name: String, slots: usize) -> Self {
+        Self {
+            name,
+            slots,
+            permits: Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS))),
+            held: AtomicUsize::new(0),
+            // Unknown counts as slow, so that nothing is taken ahead before it is known to be quick.
+            run_us: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Takes note of how long a handler ran.
+    pub(crate) fn ran(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let old = self.run_us.load(Ordering::Relaxed);
+        let new = if old == u64::MAX { took } else { (old / 8 * 7).saturating_add(took / 8) };
+        self.run_us.store(new, Ordering::Relaxed);
+    }
+}
+
+/// A claimed job until its handler has ended.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) lease: Lease,
+    pub(crate) queue: usize,
+    pub(crate) ctx: JobContext,
+    pub(crate) beat_interval: Duration,
+    pub(crate) next_beat: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) claimed: AtomicU64,
+    pub(crate) settled: AtomicU64,
+    pub(crate) fenced: AtomicU64,
+}
+
+/// The shared heart of a worker.
+pub(crate) struct Pool {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) registry: Registry,
+    pub(crate) states: Arc<States>,
+    pub(crate) queues: Vec<Queue>,
+    pub(crate) config: WorkerConfig,
+    pub(crate) counters: Counters,
+    /// Fires when no more jobs shall be taken.
+    pub(crate) draining: CancellationToken,
+    /// Fires when the loops shall end.
+    pub(crate) closing: CancellationToken,
+    /// Notified whenever a handler has ended.
+    pub(crate) freed: Notify,
+    id: RwLock<WorkerId>,
+    held: Mutex<HashMap<JobId, Held>>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("id", &self.id()).field("queues", &self.queues).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        registry: Registry,
+        states: States,
+        queues: Vec<Queue>,
+        config: WorkerConfig,
+    ) -> Self {
+        Self {
+            store,
+            registry,
+            states: Arc::new(states),
+            queues,
+            config,
+            counters: Counters::default(),
+            draining: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            freed: Notify::new(),
+            id: RwLock::new(WorkerId::random()),
+            held: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> WorkerId {
+        self.id.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<JobId, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes this incarnation known to the database.
+    pub(crate) async fn register(&self) -> Result<(), Error> {
+        let worker = NewWorker {
+            id: self.id(),
+            name: self.config.name.clone(),
+            hostname: hostname(),
+            pid: std::process::id(),
+            queues: self.queues.iter().map(|queue| queue.name.clone()).collect(),
+            types: Some(self.registry.types()),
+            slots: u32::try_from(self.queues.iter().map(|queue| queue.slots).sum::<usize>())
+                .unwrap_or(u32::MAX),
+            lease: self.config.lease,
+        };
+        self.store.register(&worker, Now::Database).await?;
+        let (id, host) = (&worker.id, &worker.hostname);
+        tracing::info!(worker.id = %id, "Heartbeat: worker {id} on {host} is live and renews its lease of {} ms", self.config.lease.as_millis());
+        Ok(())
+    }
+
+    /// Stops everything held under the old identity and takes a new one.
+    ///
+    /// After this nothing that was begun before can change a job any more.
+    pub(crate) async fn begin_anew(&self) -> Result<(), Error> {
+        self.ask_all_to_stop(StopReason::LeaseLost);
+        *self.id.write().unwrap_or_else(PoisonError::into_inner) = WorkerId::random();
+        self.register().await
+    }
+
+    /// The room in each queue.
+    pub(crate) fn rooms(&self) -> Vec<QueueRoom> {
+        let room = |queue: &Queue| QueueRoom {
+            queue: queue.name.clone(),
+            slots: queue.slots,
+            held: queue.held.load(Ordering::Relaxed),
+            quick: u128::from(queue.run_us.load(Ordering::Relaxed)) < QUICK.as_micros(),
+        };
+        self.queues.iter().map(room).collect()
+    }
+
+    /// Takes jobs into the table.
+    pub(crate) fn hold(&self, jobs: impl Iterator<Item = (usize, JobContext)>) {
+        let next_beat = clock::monotonic() + self.config.beat.interval;
+        let mut table = self.table();
+        for (queue, ctx) in jobs {
+            self.queues[queue].held.fetch_add(1, Ordering::Relaxed);
+            let held = Held {
+                lease: ctx.fence(),
+                queue,
+                ctx: ctx.clone(),
+                beat_interval: self.config.beat.interval,
+                next_beat,
+            };
+            table.insert(ctx.id(), held);
+        }
+    }
+
+    /// Takes a job out of the table, if it is still there under this lease.
+    pub(crate) fn release(&self, id: JobId, lease: Lease) {
+        let mut table = self.table();
+        if table.get(&id).is_some_and(|held| held.lease == lease)
+            && let Some(held) = table.remove(&id)
+        {
+            self.queues[held.queue].held.fetch_sub(1, Ordering::Relaxed);
+            drop(table);
+            self.freed.notify_waiters();
+        }
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.table().len()
+    }
+
+    /// Waits until nothing is held.
+    pub(crate) async fn idle(&self) {
+        loop {
+            // Register before looking, so that the last handler's end is not missed.
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            if self.held() == 0 {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    /// Asks every handler to stop; returns how many.
+    pub(crate) fn ask_all_to_stop(&self, reason: StopReason) -> usize {
+        let table = self.table();
+        for held in table.values() {
+            held.ctx.ask_to_stop(reason);
+        }
+        table.len()
+    }
+
+    /// Asks one handler to stop, if its job is held under this lease.
+    pub(crate) fn ask_to_stop(&self, id: JobId, lease: Lease, reason: StopReason) {
+        if let Some(held) = self.table().get(&id).filter(|held| held.lease == lease) {
+            held.ctx.ask_to_stop(reason);
+        }
+    }
+
+    /// Whether the job is held, and under which lease.
+    pub(crate) fn lease_of(&self, id: JobId) -> Option<Lease> {
+        self.table().get(&id).map(|held| held.lease)
+    }
+
+    /// Lets `look` see every held job.
+    pub(crate) fn each_held(&self, mut look: impl FnMut(JobId, &mut Held)) {
+        for (id, held) in self.table().iter_mut() {
+            look(*id, held);
+        }
+    }
+}
+
+/// The machine's name; `localhost` if it has none.
+fn hostname() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "localhost".to_owned())
+}

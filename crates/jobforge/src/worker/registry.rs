@@ -1,0 +1,96 @@
+//! Which handler runs which type.
+
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use jobforge_core::payload::Payload;
+use jobforge_core::settle::RetryPolicy;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::context::JobContext;
+use crate::job_error::JobError;
+use crate::job_type::JobType;
+
+/// What a handler gives in the end.
+pub(crate) type HandlerResult = Result<Option<Payload>, JobError>;
+
+type Run = dyn Fn(JobContext) -> BoxFuture<'static, HandlerResult> + Send + Sync;
+
+/// One type with its handler.
+#[derive(Clone)]
+pub(crate) struct Registered {
+    pub(crate) run: Arc<Run>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: RetryPolicy,
+}
+
+/// The application's own values, found by their type.
+pub(crate) type States = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
+
+/// The handlers of a worker.
+#[derive(Clone, Default)]
+pub(crate) struct Registry {
+    by_type: BTreeMap<String, Registered>,
+}
+
+impl Registry {
+    /// Adds a typed handler; the last one for a type wins.
+    pub(crate) fn add<J, F, Fut>(&mut self, handler: F)
+    where
+        J: JobType,
+        F: Fn(J, JobContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<J::Output, JobError>> + Send + 'static,
+    {
+        self.add_named(J::TYPE, J::TIMEOUT, J::RETRY.unwrap_or_default(), handler);
+    }
+
+    /// Adds a handler under the name of its type.
+    pub(crate) fn add_named<P, O, F, Fut>(
+        &mut self,
+        job_type: &'static str,
+        timeout: Option<Duration>,
+        retry: RetryPolicy,
+        handler: F,
+    ) where
+        P: DeserializeOwned + Send,
+        O: Serialize + Send,
+        F: Fn(P, JobContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, JobError>> + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        let run = move |ctx: JobContext| -> BoxFuture<'static, HandlerResult> {
+            let handler = Arc::clone(&handler);
+            Box::pin(async move {
+                let job: P = ctx.job().payload.decode().map_err(|error| {
+                    JobError::fatal(
+                        "invalid_payload",
+                        format!("the payload does not fit type {job_type}: {error}"),
+                    )
+                })?;
+                output(&handler(job, ctx).await?)
+            })
+        };
+        self.by_type.insert(job_type.to_owned(), Registered { run: Arc::new(run), timeout, retry });
+    }
+
+    pub(crate) fn get(&self, job_type: &str) -> Option<&Registered> {
+        self.by_type.get(job_type)
+    }
+
+    pub(crate) fn types(&self) -> Vec<String> {
+        self.by_type.keys().cloned().collect()
+    }
+}
+
+/// Turns a handler's output into a stored result; `()` is none.
+fn output<T: Serialize>(value: &T) -> HandlerResult {
+    let payload = Payload::from_value(value).map_err(|error| {
+        JobError::fatal("result_unstorable", format!("the handler's result was refused: {error}"))
+    })?;
+    Ok((payload.as_str() != "null").then_some(payload))
+}

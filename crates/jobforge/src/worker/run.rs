@@ -1,0 +1,173 @@
+//! Letting handlers run: within their slots, stopped at their time-out, their panics caught.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use jobforge_core::job::{ClaimedJob, ErrorInfo};
+use jobforge_core::settle::{AttemptFacts, Outcome, RetryPolicy, Settlement, decide};
+use jobforge_core::time::words;
+use tokio::sync::mpsc;
+
+use super::pool::Pool;
+use super::registry::{HandlerResult, Registered};
+use crate::clock;
+use crate::context::{JobContext, StopReason};
+use crate::job_error::{FailOutcome, JobError};
+
+/// Starts handlers and passes on how they ended. Every started job holds a sender, so the settler outlives them all.
+#[derive(Clone)]
+pub(crate) struct Runner {
+    pool: Arc<Pool>,
+    settled: mpsc::Sender<Settlement>,
+}
+
+impl Runner {
+    pub(crate) fn new(pool: Arc<Pool>, settled: mpsc::Sender<Settlement>) -> Self {
+        Self { pool, settled }
+    }
+
+    /// Starts a task for each job; it waits there for its slot.
+    pub(crate) fn start(&self, jobs: Vec<ClaimedJob>) {
+        let mut started = Vec::with_capacity(jobs.len());
+        for mut job in jobs {
+            // A claim answers only for the queues it asked for.
+            let Some(queue) = self.pool.queues.iter().position(|queue| queue.name == job.queue) else {
+                continue;
+            };
+            let registered = self.pool.registry.get(&job.job_type).cloned();
+            let by_type = registered.as_ref().and_then(|registered| registered.timeout);
+            job.timeout = job.timeout.or(by_type).or(self.pool.config.default_timeout);
+            let ctx = JobContext::new(job, Arc::clone(&self.pool.states));
+            started.push((queue, ctx, registered));
+        }
+        self.pool.hold(started.iter().map(|(queue, ctx, _)| (*queue, ctx.clone())));
+        for (queue, ctx, registered) in started {
+            tokio::spawn(self.clone().run(queue, ctx, registered));
+        }
+    }
+
+    async fn run(self, queue: usize, ctx: JobContext, registered: Option<Registered>) {
+        let queue = &self.pool.queues[queue];
+        // The semaphore is never closed; a stop signal that came while waiting is seen by `attempt`.
+        let permit = tokio::select! {
+            permit = queue.permits.acquire() => permit.ok(),
+            () = ctx.stop_signal().cancelled() => None,
+        };
+        let began = clock::monotonic();
+        let outcome = match &registered {
+            None => Some(Outcome::Retry { error: unknown_type(&ctx), delay: None }),
+            Some(_) if permit.is_none() => ended(&ctx, Err(JobError::stopped())),
+            Some(registered) => attempt(&ctx, registered, self.pool.config.stop_grace).await,
+        };
+        queue.ran(clock::monotonic().duration_since(began));
+        drop(permit);
+        if let Some(outcome) = outcome {
+            let retry = registered.map_or_else(RetryPolicy::default, |registered| registered.retry);
+            let settlement = settle(&ctx, outcome, &retry);
+            // A closed channel means the worker is being dropped: the lease will bring the job back.
+            let _ = self.settled.send(settlement).await;
+        }
+        self.pool.release(ctx.id(), ctx.fence());
+    }
+}
+
+/// Runs one attempt to its end; `None` if nothing may be said about it any more.
+async fn attempt(ctx: &JobContext, registered: &Registered, grace: Duration) -> Option<Outcome> {
+    let run = AssertUnwindSafe((registered.run)(ctx.clone())).catch_unwind();
+    tokio::pin!(run);
+    let ended_by_itself = tokio::select! {
+        result = &mut run => Some(result),
+        () = time_out(ctx) => {
+            ctx.ask_to_stop(StopReason::TimedOut);
+            None
+        }
+        () = ctx.stop_signal().cancelled() => None,
+    };
+    let result = match ended_by_itself {
+        Some(result) => Some(result),
+        // It was asked to stop and may use its grace to clean up; after that it is dropped where it stands.
+        None => tokio::time::timeout(grace, &mut run).await.ok(),
+    };
+    match result {
+        Some(Ok(result)) => ended(ctx, result),
+        Some(Err(panic)) => Some(Outcome::Retry { error: panicked(panic.as_ref()), delay: None }),
+        None => {
+            let reason = ctx.stop_reason();
+            tracing::warn!(job.id = %ctx.id(), ?reason, "the handler ignored the request to stop and was dropped");
+            ended(ctx, Err(JobError::stopped()))
+        }
+    }
+}
+
+/// Resolves when the attempt's time is over; never if it has no bound.
+async fn time_out(ctx: &JobContext) {
+    match ctx.timeout() {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a handler's return means, together with why it was asked to stop.
+fn ended(ctx: &JobContext, result: HandlerResult) -> Option<Outcome> {
+    let stopped_by = ctx.stop_reason();
+    let failure = match result {
+        Ok(result) => return Some(Outcome::Succeeded { result }),
+        Err(error) => error.outcome,
+    };
+    match (failure, stopped_by) {
+        // The job is not ours any more: whatever the handler says would be refused.
+        (_, Some(StopReason::Canceled | StopReason::LeaseLost)) => None,
+        (_, Some(StopReason::TimedOut)) => Some(Outcome::Retry { error: timed_out(ctx), delay: None }),
+        (FailOutcome::Stopped, Some(StopReason::Shutdown)) => Some(Outcome::Released),
+        (FailOutcome::Stopped, None) => Some(Outcome::Retry {
+            error: info("stopped", "the handler said it was stopped, but nobody had asked it to"),
+            delay: None,
+        }),
+        (FailOutcome::Retry { error, delay }, _) => Some(Outcome::Retry { error, delay }),
+        (FailOutcome::Fatal { error }, _) => Some(Outcome::Failed { error }),
+        (FailOutcome::Snooze { delay }, _) => Some(Outcome::Snoozed { delay }),
+    }
+}
+
+fn settle(ctx: &JobContext, outcome: Outcome, retry: &RetryPolicy) -> Settlement {
+    let job = ctx.job();
+    let facts = AttemptFacts {
+        id: job.id,
+        lease: job.lease,
+        attempt: job.attempt,
+        max_attempts: job.max_attempts,
+        retry: job.retry,
+    };
+    decide(&facts, outcome, ctx.take_report(), retry, spread(ctx))
+}
+
+/// A number in 0..1 that differs from job to job and attempt to attempt, to spread retries.
+fn spread(ctx: &JobContext) -> f64 {
+    // The low bits of a version 7 id are random; splitmix64 mixes the lease in.
+    let mut x =
+        (ctx.id().0.as_u128() as u64) ^ ctx.fence().0.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn info(kind: &str, message: impl Into<String>) -> ErrorInfo {
+    ErrorInfo { message: message.into(), kind: kind.to_owned(), retryable: true, details: None }
+}
+
+fn unknown_type(ctx: &JobContext) -> ErrorInfo {
+    info("unknown_type", format!("this worker has no handler for type {}", ctx.job().job_type))
+}
+
+fn timed_out(ctx: &JobContext) -> ErrorInfo {
+    let limit = ctx.timeout().map(words).unwrap_or_default();
+    info("timeout", format!("the attempt reached its time-out of {limit} and was stopped"))
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> ErrorInfo {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    info("panic", format!("the handler panicked: {}", text.unwrap_or_else(|| "no message".to_owned())))
+}

@@ -1,0 +1,21 @@
+//! Tests of the library from the outside, in one binary.
+
+#[macro_use]
+mod common;
+
+mod client;
+mod services;
+mod transaction;
+mod worker_lease;
+mod worker_many;
+mod worker_outage;
+mod worker_outcomes;
+mod worker_reports;
+mod worker_slots;
+mod worker_stopping;
+mod worker_timing;
+
+mod builtin_exec;
+mod builtin_http;
+mod builtin_server;
+mod builtin_webhook;

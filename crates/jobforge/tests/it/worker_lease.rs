@@ -1,0 +1,149 @@
+//! Losing the lease, and being lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use jobforge::core::job::JobId;
+use jobforge::core::rescue::RescuePolicy;
+use jobforge::core::state::Status;
+use jobforge::core::time::{Now, add};
+use jobforge::core::worker::WorkerState;
+use jobforge::services::{SweepReport, Watchdog};
+use jobforge::{JobContext, JobError, StopReason, Worker, clock};
+use tokio::sync::mpsc;
+
+use crate::common::{Db, Task, check_consistent, ended, ended_detail, enqueue, eventually, job_when, until};
+
+/// Short enough for a test to see it run out, long enough for a busy machine to renew it.
+const SHORT_LEASE: Duration = Duration::from_millis(1200);
+
+fn watchdog(db: &Db) -> Watchdog {
+    Watchdog::new(db.store().clone(), RescuePolicy::default(), Duration::from_secs(60))
+}
+
+/// Sweeps until something was moved.
+async fn sweep_until_moved(db: &Db) -> SweepReport {
+    let watchdog = watchdog(db);
+    until("the watchdog takes a job back", || async {
+        let report = watchdog.run_once(Now::Database).await.expect("a sweep");
+        (!report.moved.is_empty()).then_some(report)
+    })
+    .await
+}
+
+/// Never ends by itself.
+async fn hang(_job: Task, ctx: JobContext) -> Result<(), JobError> {
+    ctx.stopped().await;
+    Err(JobError::stopped())
+}
+
+async fn succeed(_job: Task, _ctx: JobContext) -> Result<(), JobError> {
+    Ok(())
+}
+
+/// Runs the job on a worker that is then dropped as by a crash.
+async fn lose_it_on_a_worker(db: &Db, id: JobId) {
+    let lost = Worker::builder(&db.client).register(hang).lease(SHORT_LEASE).start().await.unwrap();
+    job_when(&db.client, id, "it runs", |job| job.status == Status::Running).await;
+    drop(lost);
+}
+
+async fn the_watchdog_takes_the_jobs_of_a_lost_worker_back_and_they_run_elsewhere(db: Db) {
+    let id = enqueue(&db.client, "orphan").await;
+    lose_it_on_a_worker(&db, id).await;
+    let lost = db.client.job(id).await.unwrap().locked_by.unwrap();
+    // Nothing is taken from a worker whose lease still runs.
+    assert!(watchdog(&db).run_once(Now::Database).await.unwrap().moved.is_empty());
+    let report = sweep_until_moved(&db).await;
+    assert_eq!((report.moved[0].id, report.moved[0].to, report.moved[0].misses), (id, Status::Queued, 1));
+    let other = Worker::builder(&db.client).register(succeed).start().await.unwrap();
+    let detail = ended_detail(&db.client, id).await;
+    assert_eq!((detail.job.status, detail.job.last_worker), (Status::Succeeded, Some(other.id())));
+    let told: Vec<_> = detail.attempts.iter().map(|a| (a.outcome.as_str(), a.worker.clone())).collect();
+    assert_eq!(told, [("lost", Some(lost)), ("succeeded", Some(other.id()))]);
+    check_consistent(&db.client).await;
+}
+
+async fn a_job_that_loses_its_second_worker_is_dead(db: Db) {
+    let id = enqueue(&db.client, "killer").await;
+    lose_it_on_a_worker(&db, id).await;
+    sweep_until_moved(&db).await;
+    lose_it_on_a_worker(&db, id).await;
+    let report = sweep_until_moved(&db).await;
+    assert_eq!((report.moved[0].to, report.moved[0].misses), (Status::Dead, 2));
+    let job = db.client.job(id).await.unwrap();
+    assert_eq!((job.status, job.error.unwrap().kind.as_str()), (Status::Dead, "worker_lost"));
+}
+
+async fn a_worker_that_renews_in_time_keeps_its_jobs(db: Db) {
+    let lease = SHORT_LEASE / 2;
+    let work = move |_: Task, _: JobContext| async move {
+        tokio::time::sleep(lease * 3).await;
+        Ok(())
+    };
+    let worker = Worker::builder(&db.client).register(work).lease(lease).start().await.unwrap();
+    let name = worker.id();
+    let id = enqueue(&db.client, "longer than the lease").await;
+    let watchdog = watchdog(&db);
+    let job = until("it ends", || async {
+        let report = watchdog.run_once(Now::Database).await.expect("a sweep");
+        assert!(report.expired.is_empty() && report.moved.is_empty(), "{report:?}");
+        Some(db.client.job(id).await.unwrap()).filter(|job| job.status.is_terminal())
+    })
+    .await;
+    assert_eq!((job.status, job.attempts, worker.id()), (Status::Succeeded, 1, name));
+}
+
+async fn a_worker_that_lost_its_lease_stops_its_jobs_and_starts_anew(db: Db) {
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&runs);
+    let (told, mut reasons) = mpsc::unbounded_channel();
+    let handler = move |_: Task, ctx: JobContext| {
+        let (run, told) = (counted.fetch_add(1, Ordering::SeqCst), told.clone());
+        async move {
+            if run == 0 {
+                let _ = told.send(ctx.stopped().await);
+            }
+            Ok(())
+        }
+    };
+    let worker = Worker::builder(&db.client).register(handler).lease(SHORT_LEASE).start().await.unwrap();
+    let before = worker.id();
+    let id = enqueue(&db.client, "interrupted").await;
+    job_when(&db.client, id, "it runs", |job| job.status == Status::Running).await;
+    // By a clock an hour ahead the worker has not been heard for an hour.
+    let later = add(clock::wall(), Duration::from_secs(3600));
+    let expired = db.store().expire_workers(Now::Fixed(later)).await.unwrap();
+    assert_eq!(expired, [before.clone()]);
+    assert_eq!(reasons.recv().await, Some(StopReason::LeaseLost));
+    eventually("it has a new identity", || worker.id() != before).await;
+    // The success of the old incarnation counts no more.
+    eventually("the old run's word is refused", || worker.stats().fenced == 1).await;
+    watchdog(&db).run_once(Now::Database).await.unwrap();
+    let job = ended(&db.client, id).await;
+    assert_eq!((job.status, job.attempts, job.last_worker), (Status::Succeeded, 2, Some(worker.id())));
+    let workers = db.store().workers(Now::Database).await.unwrap();
+    let state = |id| workers.iter().find(|row| row.id == id).unwrap().state;
+    assert_eq!((state(before), state(worker.id())), (WorkerState::Lost, WorkerState::Live));
+}
+
+async fn a_worker_that_lost_its_lease_while_idle_takes_jobs_again_at_once(db: Db) {
+    let worker = Worker::builder(&db.client).register(succeed).lease(SHORT_LEASE).poll(crate::common::SELDOM);
+    let worker = worker.start().await.unwrap();
+    let before = worker.id();
+    let later = add(clock::wall(), Duration::from_secs(3600));
+    db.store().expire_workers(Now::Fixed(later)).await.unwrap();
+    // Enqueued while nobody may claim, so that no announcement comes after the new registration.
+    let id = enqueue(&db.client, "meanwhile").await;
+    eventually("it has a new identity", || worker.id() != before).await;
+    assert_eq!(ended(&db.client, id).await.status, Status::Succeeded);
+}
+
+on_each_engine!(
+    the_watchdog_takes_the_jobs_of_a_lost_worker_back_and_they_run_elsewhere,
+    a_job_that_loses_its_second_worker_is_dead,
+    a_worker_that_renews_in_time_keeps_its_jobs,
+    a_worker_that_lost_its_lease_stops_its_jobs_and_starts_anew,
+    a_worker_that_lost_its_lease_while_idle_takes_jobs_again_at_once,
+);

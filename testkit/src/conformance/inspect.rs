@@ -1,0 +1,291 @@
+//! Looking: lists without loss or repetition, counts, and the facts behind every standing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use jobforge_core::heartbeat::BeatReply;
+use jobforge_core::job::{JobId, NewJob, RunAt, WorkerId};
+use jobforge_core::rescue::RescuePolicy;
+use jobforge_core::settle::{Outcome, Settled};
+use jobforge_core::standing::{Kind, WaitingFor, assess};
+use jobforge_core::state::Status;
+use jobforge_core::time::Now;
+use jobforge_core::worker::NewWorker;
+use jobforge_store::Store;
+use jobforge_store::rows::{JobFilter, MAX_PAGE, Move};
+
+use crate::fixtures::{
+    asking, at, beat, claim_as, claim_one, ended_job, enqueue, failure, heartbeat_one, job, moment,
+    new_worker, register, register_for, running_job, s, settle_one, success, sweep, unknown_job,
+};
+
+fn all() -> JobFilter {
+    JobFilter { limit: MAX_PAGE, ..JobFilter::default() }
+}
+
+async fn listed(store: &Arc<dyn Store>, filter: JobFilter) -> Result<Vec<JobId>> {
+    Ok(store.jobs(&filter).await?.iter().map(|job| job.id).collect())
+}
+
+/// What the store's facts make of a job.
+async fn standing(store: &Arc<dyn Store>, id: JobId, seconds: i64) -> Result<(Kind, Option<WaitingFor>)> {
+    let facts = store.job_facts(id, at(seconds)).await?.expect("the job exists");
+    assert_eq!(facts.as_of, moment(seconds));
+    let standing = assess(&facts, &RescuePolicy::default());
+    Ok((standing.kind, standing.waiting_for))
+}
+
+fn in_queue(queue: &str) -> NewJob {
+    NewJob { queue: queue.to_owned(), ..job("email") }
+}
+
+pub async fn jobs_are_listed_newest_first(store: Arc<dyn Store>) -> Result<()> {
+    let mut ids = Vec::new();
+    for seconds in 0..5 {
+        ids.push(enqueue(&store, job("email"), at(seconds)).await?);
+    }
+    ids.reverse();
+    assert_eq!(listed(&store, all()).await?, ids);
+    assert_eq!(listed(&store, JobFilter { limit: 2, ..all() }).await?, ids[..2]);
+    assert_eq!(listed(&store, JobFilter { limit: 0, ..all() }).await?, []);
+    Ok(())
+}
+
+pub async fn each_filter_finds_its_jobs_and_filters_combine(store: Arc<dyn Store>) -> Result<()> {
+    let (worker, held) = running_job(&store, "worker-00000001", at(0)).await?;
+    let tenant = enqueue(&store, NewJob { tenant_id: "acme".to_owned(), ..job("email") }, at(0)).await?;
+    let typed =
+        enqueue(&store, NewJob { idempotency_key: Some("k".to_owned()), ..job("invoice") }, at(0)).await?;
+    let other = enqueue(&store, NewJob { tenant_id: "acme".to_owned(), ..in_queue("mail") }, at(0)).await?;
+    let tagged =
+        enqueue(&store, NewJob { tags: vec!["vip".to_owned(), "é, {x}".to_owned()], ..job("email") }, at(0))
+            .await?;
+    enqueue(&store, NewJob { tags: vec!["vip2".to_owned()], ..job("email") }, at(0)).await?;
+    let text = |word: &str| Some(word.to_owned());
+    let cases = [
+        (JobFilter { tenant_id: text("acme"), ..all() }, vec![other, tenant]),
+        (JobFilter { statuses: vec![Status::Running], ..all() }, vec![held.id]),
+        (JobFilter { statuses: vec![Status::Dead, Status::Failed], ..all() }, vec![]),
+        (JobFilter { job_type: text("invoice"), ..all() }, vec![typed]),
+        (JobFilter { queue: text("mail"), ..all() }, vec![other]),
+        (JobFilter { tag: text("vip"), ..all() }, vec![tagged]),
+        (JobFilter { tag: text("é, {x}"), ..all() }, vec![tagged]),
+        (JobFilter { tag: text("vi"), ..all() }, vec![]),
+        (JobFilter { idempotency_key: text("k"), ..all() }, vec![typed]),
+        (JobFilter { worker: Some(worker), ..all() }, vec![held.id]),
+        (JobFilter { worker: Some(WorkerId("worker-0badbad0".to_owned())), ..all() }, vec![]),
+        (
+            JobFilter {
+                tenant_id: text("acme"),
+                queue: text("default"),
+                statuses: vec![Status::Queued, Status::Running],
+                ..all()
+            },
+            vec![tenant],
+        ),
+        (JobFilter { tenant_id: text("acme"), job_type: text("invoice"), ..all() }, vec![]),
+        (JobFilter { before: Some(other), tenant_id: text("acme"), ..all() }, vec![tenant]),
+    ];
+    for (filter, expected) in cases {
+        let shown = format!("{filter:?}");
+        assert_eq!(listed(&store, filter).await?, expected, "{shown}");
+    }
+    Ok(())
+}
+
+pub async fn pages_show_every_job_once_also_while_jobs_come_and_go(store: Arc<dyn Store>) -> Result<()> {
+    let batch: Vec<NewJob> = (0..25).map(|_| job("email")).collect();
+    store.enqueue(&batch, at(0)).await?;
+    let mut seen = Vec::new();
+    let mut before = None;
+    loop {
+        let page = listed(&store, JobFilter { before, limit: 4, ..JobFilter::default() }).await?;
+        let Some(last) = page.last() else { break };
+        before = Some(*last);
+        seen.extend(page);
+        enqueue(&store, job("newcomer"), at(1)).await?;
+        if seen.len() == 8 {
+            // The cursor itself goes, and the pages go on.
+            store.move_jobs(&[seen[7]], Move::Delete, at(1)).await?;
+        }
+    }
+    let expected: Vec<JobId> = batch.iter().rev().map(|job| job.id).collect();
+    assert_eq!(seen, expected);
+    Ok(())
+}
+
+pub async fn an_unknown_job_has_neither_row_nor_detail_nor_facts(store: Arc<dyn Store>) -> Result<()> {
+    assert!(store.job(unknown_job()).await?.is_none());
+    assert!(store.job_detail(unknown_job()).await?.is_none());
+    assert!(store.job_facts(unknown_job(), at(0)).await?.is_none());
+    Ok(())
+}
+
+pub async fn queues_tell_what_is_in_them(store: Arc<dyn Store>) -> Result<()> {
+    register(&store, "worker-00000001", at(0)).await?;
+    store
+        .register(&NewWorker { queues: vec!["served".to_owned()], ..new_worker("worker-00000002") }, at(0))
+        .await?;
+    let mailer = WorkerId("worker-00000002".to_owned());
+    store.enqueue(&[in_queue("mail"), in_queue("mail"), in_queue("mail")], at(10)).await?;
+    enqueue(&store, NewJob { when: RunAt::At(moment(-50)), ..in_queue("mail") }, at(10)).await?;
+    enqueue(&store, NewJob { when: RunAt::At(moment(500)), ..in_queue("mail") }, at(10)).await?;
+    enqueue(&store, NewJob { when: RunAt::At(moment(30)), ..in_queue("mail") }, at(10)).await?;
+    let first = claim_as(&store, &asking(&mailer, "mail", 1), at(11)).await?.jobs;
+    assert_eq!(first[0].created_at, moment(10));
+    store.pause_queue("stopped", true, at(12)).await?;
+    let told = |seconds: i64| {
+        let store = store.clone();
+        async move {
+            let queues = store.queues(at(seconds)).await?;
+            let line = queues.into_iter().find(|queue| queue.name == "mail").expect("mail is listed");
+            anyhow::Ok((line.ready, line.scheduled, line.running, line.oldest_ready_at, line.paused_at))
+        }
+    };
+    assert_eq!(told(20).await?, (3, 2, 1, Some(moment(10)), None));
+    // A job whose time has come is ready, whether or not a claim has looked since.
+    assert_eq!(told(30).await?, (4, 1, 1, Some(moment(10)), None));
+    let mut names: Vec<String> = store.queues(at(30)).await?.into_iter().map(|queue| queue.name).collect();
+    names.sort();
+    assert_eq!(names, ["default", "mail", "served", "stopped"], "with jobs, paused, or served");
+    Ok(())
+}
+
+pub async fn a_queue_with_nothing_in_it_tells_zeros(store: Arc<dyn Store>) -> Result<()> {
+    assert!(store.queues(at(0)).await?.is_empty());
+    register(&store, "worker-00000001", at(0)).await?;
+    let queues = store.queues(at(1)).await?;
+    assert_eq!(queues.len(), 1);
+    assert_eq!(
+        (queues[0].ready, queues[0].scheduled, queues[0].running, queues[0].oldest_ready_at),
+        (0, 0, 0, None)
+    );
+    Ok(())
+}
+
+pub async fn facts_count_the_workers_that_could_run_the_job(store: Arc<dyn Store>) -> Result<()> {
+    let id = enqueue(&store, job("email"), at(0)).await?;
+    let count = |seconds: i64| {
+        let store = store.clone();
+        async move {
+            let facts = store.job_facts(id, at(seconds)).await?.expect("the job exists");
+            anyhow::Ok((facts.queue_workers, facts.able_workers))
+        }
+    };
+    assert_eq!(count(1).await?, (0, 0));
+    let typed = |types: &[&str]| Some(types.iter().map(|&name| name.to_owned()).collect());
+    store.register(&NewWorker { types: typed(&["video"]), ..new_worker("worker-00000001") }, at(1)).await?;
+    store
+        .register(&NewWorker { queues: vec!["mail".to_owned()], ..new_worker("worker-00000002") }, at(1))
+        .await?;
+    assert_eq!(count(2).await?, (1, 0));
+    store
+        .register(&NewWorker { types: typed(&["video", "email"]), ..new_worker("worker-00000003") }, at(1))
+        .await?;
+    let any = register(&store, "worker-00000004", at(1)).await?;
+    let leaving = register(&store, "worker-00000005", at(1)).await?;
+    assert_eq!(count(2).await?, (4, 3));
+    store.leave(&leaving, "done", at(2)).await?;
+    assert!(store.renew(&any, true, at(2)).await?);
+    assert_eq!(count(3).await?, (2, 1), "neither the one that left nor the one that drains");
+    let short = register_for(&store, "worker-00000006", s(20), at(3)).await?;
+    assert_eq!(count(4).await?, (3, 2));
+    assert_eq!(count(24).await?, (2, 1), "{short} is silent, though nobody has marked it yet");
+    Ok(())
+}
+
+pub async fn every_kind_of_waiting_is_told_apart(store: Arc<dyn Store>) -> Result<()> {
+    let id = enqueue(&store, NewJob { when: RunAt::After(s(60)), ..job("email") }, at(0)).await?;
+    assert_eq!(standing(&store, id, 1).await?, (Kind::Waiting, Some(WaitingFor::Time)));
+    assert_eq!(standing(&store, id, 61).await?, (Kind::Waiting, Some(WaitingFor::Worker)));
+    let worker = register(&store, "worker-00000001", at(61)).await?;
+    assert_eq!(standing(&store, id, 62).await?, (Kind::Waiting, Some(WaitingFor::Slot)));
+    store.pause_queue("default", true, at(63)).await?;
+    assert_eq!(standing(&store, id, 64).await?, (Kind::Waiting, Some(WaitingFor::PausedQueue)));
+    let facts = store.job_facts(id, at(64)).await?.expect("the job exists");
+    assert_eq!((facts.queue_paused_at, facts.worker.is_none()), (Some(moment(63)), true));
+    store.pause_queue("default", false, at(65)).await?;
+    let held = claim_one(&store, &worker, at(66)).await?;
+    settle_one(&store, &worker, &held, failure("boom"), at(66)).await?;
+    assert_eq!(standing(&store, id, 66).await?, (Kind::Waiting, Some(WaitingFor::Retry)));
+    Ok(())
+}
+
+pub async fn a_running_job_is_running_then_recovering_then_stuck(store: Arc<dyn Store>) -> Result<()> {
+    let worker = register_for(&store, "worker-00000001", s(20), at(0)).await?;
+    let id = enqueue(&store, job("email"), at(0)).await?;
+    claim_one(&store, &worker, at(0)).await?;
+    assert_eq!(standing(&store, id, 10).await?, (Kind::Running, None));
+    let facts = store.job_facts(id, at(10)).await?.expect("the job exists");
+    assert_eq!(facts.worker.map(|worker| worker.id), Some(worker));
+    assert_eq!(standing(&store, id, 22).await?, (Kind::Recovering, None));
+    assert_eq!(standing(&store, id, 60).await?, (Kind::Stuck, None));
+    sweep(&store, &RescuePolicy::default(), at(61)).await?;
+    register(&store, "worker-00000002", at(61)).await?;
+    assert_eq!(standing(&store, id, 62).await?, (Kind::Recovering, None), "until somebody takes it");
+    Ok(())
+}
+
+pub async fn every_end_is_told_apart(store: Arc<dyn Store>) -> Result<()> {
+    let ends = [
+        (Status::Succeeded, Kind::Finished),
+        (Status::Failed, Kind::Finished),
+        (Status::Dead, Kind::Dead),
+        (Status::Canceled, Kind::Canceled),
+    ];
+    for (status, kind) in ends {
+        let id = ended_job(&store, status, job("email"), at(0)).await?;
+        assert_eq!(standing(&store, id, 9).await?, (kind, None));
+    }
+    Ok(())
+}
+
+pub async fn a_snoozed_and_a_retried_job_wait_for_their_time(store: Arc<dyn Store>) -> Result<()> {
+    let (worker, held) = running_job(&store, "worker-00000001", at(0)).await?;
+    settle_one(&store, &worker, &held, Outcome::Snoozed { delay: s(60) }, at(1)).await?;
+    assert_eq!(standing(&store, held.id, 2).await?, (Kind::Waiting, Some(WaitingFor::Time)));
+    let failed = ended_job(&store, Status::Failed, job("other"), at(2)).await?;
+    store.move_jobs(&[failed], Move::Retry { delay: Duration::from_secs(30) }, at(3)).await?;
+    assert_eq!(standing(&store, failed, 4).await?, (Kind::Waiting, Some(WaitingFor::Time)));
+    Ok(())
+}
+
+pub async fn a_job_lives_its_life_on_the_databases_own_clock(store: Arc<dyn Store>) -> Result<()> {
+    let now = Now::Database;
+    let before = store.now().await?;
+    let (worker, held) = running_job(&store, "worker-00000001", now).await?;
+    assert!(store.renew(&worker, false, now).await?);
+    assert_eq!(heartbeat_one(&store, &worker, beat(&held), now).await?, BeatReply::Kept);
+    assert!(sweep(&store, &RescuePolicy::default(), now).await?.moved.is_empty());
+    assert_eq!(settle_one(&store, &worker, &held, failure("boom"), now).await?, Settled::Applied);
+    store.move_jobs(&[held.id], Move::Retry { delay: Duration::ZERO }, now).await?;
+    let again = claim_one(&store, &worker, now).await?;
+    assert_eq!(settle_one(&store, &worker, &again, success(), now).await?, Settled::Applied);
+    let stored = store.job(held.id).await?.expect("the job exists");
+    let after = store.now().await?;
+    for moment in [Some(stored.created_at), stored.started_at, stored.finished_at] {
+        assert!(
+            moment.is_some_and(|moment| (before..=after).contains(&moment)),
+            "{moment:?} of {before} to {after}"
+        );
+    }
+    Ok(())
+}
+
+pub async fn the_stores_own_clock_goes_forward(store: Arc<dyn Store>) -> Result<()> {
+    let first = store.now().await?;
+    assert!(store.now().await? >= first);
+    assert!(first > moment(0) - jiff::SignedDuration::from_hours(24 * 365), "{first} is no present time");
+    Ok(())
+}
+
+pub async fn the_schema_is_complete_and_migrating_again_does_nothing(store: Arc<dyn Store>) -> Result<()> {
+    store.verify_schema().await?;
+    let known = store.migrations().await?;
+    assert!(!known.is_empty() && known.iter().all(|step| step.applied_at.is_some()));
+    assert!(store.migrate().await?.is_empty());
+    let capabilities = store.capabilities();
+    assert!(!capabilities.engine.is_empty() && !store.location().is_empty());
+    Ok(())
+}

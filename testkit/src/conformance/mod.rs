@@ -1,0 +1,267 @@
+//! What a store means: one scenario per promise, each run on every engine.
+//!
+//! An engine's test file hands over a function that makes an empty, migrated store; [`conformance!`](crate::conformance!)
+//! turns every scenario into a test of its own, so that a failure names the engine and the promise. After each scenario the
+//! store's own consistency check must find nothing.
+
+use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use anyhow::Result;
+use jobforge_core::rescue::RescuePolicy;
+use jobforge_store::Store;
+
+use crate::fixtures::{at, sweep};
+
+pub mod claim;
+pub mod enqueue;
+pub mod heartbeat;
+pub mod inspect;
+pub mod operate;
+pub mod rescue;
+pub mod retention;
+pub mod settle;
+pub mod wake;
+pub mod workers;
+
+/// After the end of every story, also of those on the present time: about the year 2080.
+const AFTERWARDS_S: i64 = 20_000 * 86_400;
+
+/// An empty, migrated store and what must outlive it.
+pub struct Fresh {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Keeps the database until the test is over; may be `()`.
+    pub guard: Box<dyn Any + Send>,
+}
+
+impl fmt::Debug for Fresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fresh").field("location", &self.store.location()).finish_non_exhaustive()
+    }
+}
+
+/// What a scenario returns.
+pub type Story<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
+/// Runs one scenario on a fresh store, then lets a watchdog finish what the scenario left, and checks the store.
+pub async fn run(
+    fresh: impl Future<Output = Result<Fresh>>,
+    scenario: impl FnOnce(Arc<dyn Store>) -> Story<'static>,
+) {
+    let fresh = fresh.await.unwrap_or_else(|error| panic!("failed to make a store: {error:#}"));
+    scenario(fresh.store.clone()).await.unwrap_or_else(|error| panic!("{error:#}"));
+    tidy(&fresh.store).await.unwrap_or_else(|error| panic!("failed to check the store: {error:#}"));
+}
+
+/// Long after the story every worker is lost and every running job taken back; what then breaks a rule was wrong before.
+async fn tidy(store: &Arc<dyn Store>) -> Result<()> {
+    let afterwards = at(AFTERWARDS_S);
+    while !sweep(store, &RescuePolicy::default(), afterwards).await?.moved.is_empty() {}
+    let findings = store.check(afterwards).await?;
+    anyhow::ensure!(findings.is_empty(), "the scenario left an inconsistent database: {findings:#?}");
+    Ok(())
+}
+
+/// Makes one test of each scenario. Takes the path, from the crate's root, of an async function that makes a [`Fresh`].
+#[macro_export]
+macro_rules! conformance {
+    ($fresh:path) => {
+        $crate::scenarios! { $fresh;
+            enqueue {
+                a_new_job_is_queued_and_due_at_once,
+                everything_a_job_carries_comes_back,
+                the_extremes_of_numbers_are_kept,
+                unusual_payloads_come_back_the_same,
+                big_numbers_in_payloads_are_kept,
+                a_delay_counts_from_the_stores_clock_and_run_at_is_taken_as_given,
+                the_same_key_with_the_same_payload_is_the_same_job,
+                a_key_stays_taken_after_its_job_has_ended,
+                a_key_belongs_to_one_tenant_and_type,
+                a_key_with_another_payload_is_refused_and_nothing_is_enqueued,
+                a_key_repeated_within_a_batch_is_one_job,
+                a_key_repeated_within_a_batch_with_another_payload_is_refused,
+                a_repeated_id_with_the_same_content_is_the_same_job,
+                an_id_that_another_job_has_is_refused_and_nothing_is_enqueued,
+                a_repeated_id_and_key_with_another_payload_is_a_conflict_of_the_key,
+                an_empty_batch_is_no_error,
+                a_bulk_batch_is_enqueued_whole_and_in_order,
+                a_bulk_batch_on_the_databases_own_clock_keeps_every_field,
+                a_bulk_batch_sent_again_on_the_databases_own_clock_creates_nothing,
+                a_bulk_batch_with_one_conflict_enqueues_nothing,
+            }
+            claim {
+                a_claimed_job_carries_all_that_its_handler_needs,
+                a_claimed_job_is_running_under_its_worker,
+                the_most_urgent_come_first_then_the_longest_due_then_the_oldest,
+                a_more_urgent_job_that_comes_later_is_claimed_first,
+                a_job_is_claimed_only_when_its_time_has_come,
+                a_claim_tells_when_the_next_job_becomes_due,
+                a_full_claim_says_that_there_may_be_more,
+                one_claim_takes_no_more_than_its_limit_whatever_is_asked,
+                each_queue_gives_at_most_what_was_asked_of_it,
+                a_worker_gets_only_the_types_it_asks_for,
+                a_paused_queue_gives_nothing_until_it_is_resumed,
+                a_worker_that_is_unknown_silent_draining_or_gone_gets_nothing,
+                every_claim_raises_the_lease_by_one_and_counts_an_attempt,
+                a_claimed_job_is_not_claimed_again,
+                each_job_is_claimed_once_by_many_claimers_at_the_same_time,
+            }
+            heartbeat {
+                a_heartbeat_keeps_the_job_and_moves_its_deadline,
+                a_report_is_stored_in_every_field,
+                fields_that_are_not_reported_stay_as_they_are,
+                each_attempt_begins_its_progress_anew_and_keeps_the_checkpoint,
+                answers_come_in_the_order_of_the_beats,
+                a_canceled_job_says_so_to_its_worker_even_after_it_runs_again,
+                another_worker_and_an_older_lease_change_nothing,
+                a_zombie_cannot_report_after_its_job_was_rescued,
+            }
+            settle {
+                a_success_ends_the_job_and_keeps_its_result,
+                a_success_without_a_result_has_none,
+                a_first_try_success_and_a_running_attempt_are_shown_as_attempts,
+                a_job_that_never_ran_has_no_attempts,
+                a_failure_waits_and_runs_again_with_its_error_kept,
+                the_last_failure_makes_the_job_dead,
+                a_failure_for_good_ends_the_job_as_failed,
+                a_snooze_waits_and_uses_no_attempt,
+                a_release_gives_the_job_back_at_once_and_uses_no_attempt,
+                a_settlement_sent_again_is_answered_as_replayed_and_changes_nothing,
+                a_settlement_twice_in_one_batch_counts_once,
+                of_two_different_ends_the_first_counts,
+                of_two_different_ends_in_one_batch_the_first_counts,
+                a_replay_after_the_next_claim_is_fenced,
+                another_worker_cannot_settle,
+                a_lease_that_was_never_given_settles_nothing,
+                a_zombie_cannot_settle_after_rescue,
+                a_worker_whose_lease_ran_out_may_settle_what_nobody_took,
+                a_canceled_or_deleted_job_cannot_be_settled,
+                the_last_report_is_stored_with_the_end,
+                a_batch_of_every_kind_is_answered_in_order,
+                a_long_story_is_told_attempt_by_attempt,
+            }
+            rescue {
+                healthy_jobs_are_no_suspects,
+                a_job_of_a_silent_worker_is_taken_back_and_runs_elsewhere,
+                an_expired_worker_is_found_before_anybody_marks_it,
+                what_a_worker_held_when_it_left_is_found_at_once,
+                policy_fail_ends_the_job_with_the_runbooks_exact_text,
+                a_job_that_loses_too_many_leases_is_dead_with_the_evidence_of_each,
+                a_heartbeat_between_scan_and_rescue_wins,
+                an_end_a_cancel_and_a_deletion_between_scan_and_rescue_win,
+                of_two_watchdogs_with_the_same_plan_the_second_is_too_late,
+                two_watchdogs_at_the_same_time_move_each_job_once,
+                a_silent_handler_on_a_living_worker_is_taken_back,
+                a_job_far_past_its_deadline_is_taken_back_without_a_miss,
+                a_worker_that_registers_anew_is_another_incarnation,
+                a_self_fenced_worker_hands_its_job_over_without_a_miss,
+                at_most_a_page_of_suspects_comes_and_nothing_starves,
+                a_rescued_job_may_be_canceled_retried_and_deleted,
+                an_empty_plan_and_a_quiet_tick_change_nothing,
+            }
+            workers {
+                a_registered_worker_is_live_and_known_in_every_field,
+                no_types_is_not_the_same_as_every_type,
+                a_renewal_starts_the_lease_again,
+                a_lease_that_has_run_out_cannot_be_renewed,
+                only_workers_whose_lease_ran_out_are_expired_and_each_once,
+                a_draining_worker_renews_and_stays_draining,
+                a_worker_that_left_says_why_and_cannot_come_back,
+                ended_workers_are_listed_for_a_day,
+            }
+            operate {
+                a_canceled_queued_job_never_runs,
+                canceling_a_running_job_fences_its_worker_and_keeps_the_attempt,
+                a_repeated_cancel_is_done_already_and_an_ended_job_cannot_be_canceled,
+                an_ended_job_runs_again_with_fresh_attempts,
+                the_history_of_a_job_survives_its_retry,
+                a_success_that_is_run_again_stays_in_the_history,
+                retrying_a_running_job_takes_it_from_its_worker,
+                retrying_a_waiting_job_pulls_it_forward,
+                a_retry_may_wait_first,
+                a_deleted_job_leaves_nothing_behind,
+                a_running_job_is_not_deleted,
+                answers_to_a_move_come_in_the_order_of_the_ids,
+                pausing_says_whether_it_changed_anything,
+                a_pause_stops_neither_running_jobs_nor_other_queues,
+            }
+            inspect {
+                jobs_are_listed_newest_first,
+                each_filter_finds_its_jobs_and_filters_combine,
+                pages_show_every_job_once_also_while_jobs_come_and_go,
+                an_unknown_job_has_neither_row_nor_detail_nor_facts,
+                queues_tell_what_is_in_them,
+                a_queue_with_nothing_in_it_tells_zeros,
+                facts_count_the_workers_that_could_run_the_job,
+                every_kind_of_waiting_is_told_apart,
+                a_running_job_is_running_then_recovering_then_stuck,
+                every_end_is_told_apart,
+                a_snoozed_and_a_retried_job_wait_for_their_time,
+                a_job_lives_its_life_on_the_databases_own_clock,
+                the_stores_own_clock_goes_forward,
+                the_schema_is_complete_and_migrating_again_does_nothing,
+            }
+            retention {
+                each_status_is_kept_for_its_own_time,
+                what_has_not_ended_is_never_purged,
+                attempts_result_and_log_go_with_the_job,
+                a_key_is_free_again_after_its_job_was_purged,
+                a_purge_takes_a_batch_at_a_time_until_nothing_is_left,
+            }
+            wake {
+                a_subscriber_hears_of_new_work,
+                a_subscriber_hears_that_a_running_job_was_canceled,
+                a_subscriber_hears_that_a_running_job_was_taken_away,
+                a_subscriber_hears_of_work_that_comes_back,
+            }
+        }
+    };
+}
+
+/// The part of [`conformance!`](crate::conformance!) that repeats.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! scenarios {
+    ($fresh:path; $($area:ident { $($name:ident),* $(,)? })*) => {
+        $(mod $area {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                use $crate::conformance::{$area, run};
+                Box::pin(run($fresh(), |store| Box::pin($area::$name(store)))).await;
+            })*
+        })*
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    /// A scenario that is not listed in the macro would silently not run.
+    #[test]
+    fn every_scenario_is_listed() {
+        let list = include_str!("mod.rs");
+        let sources = [
+            include_str!("enqueue.rs"),
+            include_str!("claim.rs"),
+            include_str!("heartbeat.rs"),
+            include_str!("settle.rs"),
+            include_str!("rescue.rs"),
+            include_str!("workers.rs"),
+            include_str!("operate.rs"),
+            include_str!("inspect.rs"),
+            include_str!("retention.rs"),
+            include_str!("wake.rs"),
+        ];
+        for source in sources {
+            for line in source.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {
+                let name = line.split('(').next().unwrap_or_default();
+                assert!(
+                    list.contains(&format!("    {name},\n")),
+                    "{name} is not listed in conformance/mod.rs"
+                );
+            }
+        }
+    }
+}

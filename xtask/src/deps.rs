@@ -1,0 +1,81 @@
+//! The programs that the tests need beside the Rust toolchain.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::geteuid;
+use testkit::postgres::find_binaries;
+
+use crate::{command, run, succeeds};
+
+/// One program, and the Debian package that brings it.
+struct Need {
+    program: &'static str,
+    package: &'static str,
+    is_there: fn(&Need) -> bool,
+}
+
+const NEEDS: [Need; 6] = [
+    Need { program: "the PostgreSQL server", package: "postgresql", is_there: |_| find_binaries().is_ok() },
+    Need { program: "psql", package: "postgresql-client", is_there: in_path },
+    Need { program: "pgbouncer", package: "pgbouncer", is_there: in_path },
+    Need { program: "ffmpeg", package: "ffmpeg", is_there: in_path },
+    Need { program: "jq", package: "jq", is_there: in_path },
+    Need { program: "curl", package: "curl", is_there: in_path },
+];
+
+/// Debian installs servers here, and leaves the folder out of an ordinary user's PATH.
+const SYSTEM_DIRECTORY: &str = "/usr/sbin";
+
+/// Installs what is missing.
+///
+/// Fails with the commands to type where that takes a password, or a package manager other than Debian's.
+pub(crate) fn install() -> Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        println!("everything is there: {}", NEEDS.map(|need| need.program).join(", "));
+        return Ok(());
+    }
+    let programs: Vec<_> = missing.iter().map(|need| need.program).collect();
+    let packages: Vec<_> = missing.iter().map(|need| need.package).collect();
+    println!("missing: {}", programs.join(", "));
+    if !succeeds("apt-get", &["--version"]) {
+        bail!(
+            "failed to find apt-get\nhint: install {} with this system's package manager",
+            programs.join(", ")
+        );
+    }
+    let sudo: &[&str] = match (geteuid().is_root(), succeeds("sudo", &["-n", "true"])) {
+        (true, _) => &[],
+        (false, true) => &["sudo", "-n"],
+        (false, false) => bail!(
+            "failed to install packages without a password\n\
+             hint: sudo apt-get update && sudo apt-get install -y {}",
+            packages.join(" ")
+        ),
+    };
+    apt_get(sudo, &["update"])?;
+    apt_get(sudo, &[&["install", "-y", "--no-install-recommends"], &packages[..]].concat())?;
+    match self::missing().first() {
+        Some(need) => bail!("failed to find {} although package {} is installed", need.program, need.package),
+        None => Ok(()),
+    }
+}
+
+fn missing() -> Vec<&'static Need> {
+    const { &NEEDS }.iter().filter(|need| !(need.is_there)(need)).collect()
+}
+
+/// `env` because sudo drops the variable that keeps apt-get from asking questions.
+fn apt_get(sudo: &[&str], arguments: &[&str]) -> Result<()> {
+    let words = [sudo, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], arguments].concat();
+    let (program, arguments) = words.split_first().context("an empty command")?;
+    run(&mut command(program, arguments))
+}
+
+fn in_path(need: &Need) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([Path::new(SYSTEM_DIRECTORY).to_path_buf()])
+        .any(|directory| directory.join(need.program).is_file())
+}

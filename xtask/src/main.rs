@@ -1,0 +1,92 @@
+//! Chores of the JobForge repository: `cargo xtask <chore>`.
+
+#![expect(clippy::print_stdout, reason = "a chore talks to the person who started it")]
+#![expect(clippy::print_stderr, reason = "a chore talks to the person who started it")]
+
+mod bench_peers;
+mod ci;
+mod deps;
+mod postgres;
+mod stages;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, Subcommand};
+
+/// Chores of the JobForge repository
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Check and test everything: the one command before a change is handed in
+    Test(test::Options),
+    /// Measure other queues and ours on the same server, interleaved
+    BenchPeers(bench_peers::BenchPeersArgs),
+    /// Do what `test` does, and check licences and advisories of our dependencies
+    Ci,
+    /// Install the programs that the tests need
+    Deps,
+    /// Check the house rules that need no compiler
+    Tidy,
+    /// Run a throw-away PostgreSQL and print its URL, until stdin ends or Ctrl-C
+    Postgres,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().chore {
+        Chore::Test(options) => test::run(&options),
+        Chore::BenchPeers(args) => bench_peers::run(&args),
+        Chore::Ci => ci::run(),
+        Chore::Deps => deps::install(),
+        Chore::Tidy => tidy::check(&repository()),
+        Chore::Postgres => postgres::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns the root of the repository that this program was built from.
+fn repository() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_path_buf()
+}
+
+/// Returns a command that runs in the repository's root and never waits for a keyboard.
+fn command(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(repository()).stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end with its output shown. Fails with what to type to see the failure again.
+fn run(command: &mut Command) -> Result<()> {
+    let words: Vec<_> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let line = words.join(" ");
+    println!("$ {line}");
+    let status = command.status().with_context(|| format!("failed to run {line}"))?;
+    ensure!(status.success(), "`{line}` ended with {status}");
+    Ok(())
+}
+
+/// Returns whether a command ends well. Shows nothing.
+fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let status = command(program, arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}

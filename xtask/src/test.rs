@@ -1,0 +1,82 @@
+//! `cargo xtask test`: everything that has to be right before a change is handed in.
+
+use anyhow::Result;
+use testkit::postgres::{Cluster, ClusterOptions, SHARED_SERVER_VARIABLE};
+
+use crate::stages::{self, Outcome, Run, Stage};
+use crate::{command, deps, repository, run as run_command, succeeds, tidy};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Leave out the documentation and its examples
+    #[arg(long)]
+    fast: bool,
+}
+
+/// Cheap and often wrong comes first.
+pub(crate) const STAGES: [Stage; 8] = [
+    Stage { name: "tidy", run: |_| passed(tidy::check(&repository())) },
+    Stage { name: "format", run: |_| cargo(&["fmt", "--all", "--check"]) },
+    Stage { name: "deps", run: |_| passed(deps::install()) },
+    Stage {
+        name: "clippy",
+        run: |_| cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
+    },
+    Stage { name: "postgres", run: start_postgres },
+    Stage { name: "tests", run: tests },
+    Stage { name: "docs", run: |_| docs() },
+    Stage { name: "doc tests", run: doc_tests },
+];
+
+const NOT_FAST: [&str; 2] = ["docs", "doc tests"];
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let wanted = |stage: &&Stage| !(options.fast && NOT_FAST.contains(&stage.name));
+    let stages: Vec<Stage> = STAGES.iter().filter(wanted).copied().collect();
+    stages::run(&stages)?;
+    if options.fast {
+        println!("left out by --fast: {}", NOT_FAST.join(", "));
+    }
+    Ok(())
+}
+
+/// Starts the one server that every test of the run creates its databases on.
+fn start_postgres(run: &mut Run) -> Result<Outcome> {
+    let cluster = Cluster::start(&ClusterOptions::default())?;
+    println!("{} at {}", cluster.psql("SELECT version()")?.trim(), cluster.server().url());
+    run.cluster = Some(cluster);
+    Ok(Outcome::Passed)
+}
+
+fn tests(run: &mut Run) -> Result<Outcome> {
+    if succeeds("cargo", &["nextest", "--version"]) {
+        return cargo_with_postgres(run, &["nextest", "run", "--workspace", "--profile", "ci"]);
+    }
+    println!("cargo-nextest is not installed: testing with cargo test");
+    cargo_with_postgres(run, &["test", "--workspace", "--all-targets", "--no-fail-fast"])
+}
+
+fn doc_tests(run: &mut Run) -> Result<Outcome> {
+    cargo_with_postgres(run, &["test", "--workspace", "--doc"])
+}
+
+fn docs() -> Result<Outcome> {
+    let mut doc = command("cargo", &["doc", "--workspace", "--no-deps"]);
+    passed(run_command(doc.env("RUSTDOCFLAGS", "--deny warnings")))
+}
+
+fn cargo_with_postgres(run: &Run, arguments: &[&str]) -> Result<Outcome> {
+    let mut cargo = command("cargo", arguments);
+    if let Some(cluster) = &run.cluster {
+        cargo.env(SHARED_SERVER_VARIABLE, cluster.server().url());
+    }
+    passed(run_command(&mut cargo))
+}
+
+fn cargo(arguments: &[&str]) -> Result<Outcome> {
+    passed(run_command(&mut command("cargo", arguments)))
+}
+
+fn passed(result: Result<()>) -> Result<Outcome> {
+    result.map(|()| Outcome::Passed)
+}
