@@ -18,7 +18,7 @@ use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use jobforge_core::worker::NewWorker;
 use jobforge_store::Store;
-use jobforge_store::rows::RescueReport;
+use jobforge_store::rows::{JobDetail, RescueReport};
 use uuid::Uuid;
 
 /// How long the heartbeat of a job may take in the fixtures.
@@ -279,6 +279,23 @@ pub async fn sweep(store: &Arc<dyn Store>, policy: &RescuePolicy, now: Now) -> R
 /// Reads a job that must exist.
 pub async fn read(store: &Arc<dyn Store>, id: JobId) -> Result<Job> {
     store.job(id).await?.with_context(|| format!("job {id} does not exist"))
+}
+
+/// Reads all that is kept of a job that must exist.
+pub async fn detail(store: &Arc<dyn Store>, id: JobId) -> Result<JobDetail> {
+    store.job_detail(id).await?.with_context(|| format!("job {id} does not exist"))
+}
+
+/// Number, fence, outcome and error of each attempt.
+pub fn attempts(detail: &JobDetail) -> Vec<(u32, i64, &str, Option<&str>)> {
+    detail
+        .attempts
+        .iter()
+        .map(|attempt| {
+            let message = attempt.error.as_ref().map(|error| error.message.as_str());
+            (attempt.attempt, attempt.lease.0, attempt.outcome.as_str(), message)
+        })
+        .collect()
 }
 
 /// The lease after this one.

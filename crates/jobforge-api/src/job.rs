@@ -5,7 +5,9 @@ use jobforge_core::job::{ErrorInfo, Job};
 use jobforge_core::payload::Payload;
 use jobforge_core::settle::RetryPolicy;
 use jobforge_core::worker::WorkerRow;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 /// A job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -145,7 +147,7 @@ pub struct JobList {
 }
 
 /// A job with its history.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct JobDetailView {
     /// The job.
     #[serde(flatten)]
@@ -154,6 +156,21 @@ pub struct JobDetailView {
     pub attempts_made: Vec<AttemptView>,
     /// What its handler returned.
     pub result: Option<Payload>,
+}
+
+impl<'de> Deserialize<'de> for JobDetailView {
+    /// Reads the text twice, once per half: serde's own flattening buffers values and loses the payload's raw text.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct History {
+            attempts_made: Vec<AttemptView>,
+            result: Option<Payload>,
+        }
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let job = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+        let History { attempts_made, result } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+        Ok(Self { job, attempts_made, result })
+    }
 }
 
 /// One attempt.

@@ -1,4 +1,4 @@
-//! Problem details for HTTP APIs: https://www.rfc-editor.org/rfc/rfc9457
+//! Problem details for HTTP APIs, [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457).
 
 use jobforge_core::enqueue::FieldError;
 use serde::{Deserialize, Serialize};

@@ -102,7 +102,7 @@ impl Failure {
 fn store_failure(error: &StoreError) -> Failure {
     let code = match error {
         StoreError::Unreachable { .. } | StoreError::Interrupted { .. } => UNREACHABLE,
-        StoreError::Refused { .. } => NOT_PERMITTED,
+        StoreError::Refused { .. } | StoreError::NotAllowed { .. } => NOT_PERMITTED,
         StoreError::BadUrl { .. }
         | StoreError::SchemaTooOld { .. }
         | StoreError::SchemaTooNew { .. }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::job::{Job, QueuedBecause};
-use crate::rescue::{Cause, OnLost, RescuePolicy, Suspect, cause, describe};
+use crate::rescue::{Cause, RescuePolicy, Suspect, SuspectPage, cause, describe, plan};
 use crate::state::Status;
 use crate::time::{since, words};
 use crate::worker::WorkerRow;
@@ -340,13 +340,14 @@ fn troubled(facts: &Facts, mut draft: Draft<'_>, policy: &RescuePolicy, cause: &
         0,
         Action { why: "take it back now".to_owned(), command: format!("jobforge job retry {}", job.id) },
     );
-    let fate = match (policy.on_lost, job.misses + 1 >= policy.max_misses || job.attempts >= job.max_attempts)
-    {
-        (OnLost::Requeue, false) => "takes it back and queues it again",
-        (OnLost::Requeue, true) | (OnLost::DeadLetter, _) => {
-            "takes it back; it has lost too many leases and is dead"
+    let page = SuspectPage { as_of: facts.as_of, suspects: vec![suspect] };
+    let fate = match plan(&page, policy).first().map(|line| (line.to, line.because)) {
+        Some((Status::Queued, QueuedBecause::Retry)) => "stops it and queues it for another attempt",
+        Some((Status::Queued, _)) => "takes it back and queues it again",
+        Some((Status::Failed, _)) => "takes it back and marks it failed",
+        Some((Status::Dead | Status::Running | Status::Succeeded | Status::Canceled, _)) | None => {
+            "takes it back; it is dead then, for it may lose no more leases or attempts"
         }
-        (OnLost::Fail, _) => "takes it back and marks it failed",
     };
     let overdue = since(facts.as_of, due_at);
     if overdue.as_secs() <= RECOVERY_BOUND_S {

@@ -153,7 +153,7 @@ impl From<StoreError> for ApiError {
                 StatusCode::INSUFFICIENT_STORAGE,
                 "storage_full",
                 "the database has no space left",
-                "nothing was changed; free disk space or purge old jobs with `jobforge db purge`",
+                "nothing was changed; free disk space, or delete old jobs with a system.cleanup.old_jobs job",
                 chain,
             ),
             StoreError::Unreachable { .. } => {
@@ -171,6 +171,7 @@ impl From<StoreError> for ApiError {
                 Self::unavailable("database_interrupted", detail, chain)
             }
             StoreError::Refused { .. }
+            | StoreError::NotAllowed { .. }
             | StoreError::BadUrl { .. }
             | StoreError::SchemaTooOld { .. }
             | StoreError::SchemaTooNew { .. }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
@@ -113,7 +113,7 @@ fn check_local(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         return Err(ApiError::forbidden("host_not_local", advice));
     }
     // Another port of this machine is "same-site" to a browser, and still another program.
-    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     let from_elsewhere = site.is_some_and(|site| site != b"same-origin" && site != b"none");
     let foreign_origin = headers.get(ORIGIN).is_some_and(|origin| {
         let origin = origin.to_str().unwrap_or_default();

@@ -30,6 +30,17 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
+    /// The database role lacks a privilege.
+    #[error("the role that connects to {location} may not do {call}; grant it the rights on the jobforge_ tables, or connect as their owner")]
+    NotAllowed {
+        /// Where, without credentials.
+        location: String,
+        /// The store call.
+        call: &'static str,
+        /// The driver's reason.
+        #[source]
+        source: BoxError,
+    },
     /// The URL cannot be used.
     #[error("the database URL cannot be used: {reason}; write postgres://user@host/database or sqlite:PATH")]
     BadUrl {
@@ -48,7 +59,7 @@ pub enum StoreError {
         /// What this program needs.
         needed: i64,
     },
-    /// The database was migrated by a newer program that does not allow older ones.
+    /// The database was migrated by a newer program.
     #[error(
         "the database at {location} is at schema version {found}, which this program (version {known}) does not know; use a newer jobforge"
     )]
@@ -99,7 +110,7 @@ pub enum StoreError {
     },
     /// No space is left. Enqueues are refused; what runs can be settled once there is space.
     #[error(
-        "the database at {location} has no space left; free disk space or purge old jobs with `jobforge db purge`"
+        "the database at {location} has no space left; free disk space, or delete old jobs with a system.cleanup.old_jobs job"
     )]
     Full {
         /// Where.
@@ -168,6 +179,7 @@ impl StoreError {
             | Self::Full { .. }
             | Self::ReadOnly { .. } => true,
             Self::Refused { .. }
+            | Self::NotAllowed { .. }
             | Self::BadUrl { .. }
             | Self::SchemaTooOld { .. }
             | Self::SchemaTooNew { .. }

@@ -15,6 +15,7 @@ use jobforge_core::time::Now;
 use jobforge_store::Store;
 use jobforge_store::postgres::enqueue_in;
 use jobforge_store::rows::{Enqueued, JobDetail, JobFilter, Move, Moved, WakeEvent};
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::Error;
 use crate::job_type::JobType;
@@ -78,6 +79,7 @@ impl Client {
     }
 
     /// Begins to enqueue a typed job; `.await` it, or set options first.
+    #[expect(clippy::needless_pass_by_value, reason = "a job is handed over, also in how the call reads")]
     pub fn enqueue<J: JobType>(&self, job: J) -> Enqueue {
         let mut request = JobRequest {
             job_type: J::TYPE.to_owned(),
@@ -197,13 +199,21 @@ impl Client {
             if left.is_zero() {
                 return Err(Error::NotEnded { id, status: job.status, waited: timeout });
             }
-            tokio::select! {
-                event = events.recv() => match event {
-                    Ok(WakeEvent::Moved { id: moved }) if moved != id => {}
-                    // Work of other jobs says nothing of this one: keep the pace of the pauses.
-                    Ok(_) | Err(_) => tokio::time::sleep(WAIT_LOOKS.0.min(left)).await,
-                },
-                () = tokio::time::sleep(pause.min(left)) => {}
+            let over = tokio::time::sleep(pause.min(left));
+            tokio::pin!(over);
+            loop {
+                tokio::select! {
+                    () = &mut over => break,
+                    event = events.recv() => match event {
+                        Ok(WakeEvent::Moved { id: moved }) if moved == id => break,
+                        // What happens to other jobs says nothing of this one, however much it is.
+                        Ok(_) | Err(RecvError::Lagged(_)) => {}
+                        Err(RecvError::Closed) => {
+                            over.as_mut().await;
+                            break;
+                        }
+                    },
+                }
             }
             pause = (pause * 2).min(WAIT_LOOKS.1);
         }

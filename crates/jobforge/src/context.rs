@@ -59,7 +59,10 @@ impl std::fmt::Debug for Inner {
 #[derive(Debug, Default)]
 struct State {
     reason: Option<StopReason>,
+    /// What was reported since the last time.
     report: Report,
+    /// What was sent last and is not known to have arrived; without items, checkpoint and log, which are kept anyway.
+    unheard: Report,
     log: VecDeque<String>,
     log_bytes: usize,
     log_cut: bool,
@@ -224,15 +227,31 @@ impl JobContext {
         self.inner.stop.cancel();
     }
 
-    /// Whether anything was reported since the last call of [`Self::take_report`].
+    /// Whether anything was reported that is not known to have arrived.
     pub(crate) fn has_news(&self) -> bool {
-        self.report_state().report.changed
+        let state = self.report_state();
+        state.report.changed || state.unheard.changed
     }
 
-    /// Takes what is new since the last call.
+    /// Takes what is new since the last report that was [`Self::heard`].
     pub(crate) fn take_report(&self) -> Report {
         let mut state = self.report_state();
         let mut report = std::mem::take(&mut state.report);
+        let unheard = std::mem::take(&mut state.unheard);
+        // What may not have arrived is said again; what was said since is newer and wins.
+        report.progress = report.progress.or(unheard.progress);
+        report.message = report.message.or(unheard.message);
+        report.phase = report.phase.or(unheard.phase);
+        report.log_changed |= unheard.log_changed;
+        report.changed |= unheard.changed;
+        state.unheard = Report {
+            progress: report.progress,
+            message: report.message.clone(),
+            phase: report.phase.clone(),
+            log_changed: report.log_changed,
+            changed: report.changed,
+            ..Report::default()
+        };
         if report.log_changed {
             report.log_tail = Some(tail(&state));
         }
@@ -240,6 +259,11 @@ impl JobContext {
         state.report.items = report.items;
         state.report.checkpoint.clone_from(&report.checkpoint);
         report
+    }
+
+    /// Notes that the last report has arrived.
+    pub(crate) fn heard(&self) {
+        self.report_state().unheard = Report::default();
     }
 }
 

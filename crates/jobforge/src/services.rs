@@ -1,4 +1,4 @@
-//! What a server does besides answering: the watchdog takes lost jobs back, the housekeeper keeps the tables right.
+//! What a server does besides answering: the watchdog takes lost jobs back, the housekeeper keeps the queue right.
 //!
 //! Each service is a step that can be driven by hand (`run_once`) and a loop that drives it.
 
@@ -86,21 +86,20 @@ impl Watchdog {
         Ok(report)
     }
 
-    /// Sweeps until `stop` fires: when the check interval is over, and at once when a worker's lease has run out.
+    /// Sweeps until `stop` fires: when the check interval is over, and at the next tick once a lease has run out or a
+    /// sweep has failed.
     pub async fn run(self, stop: CancellationToken) {
         let mut last_sweep = None;
         loop {
-            let overdue =
-                last_sweep.is_none_or(|at| clock::monotonic().duration_since(at) >= self.check_interval);
-            let swept = match overdue || self.some_worker_expired().await {
-                true => {
-                    last_sweep = Some(clock::monotonic());
-                    self.run_once(Now::Database).await.map(|_| ())
+            let overdue = last_sweep.is_none_or(|at| clock::monotonic().duration_since(at) >= self.check_interval);
+            match self.tick(overdue).await {
+                Ok(true) => last_sweep = Some(clock::monotonic()),
+                Ok(false) => {}
+                Err(error) => {
+                    // The workers that were just marked lost are not told again: the next tick must sweep.
+                    last_sweep = None;
+                    tracing::error!(error = error.chain(), "[QCWorker] Stuck job check failed");
                 }
-                false => Ok(()),
-            };
-            if let Err(error) = swept {
-                tracing::error!(error = error.chain(), "[QCWorker] Stuck job check failed");
             }
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
@@ -109,18 +108,13 @@ impl Watchdog {
         }
     }
 
-    /// Marks silent workers as lost; their jobs are then found by a sweep.
-    async fn some_worker_expired(&self) -> bool {
-        if !self.policy.heartbeats {
-            return false;
+    /// Sweeps if it is time or a worker's lease has run out; says whether it did.
+    async fn tick(&self, overdue: bool) -> Result<bool, StoreError> {
+        let due = overdue || (self.policy.heartbeats && !self.store.expire_workers(Now::Database).await?.is_empty());
+        if due {
+            self.run_once(Now::Database).await?;
         }
-        match self.store.expire_workers(Now::Database).await {
-            Ok(expired) => !expired.is_empty(),
-            Err(error) => {
-                tracing::error!(error = error.chain(), "[QCWorker] Stuck job check failed");
-                false
-            }
-        }
+        Ok(due)
     }
 }
 
@@ -129,7 +123,7 @@ fn tell(line: &Rescue) {
     tracing::warn!(job.id = %id, status = %to, misses = line.misses, "[QCWorker] Rescued job {id}, now {to}: {}", line.error.message);
 }
 
-/// Keeps the side tables right and deletes what retention allows.
+/// Keeps right what says which jobs may be claimed, and forgets workers that ended long ago.
 #[derive(Clone)]
 pub struct Housekeeper {
     store: Arc<dyn Store>,
@@ -154,10 +148,10 @@ impl Housekeeper {
                 Ok(0) => {}
                 Ok(mended) => tracing::warn!(
                     mended,
-                    "Offered {mended} queued jobs again that could not have been claimed"
+                    "Mended {mended} queued jobs that were offered wrongly or not at all"
                 ),
                 Err(error) => {
-                    tracing::warn!(error = error.chain(), "could not reconcile the queue; trying again")
+                    tracing::warn!(error = error.chain(), "could not reconcile the queue; trying again");
                 }
             }
             tokio::select! {

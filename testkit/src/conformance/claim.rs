@@ -9,12 +9,13 @@ use jobforge_core::claim::{ClaimAsk, MAX_CLAIM, QueueAsk};
 use jobforge_core::job::{JobId, Lease, NewJob, RunAt, WorkerId};
 use jobforge_core::settle::{Outcome, RetryPolicy};
 use jobforge_core::state::Status;
+use jobforge_core::time::Now;
 use jobforge_store::Store;
 use jobforge_store::rows::Move;
 
 use crate::fixtures::{
-    asking, at, claim, claim_as, claim_one, enqueue, job, json, moment, new_worker, next, read, register,
-    register_for, s, settle_one,
+    asking, at, claim, claim_as, claim_one, enqueue, error, job, json, moment, new_worker, next, read,
+    register, register_for, s, settle_one,
 };
 
 /// Claimers and jobs of the race.
@@ -154,6 +155,11 @@ pub async fn each_queue_gives_at_most_what_was_asked_of_it(store: Arc<dyn Store>
     assert_eq!((claimed.len(), from("mail"), from("video")), (6, 2, 4));
     let nothing = ClaimAsk { queues: Vec::new(), ..asking(&worker, "", 0) };
     assert_eq!(store.claim(&nothing, at(0)).await?.jobs.len(), 0);
+    let none = asking(&worker, "mail", 0);
+    assert!(
+        claim_as(&store, &none, at(0)).await?.jobs.is_empty(),
+        "none were asked for, and none are promised"
+    );
     let none_of_mail = ClaimAsk { queues: vec![ask("mail", 0), ask("video", 1)], ..asking(&worker, "", 0) };
     assert_eq!(
         claim_as(&store, &none_of_mail, at(0)).await?.jobs.iter().filter(|job| job.queue == "mail").count(),
@@ -216,7 +222,7 @@ pub async fn every_claim_raises_the_lease_by_one_and_counts_an_attempt(store: Ar
         let claimed = claim_one(&store, &worker, now).await?;
         assert_eq!((claimed.attempt, claimed.lease), (round, next(last)));
         last = claimed.lease;
-        let again = Outcome::Retry { error: crate::fixtures::error("boom"), delay: Some(Duration::ZERO) };
+        let again = Outcome::Retry { error: error("boom"), delay: Some(Duration::ZERO) };
         settle_one(&store, &worker, &claimed, again, now).await?;
         assert_eq!(read(&store, id).await?.lease, last, "a settlement does not raise the lease");
     }
@@ -233,20 +239,54 @@ pub async fn a_claimed_job_is_not_claimed_again(store: Arc<dyn Store>) -> Result
     Ok(())
 }
 
+pub async fn what_a_claim_has_passed_by_is_still_found_by_the_next_ones(store: Arc<dyn Store>) -> Result<()> {
+    // On the database's own clock, where an engine may remember how far its last claim came.
+    let now = Now::Database;
+    let worker = register(&store, "worker-00000001", now).await?;
+    let batch: Vec<NewJob> = (0..20).map(|_| job("email")).collect();
+    store.enqueue(&batch, now).await?;
+    let mut seen = ids(&claim(&store, &worker, 10, now).await?);
+    let early = RunAt::At(store.now().await? - jiff::SignedDuration::from_hours(1));
+    let late = [NewJob { priority: -1, ..job("urgent") }, NewJob { when: early, ..job("early") }];
+    store.enqueue(&late, now).await?;
+    store.move_jobs(&seen[..1], Move::Retry { delay: Duration::ZERO }, now).await?;
+    seen.remove(0);
+    loop {
+        // Until a claim says that there is nothing: nothing must be left then.
+        let more = claim(&store, &worker, 4, now).await?;
+        if more.is_empty() {
+            break;
+        }
+        seen.extend(ids(&more));
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), batch.len() + late.len());
+    Ok(())
+}
+
 pub async fn each_job_is_claimed_once_by_many_claimers_at_the_same_time(store: Arc<dyn Store>) -> Result<()> {
+    race(store, at(1)).await
+}
+
+pub async fn each_job_is_claimed_once_on_the_databases_own_clock_too(store: Arc<dyn Store>) -> Result<()> {
+    race(store, Now::Database).await
+}
+
+async fn race(store: Arc<dyn Store>, now: Now) -> Result<()> {
     let batch: Vec<NewJob> =
         (0..RACED_JOBS).map(|n| NewJob { priority: (n % 3) as i16, ..job("email") }).collect();
-    store.enqueue(&batch, at(0)).await?;
+    store.enqueue(&batch, now).await?;
     let mut claimers = Vec::new();
     for n in 0..CLAIMERS {
         let store = store.clone();
-        let worker = register(&store, &format!("worker-0000000{n}"), at(0)).await?;
+        let worker = register(&store, &format!("worker-0000000{n}"), now).await?;
         claimers.push(tokio::spawn(async move {
             let mut mine = Vec::new();
             // Empty once is not empty for good: another's transaction may have held what is left.
             let mut empty = 0;
             while empty < 3 {
-                let jobs = claim(&store, &worker, 7, at(1)).await?;
+                let jobs = claim(&store, &worker, 7, now).await?;
                 empty = if jobs.is_empty() { empty + 1 } else { 0 };
                 mine.extend(jobs.into_iter().map(|job| (job.id, job.lease)));
             }

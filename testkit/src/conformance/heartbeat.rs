@@ -13,8 +13,8 @@ use jobforge_store::rows::{LogTail, Move};
 use serde_json::json;
 
 use crate::fixtures::{
-    at, beat, beat_with, claim, claim_one, enqueue, heartbeat_one, job, moment, read, register, register_for,
-    running_job, s, settle_one, success, sweep, unknown_job,
+    at, beat, beat_with, claim, claim_one, detail, enqueue, failure, heartbeat_one, job, moment, read,
+    register, register_for, running_job, s, settle_one, success, sweep, unknown_job,
 };
 
 /// A report with something in every field.
@@ -61,7 +61,7 @@ pub async fn a_report_is_stored_in_every_field(store: Arc<dyn Store>) -> Result<
     };
     let items = Items { processed: 4, failed: 1, skipped: 2 };
     assert_eq!(reported(&read(&store, job.id).await?), (progress, items, Some(json!({"page": 4}))));
-    let logs = store.job_detail(job.id).await?.expect("the job exists").logs;
+    let logs = detail(&store, job.id).await?.logs;
     let told: Vec<_> = logs
         .iter()
         .map(|LogTail { attempt, lease, text, updated_at }| (*attempt, *lease, text.as_str(), *updated_at))
@@ -83,9 +83,9 @@ pub async fn fields_that_are_not_reported_stay_as_they_are(store: Arc<dyn Store>
     assert_eq!((items, checkpoint), (before.1, before.2));
     let log = Report { log_tail: Some("line 2\nline 3".to_owned()), log_changed: true, ..Report::default() };
     heartbeat_one(&store, &worker, beat_with(&job, log), at(120)).await?;
-    let detail = store.job_detail(job.id).await?.expect("the job exists");
-    assert_eq!(detail.logs.iter().map(|log| log.text.as_str()).collect::<Vec<_>>(), ["line 2\nline 3"]);
-    assert_eq!(detail.job.progress.at, Some(moment(90)), "log lines are no progress");
+    let told = detail(&store, job.id).await?;
+    assert_eq!(told.logs.iter().map(|log| log.text.as_str()).collect::<Vec<_>>(), ["line 2\nline 3"]);
+    assert_eq!(told.job.progress.at, Some(moment(90)), "log lines are no progress");
     Ok(())
 }
 
@@ -94,14 +94,14 @@ pub async fn each_attempt_begins_its_progress_anew_and_keeps_the_checkpoint(
 ) -> Result<()> {
     let (worker, first) = running_job(&store, "worker-00000001", at(0)).await?;
     heartbeat_one(&store, &worker, beat_with(&first, full_report()), at(10)).await?;
-    settle_one(&store, &worker, &first, crate::fixtures::failure("boom"), at(20)).await?;
+    settle_one(&store, &worker, &first, failure("boom"), at(20)).await?;
     let second = claim_one(&store, &worker, at(60)).await?;
     assert_eq!(second.checkpoint, Some(json!({"page": 4})));
     let (progress, items, _) = reported(&read(&store, first.id).await?);
     assert_eq!((progress, items), (Progress::default(), Items::default()));
     let log = Report { log_tail: Some("second".to_owned()), log_changed: true, ..Report::default() };
     heartbeat_one(&store, &worker, beat_with(&second, log), at(61)).await?;
-    let logs = store.job_detail(first.id).await?.expect("the job exists").logs;
+    let logs = detail(&store, first.id).await?.logs;
     let told: Vec<_> = logs.iter().map(|log| (log.attempt, log.text.as_str())).collect();
     assert_eq!(told, [(1, "line 1\nline 2"), (2, "second")]);
     Ok(())
@@ -147,7 +147,7 @@ pub async fn a_canceled_job_says_so_to_its_worker_even_after_it_runs_again(
 pub async fn another_worker_and_an_older_lease_change_nothing(store: Arc<dyn Store>) -> Result<()> {
     let (worker, first) = running_job(&store, "worker-00000001", at(0)).await?;
     let other = register(&store, "worker-00000002", at(0)).await?;
-    settle_one(&store, &worker, &first, crate::fixtures::failure("boom"), at(1)).await?;
+    settle_one(&store, &worker, &first, failure("boom"), at(1)).await?;
     let second = claim_one(&store, &worker, at(60)).await?;
     let before = format!("{:?}", read(&store, first.id).await?);
     let lost = BeatReply::Lost { status: Status::Running };
@@ -162,7 +162,7 @@ pub async fn another_worker_and_an_older_lease_change_nothing(store: Arc<dyn Sto
         "other worker"
     );
     assert_eq!(format!("{:?}", read(&store, first.id).await?), before);
-    assert!(store.job_detail(first.id).await?.expect("the job exists").logs.is_empty());
+    assert!(detail(&store, first.id).await?.logs.is_empty());
     Ok(())
 }
 

@@ -15,8 +15,10 @@ use jobforge_store::Store;
 
 use crate::fixtures::{at, sweep};
 
+pub mod bulk;
 pub mod claim;
 pub mod enqueue;
+pub mod fence;
 pub mod heartbeat;
 pub mod inspect;
 pub mod operate;
@@ -87,6 +89,8 @@ macro_rules! conformance {
                 an_id_that_another_job_has_is_refused_and_nothing_is_enqueued,
                 a_repeated_id_and_key_with_another_payload_is_a_conflict_of_the_key,
                 an_empty_batch_is_no_error,
+            }
+            bulk {
                 a_bulk_batch_is_enqueued_whole_and_in_order,
                 a_bulk_batch_on_the_databases_own_clock_keeps_every_field,
                 a_bulk_batch_sent_again_on_the_databases_own_clock_creates_nothing,
@@ -107,7 +111,9 @@ macro_rules! conformance {
                 a_worker_that_is_unknown_silent_draining_or_gone_gets_nothing,
                 every_claim_raises_the_lease_by_one_and_counts_an_attempt,
                 a_claimed_job_is_not_claimed_again,
+                what_a_claim_has_passed_by_is_still_found_by_the_next_ones,
                 each_job_is_claimed_once_by_many_claimers_at_the_same_time,
+                each_job_is_claimed_once_on_the_databases_own_clock_too,
             }
             heartbeat {
                 a_heartbeat_keeps_the_job_and_moves_its_deadline,
@@ -129,19 +135,22 @@ macro_rules! conformance {
                 a_failure_for_good_ends_the_job_as_failed,
                 a_snooze_waits_and_uses_no_attempt,
                 a_release_gives_the_job_back_at_once_and_uses_no_attempt,
+                the_last_report_is_stored_with_the_end,
+                a_batch_of_every_kind_is_answered_in_order,
+                a_long_story_is_told_attempt_by_attempt,
+            }
+            fence {
                 a_settlement_sent_again_is_answered_as_replayed_and_changes_nothing,
                 a_settlement_twice_in_one_batch_counts_once,
                 of_two_different_ends_the_first_counts,
                 of_two_different_ends_in_one_batch_the_first_counts,
+                an_old_lease_in_the_same_batch_does_not_hide_the_present_one,
                 a_replay_after_the_next_claim_is_fenced,
                 another_worker_cannot_settle,
                 a_lease_that_was_never_given_settles_nothing,
                 a_zombie_cannot_settle_after_rescue,
                 a_worker_whose_lease_ran_out_may_settle_what_nobody_took,
                 a_canceled_or_deleted_job_cannot_be_settled,
-                the_last_report_is_stored_with_the_end,
-                a_batch_of_every_kind_is_answered_in_order,
-                a_long_story_is_told_attempt_by_attempt,
             }
             rescue {
                 healthy_jobs_are_no_suspects,
@@ -244,9 +253,11 @@ mod tests {
         let list = include_str!("mod.rs");
         let sources = [
             include_str!("enqueue.rs"),
+            include_str!("bulk.rs"),
             include_str!("claim.rs"),
             include_str!("heartbeat.rs"),
             include_str!("settle.rs"),
+            include_str!("fence.rs"),
             include_str!("rescue.rs"),
             include_str!("workers.rs"),
             include_str!("operate.rs"),

@@ -11,8 +11,8 @@ use jobforge_store::Store;
 use jobforge_store::rows::{Move, Moved};
 
 use crate::fixtures::{
-    asking, at, claim, claim_as, claim_one, ended_job, enqueue, error, failure, job, json, keyed, moment,
-    read, register, running_job, s, settle_one, success, unknown_job,
+    asking, at, claim, claim_as, claim_one, detail, ended_job, enqueue, error, failure, job, json, keyed,
+    moment, read, register, running_job, s, settle_one, success, unknown_job,
 };
 
 const NOW: Move = Move::Retry { delay: Duration::ZERO };
@@ -46,7 +46,7 @@ pub async fn canceling_a_running_job_fences_its_worker_and_keeps_the_attempt(
 ) -> Result<()> {
     let (worker, held) = running_job(&store, "worker-00000001", at(0)).await?;
     assert_eq!(move_one(&store, held.id, Move::Cancel, 5).await?, Moved::Done { from: Status::Running });
-    let stored = store.job_detail(held.id).await?.expect("the job exists");
+    let stored = detail(&store, held.id).await?;
     assert_eq!((stored.job.status, stored.job.finished_at), (Status::Canceled, Some(moment(5))));
     assert_eq!(
         (stored.job.locked_by, stored.job.locked_at, stored.job.last_worker),
@@ -107,7 +107,7 @@ pub async fn the_history_of_a_job_survives_its_retry(store: Arc<dyn Store>) -> R
     move_one(&store, held.id, NOW, 2).await?;
     let again = claim_one(&store, &worker, at(3)).await?;
     settle_one(&store, &worker, &again, success(), at(4)).await?;
-    let told = store.job_detail(held.id).await?.expect("the job exists").attempts;
+    let told = detail(&store, held.id).await?.attempts;
     let told: Vec<_> =
         told.iter().map(|attempt| (attempt.attempt, attempt.lease, attempt.outcome.as_str())).collect();
     assert_eq!(told, [(1, held.lease, "failed"), (1, again.lease, "succeeded")]);
@@ -118,7 +118,7 @@ pub async fn a_success_that_is_run_again_stays_in_the_history(store: Arc<dyn Sto
     let (worker, held) = running_job(&store, "worker-00000001", at(0)).await?;
     settle_one(&store, &worker, &held, success(), at(1)).await?;
     move_one(&store, held.id, NOW, 2).await?;
-    let told = store.job_detail(held.id).await?.expect("the job exists").attempts;
+    let told = detail(&store, held.id).await?.attempts;
     let told: Vec<_> =
         told.iter().map(|attempt| (attempt.attempt, attempt.lease, attempt.outcome.as_str())).collect();
     assert_eq!(told, [(1, held.lease, "succeeded")]);
@@ -134,7 +134,7 @@ pub async fn retrying_a_running_job_takes_it_from_its_worker(store: Arc<dyn Stor
     assert!(matches!(settle_one(&store, &worker, &held, success(), at(6)).await?, Settled::Fenced { .. }));
     let again = claim_one(&store, &worker, at(7)).await?;
     assert_eq!((again.id, again.attempt), (held.id, 1));
-    let told = store.job_detail(held.id).await?.expect("the job exists").attempts;
+    let told = detail(&store, held.id).await?.attempts;
     let told: Vec<_> = told.iter().map(|attempt| (attempt.attempt, attempt.outcome.as_str())).collect();
     assert_eq!(told, [(1, "reset"), (1, "running")], "the lost attempt is recorded");
     Ok(())

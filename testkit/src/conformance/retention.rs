@@ -11,7 +11,8 @@ use jobforge_store::Store;
 use jobforge_store::rows::Move;
 
 use crate::fixtures::{
-    at, claim_one, ended_job, enqueue, failure, job, json, keyed, register, running_job, settle_one,
+    at, claim, claim_one, detail, ended_job, enqueue, failure, job, json, keyed, register, reported,
+    running_job, s, settle_one,
 };
 
 const DAY: i64 = 86_400;
@@ -47,8 +48,7 @@ pub async fn each_status_is_kept_for_its_own_time(store: Arc<dyn Store>) -> Resu
 
 pub async fn what_has_not_ended_is_never_purged(store: Arc<dyn Store>) -> Result<()> {
     let (_, held) = running_job(&store, "worker-00000001", at(0)).await?;
-    let waiting =
-        enqueue(&store, NewJob { when: RunAt::After(crate::fixtures::s(9)), ..job("email") }, at(0)).await?;
+    let waiting = enqueue(&store, NewJob { when: RunAt::After(s(9)), ..job("email") }, at(0)).await?;
     let again =
         ended_job(&store, Status::Dead, NewJob { queue: "other".to_owned(), ..job("email") }, at(0)).await?;
     store.move_jobs(&[again], Move::Retry { delay: std::time::Duration::ZERO }, at(1)).await?;
@@ -70,12 +70,12 @@ pub async fn attempts_result_and_log_go_with_the_job(store: Arc<dyn Store>) -> R
         changed: true,
         ..Default::default()
     };
-    store.settle(&worker, &[crate::fixtures::reported(&second, done, log)], at(61)).await?;
+    store.settle(&worker, &[reported(&second, done, log)], at(61)).await?;
     assert_eq!(purge(&store, 2 * DAY).await?, [(Status::Succeeded, 1)]);
     assert!(store.job_detail(first.id).await?.is_none());
     // The same id is free: nothing of the old job may show up in the new one.
     enqueue(&store, NewJob { id: first.id, ..job("email") }, at(2 * DAY)).await?;
-    let fresh = store.job_detail(first.id).await?.expect("the job exists");
+    let fresh = detail(&store, first.id).await?;
     assert!(fresh.attempts.is_empty() && fresh.result.is_none() && fresh.logs.is_empty());
     Ok(())
 }
@@ -104,6 +104,6 @@ pub async fn a_purge_takes_a_batch_at_a_time_until_nothing_is_left(store: Arc<dy
     assert_eq!(purge(&store, 5 * DAY).await?, []);
     assert!(exists(&store, recent).await?);
     let worker = register(&store, "worker-00000001", at(0)).await?;
-    assert_eq!(crate::fixtures::claim(&store, &worker, 1, at(1)).await?.len(), 0);
+    assert_eq!(claim(&store, &worker, 1, at(1)).await?.len(), 0);
     Ok(())
 }

@@ -43,7 +43,7 @@ pub(crate) fn settings(context: &Context) -> Result<(), Failure> {
                 let env: Vec<&str> = resolved.setting.env.iter().map(|name| name.name).collect();
                 serde_json::json!({
                     "key": resolved.setting.key, "env": env, "value": resolved.shown(), "default": resolved.setting.default,
-                    "source": resolved.source.to_string(), "live": resolved.setting.live, "doc": resolved.setting.doc,
+                    "source": resolved.source.to_string(), "doc": resolved.setting.doc,
                 })
             })
             .collect();

@@ -69,8 +69,6 @@ pub struct Setting {
     pub kind: Kind,
     /// What it is if nothing sets it; empty is unset.
     pub default: &'static str,
-    /// Whether a change takes effect without a restart.
-    pub live: bool,
     /// What it means.
     pub doc: &'static str,
 }
@@ -94,7 +92,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("DATABASE_URL"), plain("SUPABASE_DB_URL")],
         kind: Kind::Secret,
         default: "",
-        live: false,
         doc: "PostgreSQL (`postgres://…`) or SQLite (`sqlite:PATH`). Unset: SQLite in the data directory.",
     },
     Setting {
@@ -102,7 +99,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("DATABASE_DIRECT_URL")],
         kind: Kind::Secret,
         default: "",
-        live: false,
         doc: "PostgreSQL without a pooler in between, for LISTEN and migrations when database_url goes through one.",
     },
     Setting {
@@ -110,7 +106,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_DATA_DIR")],
         kind: Kind::Text,
         default: "./.jobforge",
-        live: false,
         doc: "Directory of the embedded database.",
     },
     Setting {
@@ -118,7 +113,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_SQLITE_SYNCHRONOUS")],
         kind: Kind::Word(&["full", "normal"]),
         default: "full",
-        live: false,
         doc: "SQLite's durability. `full`: an acknowledged write survives power loss. `normal`: it survives a crash of the process only.",
     },
     Setting {
@@ -126,7 +120,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_DATABASE_POOL_SIZE")],
         kind: Kind::Integer { min: 2, max: 1000 },
         default: "8",
-        live: false,
         doc: "Connections a process opens to PostgreSQL at most, besides the one that listens.",
     },
     Setting {
@@ -134,7 +127,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_POOLER")],
         kind: Kind::Word(&["auto", "on", "off"]),
         default: "auto",
-        live: false,
         doc: "Whether database_url goes through a transaction pooler. `auto` asks the connection; port 6543 counts as one.",
     },
     Setting {
@@ -142,7 +134,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_LISTEN")],
         kind: Kind::Text,
         default: "127.0.0.1:8080",
-        live: false,
         doc: "Address of the HTTP server.",
     },
     // What a worker does.
@@ -151,7 +142,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("WORKER_NAME")],
         kind: Kind::Text,
         default: "",
-        live: false,
         doc: "A label for people. Never an identity: every process start has a new worker id.",
     },
     Setting {
@@ -159,7 +149,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_QUEUES")],
         kind: Kind::List,
         default: "default",
-        live: false,
         doc: "Queues a worker takes from; `name=slots` gives a queue slots of its own.",
     },
     Setting {
@@ -167,7 +156,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_SLOTS")],
         kind: Kind::Integer { min: 1, max: 100_000 },
         default: "10",
-        live: false,
         doc: "Jobs a worker runs at once in each queue.",
     },
     Setting {
@@ -175,7 +163,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("SHUTDOWN_GRACE_MS")],
         kind: Kind::Millis { min: 0, max: DAY_MS },
         default: "30000",
-        live: false,
         doc: "How long a stopping worker waits for its jobs before it gives them back.",
     },
     Setting {
@@ -183,7 +170,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("JOBFORGE_JOB_TIMEOUT_MS")],
         kind: Kind::Millis { min: 0, max: 7 * DAY_MS },
         default: "0",
-        live: false,
         doc: "Time-out of an attempt whose job and type do not say; 0 is none.",
     },
     // Idle polling (runbook 5).
@@ -192,7 +178,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("POLL_INTERVAL_MS")],
         kind: Kind::Millis { min: 10, max: HOUR_MS },
         default: "2000",
-        live: true,
         doc: "Wait of an idle worker between claims; a wake-up from the database cuts it short.",
     },
     Setting {
@@ -200,7 +185,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("MAX_POLL_INTERVAL_MS")],
         kind: Kind::Millis { min: 10, max: HOUR_MS },
         default: "10000",
-        live: true,
         doc: "Longest wait of an idle worker.",
     },
     Setting {
@@ -208,7 +192,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("IDLE_BACKOFF_MULTIPLIER")],
         kind: Kind::Decimal { min: 1.0, max: 100.0 },
         default: "2",
-        live: true,
         doc: "Growth of an idle worker's wait from one empty claim to the next.",
     },
     // Job heartbeats (runbooks 1 and 5).
@@ -217,7 +200,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("FEATURE_FLAG_JOB_HEARTBEAT")],
         kind: Kind::Flag,
         default: "true",
-        live: true,
         doc: "Heartbeats and the sweeps that go by them. `false` leaves time-outs as the only recovery.",
     },
     Setting {
@@ -225,7 +207,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("HEARTBEAT_INTERVAL_MS")],
         kind: Kind::Millis { min: 100, max: HOUR_MS },
         default: "30000",
-        live: true,
         doc: "First interval between the heartbeats of a running job.",
     },
     Setting {
@@ -233,7 +214,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("HEARTBEAT_MAX_INTERVAL_MS")],
         kind: Kind::Millis { min: 100, max: HOUR_MS },
         default: "60000",
-        live: true,
         doc: "Longest interval between the heartbeats of a running job.",
     },
     Setting {
@@ -241,7 +221,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("HEARTBEAT_BACKOFF_MULTIPLIER")],
         kind: Kind::Decimal { min: 1.0, max: 100.0 },
         default: "2",
-        live: true,
         doc: "Growth of the interval from one heartbeat to the next.",
     },
     Setting {
@@ -249,7 +228,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("HEARTBEAT_THRESHOLD_MS")],
         kind: Kind::Millis { min: 1000, max: DAY_MS },
         default: "120000",
-        live: true,
         doc: "Silence after which a running job is suspect; never less than two of its own intervals.",
     },
     Setting {
@@ -257,7 +235,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("HEARTBEAT_MAX_MISSES")],
         kind: Kind::Integer { min: 1, max: 1000 },
         default: "2",
-        live: true,
         doc: "Lost leases at which a job is dead instead of being queued again.",
     },
     // Lost workers (runbook 2).
@@ -269,15 +246,13 @@ pub const SETTINGS: &[Setting] = &[
         ],
         kind: Kind::Millis { min: 1000, max: DAY_MS },
         default: "20000",
-        live: false,
-        doc: "How long a worker may be silent before its jobs are taken back; it renews four times as often.",
+        doc: "How long a worker may be silent before its jobs are taken back; while it has jobs it renews four times as often.",
     },
     Setting {
         key: "watchdog_check_interval_ms",
         env: &[ms("WATCHDOG_CHECK_INTERVAL_MS"), EnvName { name: "CHECK_INTERVAL", unit: Unit::Seconds }],
         kind: Kind::Millis { min: 100, max: HOUR_MS },
         default: "60000",
-        live: true,
         doc: "Longest time between two sweeps of the watchdog; expiring leases make it sweep sooner.",
     },
     Setting {
@@ -285,7 +260,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_ON_LOST")],
         kind: Kind::Word(&["requeue", "fail", "dead_letter"]),
         default: "requeue",
-        live: true,
         doc: "What becomes of a job whose worker was lost.",
     },
     // Built-in job types.
@@ -294,7 +268,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_EXEC_ALLOW")],
         kind: Kind::List,
         default: "",
-        live: false,
         doc: "Programs that `exec` jobs may run: absolute paths or bare names; `*` is any. Empty switches exec off, except under `jobforge up`, which allows any.",
     },
     Setting {
@@ -302,7 +275,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_HTTP_ALLOW_PRIVATE")],
         kind: Kind::List,
         default: "",
-        live: false,
         doc: "Private networks (CIDR) that connectors may reach, with a port where given: 10.1.2.0/24, 127.0.0.1:8080.",
     },
     Setting {
@@ -310,7 +282,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_HTTP_ALLOW_PORTS")],
         kind: Kind::List,
         default: "",
-        live: false,
         doc: "Ports of public hosts that connectors may reach besides 80 and 443.",
     },
     Setting {
@@ -318,7 +289,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_SECRETS_DIR")],
         kind: Kind::Text,
         default: "",
-        live: false,
         doc: "Directory with one file per secret that jobs may name by reference.",
     },
     Setting {
@@ -326,7 +296,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_SECRET_HOSTS")],
         kind: Kind::List,
         default: "",
-        live: false,
         doc: "Hosts that a secret may be sent to, as secret=host; a secret that is not listed may go to any public host.",
     },
     // Access (runbooks 1, 3, 4).
@@ -335,16 +304,14 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("AUTH_TOKEN")],
         kind: Kind::Secret,
         default: "",
-        live: false,
-        doc: "Bearer token with the scope `operate`.",
+        doc: "Bearer token that the HTTP API accepts.",
     },
     Setting {
         key: "admin_token",
         env: &[plain("ADMIN_TOKEN")],
         kind: Kind::Secret,
         default: "",
-        live: false,
-        doc: "Bearer token with the scope `admin`.",
+        doc: "Second bearer token that the HTTP API accepts, for administrators.",
     },
     // What is written down.
     Setting {
@@ -352,7 +319,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("JOBFORGE_SLOW_QUERY_MS")],
         kind: Kind::Millis { min: 1, max: HOUR_MS },
         default: "500",
-        live: false,
         doc: "Statements that take longer are logged.",
     },
     Setting {
@@ -360,7 +326,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_LOG")],
         kind: Kind::Text,
         default: "info",
-        live: false,
         doc: "Log level or filter, such as `debug` or `jobforge=debug,warn`.",
     },
     Setting {
@@ -368,7 +333,6 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_LOG_FORMAT")],
         kind: Kind::Word(&["auto", "human", "json"]),
         default: "auto",
-        live: false,
         doc: "`auto` is human on a terminal and JSON lines otherwise.",
     },
 ];

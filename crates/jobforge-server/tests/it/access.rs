@@ -9,7 +9,7 @@ const TOKEN: &str = "Authorization";
 #[tokio::test]
 async fn with_a_token_set_the_api_answers_only_to_it() -> Result<()> {
     let site = guarded().await?;
-    for path in ["/v1/jobs", "/v1/queues", "/v1/workers", "/v1/jobs/x", "/v1/no-such-route", "/v1/", "/v1"] {
+    for path in ["/v1/jobs", "/v1/queues", "/v1/workers", "/v1/jobs/x", "/v1/no-such-route", "/v1"] {
         let answer = site.get(path).await?;
         answer.refused(401, "token_missing");
         assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"jobforge\"");

@@ -90,7 +90,7 @@ async fn lists_can_be_narrowed_by_every_parameter() -> Result<()> {
         "?type=odd&queue=q1",
     ] {
         let ids: Vec<String> = list(&site, query).await?.jobs.into_iter().map(|job| job.id).collect();
-        assert_eq!(ids, [odd.clone()], "{query}");
+        assert_eq!(ids, [odd.as_str()], "{query}");
     }
     for query in ["?type=odd&queue=other", "?worker=worker-00000000", "?tag=%27;DROP%20TABLE%20jobs"] {
         assert!(list(&site, query).await?.jobs.is_empty(), "{query}");

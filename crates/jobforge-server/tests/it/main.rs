@@ -8,3 +8,4 @@ mod jobs;
 mod lifecycle;
 mod queues;
 mod refusals;
+mod request_log;

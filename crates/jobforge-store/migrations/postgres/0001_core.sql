@@ -200,9 +200,12 @@ BEGIN
   NEW.revision := OLD.revision + 1;
   NEW.updated_at := jobforge_now();
   NEW.lease := greatest(NEW.lease, OLD.lease);
-  IF (OLD.status <> 'running' AND NEW.status = 'running') OR (OLD.status = ANY (ended) AND NEW.status <> OLD.status AND NEW.status <> 'queued') THEN
+  IF (OLD.status <> 'running' AND NEW.status = 'running')
+    OR (OLD.status <> NEW.status AND NEW.status = 'succeeded')
+    OR (OLD.status = ANY (ended) AND NEW.status <> OLD.status AND NEW.status <> 'queued') THEN
     RAISE EXCEPTION 'job % cannot go from % to % by UPDATE', OLD.id, OLD.status, NEW.status
-      USING ERRCODE = 'check_violation', HINT = 'set status to queued to run it again; only a claim makes a job running';
+      USING ERRCODE = 'check_violation',
+            HINT = 'set status to queued to run it again; only a claim makes a job running, and only its worker makes it succeed';
   END IF;
   IF OLD.status = 'running' AND (NEW.status <> 'running' OR NEW.locked_by IS DISTINCT FROM OLD.locked_by) THEN
     NEW.lease := OLD.lease + 1;
@@ -231,10 +234,17 @@ BEGIN
     IF OLD.status = ANY (ended) THEN
       NEW.lease := OLD.lease + 1;
       NEW.attempts := 0;
+      NEW.checkpoint := NULL;
+      NEW.result_id := NULL;
+      DELETE FROM jobforge_job_results WHERE job_id = OLD.id;
     END IF;
   ELSIF NEW.status = ANY (ended) AND NEW.status <> OLD.status THEN
     NEW.finished_at := coalesce(NEW.finished_at, NEW.updated_at);
     NEW.lease := greatest(NEW.lease, OLD.lease + 1);
+    IF NEW.status IN ('failed', 'dead') AND (NEW.error ->> 'message') IS NULL THEN
+      NEW.error := jsonb_build_object('kind', 'operator', 'retryable', true,
+                                      'message', format('marked %s by SQL of role %s', NEW.status, session_user));
+    END IF;
   END IF;
   RETURN NEW;
 END $$;

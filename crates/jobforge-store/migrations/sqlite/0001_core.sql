@@ -8,8 +8,10 @@ CREATE TABLE jobforge_jobs (
     tenant_id         TEXT    NOT NULL DEFAULT 'default',
     type              TEXT    NOT NULL,
     payload           TEXT    NOT NULL DEFAULT '{}',
+    -- Compared one by one: for a longer IN list SQLite would build a temporary table at every change of a row.
     status            TEXT    NOT NULL DEFAULT 'queued'
-        CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'dead', 'canceled')),
+        CHECK (status = 'queued' OR status = 'running' OR status = 'succeeded' OR status = 'failed' OR status = 'dead'
+            OR status = 'canceled'),
     attempts          INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     max_attempts      INTEGER NOT NULL DEFAULT 5 CHECK (max_attempts >= 1),
     run_at            INTEGER NOT NULL,
@@ -49,7 +51,7 @@ CREATE TABLE jobforge_jobs (
     CONSTRAINT jobforge_jobs_running_has_owner
         CHECK ((status = 'running') = (locked_by IS NOT NULL) AND (status = 'running') = (locked_at IS NOT NULL)),
     CONSTRAINT jobforge_jobs_ended_has_finished_at
-        CHECK ((status IN ('succeeded', 'failed', 'dead', 'canceled')) = (finished_at IS NOT NULL))
+        CHECK ((status <> 'queued' AND status <> 'running') = (finished_at IS NOT NULL))
 ) STRICT;
 
 -- What may be claimed, in the order in which it is. `type` comes last so that a claim filters without reading rows.

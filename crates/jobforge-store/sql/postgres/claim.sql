@@ -10,13 +10,13 @@
 WITH alive AS MATERIALIZED (
   SELECT 1
   FROM jobforge_workers
-  WHERE id = $1 AND state = 'live' AND lease_expires_at > jobforge_now()
+  WHERE id = $1 AND state = 'live' AND lease_expires_at > (SELECT jobforge_now())
 ), due AS (
   DELETE FROM jobforge_scheduled
   WHERE ctid = ANY (ARRAY(
     SELECT ctid
     FROM jobforge_scheduled
-    WHERE run_at <= jobforge_now()
+    WHERE run_at <= (SELECT jobforge_now())
     ORDER BY run_at
     LIMIT $8
     FOR UPDATE SKIP LOCKED
@@ -36,7 +36,7 @@ WITH alive AS MATERIALIZED (
       FROM jobforge_ready r
       WHERE r.queue = ask.queue
         AND (r.priority, r.run_at) >= (ask.priority, ask.run_at)
-        AND r.run_at <= jobforge_now()
+        AND r.run_at <= (SELECT jobforge_now())
         AND ($6::text[] IS NULL OR r.type = ANY ($6))
       ORDER BY r.priority, r.run_at, r.id
       LIMIT ask.wanted
@@ -53,11 +53,11 @@ WITH alive AS MATERIALIZED (
       lease = j.lease + 1,
       revision = j.revision + 1,
       locked_by = $1,
-      locked_at = jobforge_now(),
-      started_at = jobforge_now(),
-      heartbeat_at = jobforge_now(),
-      heartbeat_due_at = jobforge_now() + $7::bigint * interval '1 ms',
-      deadline_at = jobforge_now() + j.timeout_ms * interval '1 ms',
+      locked_at = (SELECT jobforge_now()),
+      started_at = (SELECT jobforge_now()),
+      heartbeat_at = (SELECT jobforge_now()),
+      heartbeat_due_at = (SELECT jobforge_now()) + $7::bigint * interval '1 ms',
+      deadline_at = (SELECT jobforge_now()) + j.timeout_ms * interval '1 ms',
       progress = NULL,
       progress_message = NULL,
       phase = NULL,
@@ -65,9 +65,9 @@ WITH alive AS MATERIALIZED (
       items_processed = 0,
       items_failed = 0,
       items_skipped = 0,
-      updated_at = jobforge_now()
+      updated_at = (SELECT jobforge_now())
   FROM taken
-  WHERE j.id = taken.id AND j.status = 'queued' AND j.run_at <= jobforge_now()
+  WHERE j.id = taken.id AND j.status = 'queued' AND j.run_at <= (SELECT jobforge_now())
   RETURNING j.id, j.tenant_id, j.type, j.queue, j.priority, j.payload, j.attempts, j.max_attempts, j.lease,
             j.timeout_ms, j.created_at, j.checkpoint, j.tags, j.traceparent, j.retry, j.run_at
 )

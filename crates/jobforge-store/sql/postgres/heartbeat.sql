@@ -3,6 +3,8 @@
 -- $1 worker, then one array element a beat: $2 id, $3 lease, $4 milliseconds until the next is due, $5 progress,
 -- $6 message, $7 phase, $8 items processed, $9 failed, $10 skipped, $11 checkpoint, $12 log tail.
 -- Returns the ids that are still the worker's. Uses the primary key; touches no indexed column.
+-- `IS NOT DISTINCT FROM` keeps the planner from idx_jobforge_jobs_running, which would read all of the worker's jobs for
+-- each of the batch: seen at 1,000 running jobs, 300 times slower.
 WITH beat AS MATERIALIZED (
   SELECT *
   FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::smallint[], $6::text[], $7::text[], $8::bigint[],
@@ -11,25 +13,25 @@ WITH beat AS MATERIALIZED (
 ), kept AS (
   UPDATE jobforge_jobs j
   SET revision = j.revision + 1,
-      heartbeat_at = jobforge_now(),
-      heartbeat_due_at = jobforge_now() + b.due_in_ms * interval '1 ms',
+      heartbeat_at = (SELECT jobforge_now()),
+      heartbeat_due_at = (SELECT jobforge_now()) + b.due_in_ms * interval '1 ms',
       progress = coalesce(b.progress, j.progress),
       progress_message = coalesce(b.message, j.progress_message),
       phase = coalesce(b.phase, j.phase),
       progress_at = CASE
         WHEN b.progress IS NULL AND b.message IS NULL AND b.phase IS NULL THEN j.progress_at
-        ELSE jobforge_now()
+        ELSE (SELECT jobforge_now())
       END,
       items_processed = coalesce(b.processed, j.items_processed),
       items_failed = coalesce(b.failed, j.items_failed),
       items_skipped = coalesce(b.skipped, j.items_skipped),
       checkpoint = coalesce(b.checkpoint, j.checkpoint)
   FROM beat b
-  WHERE j.id = b.id AND j.lease = b.lease AND j.locked_by = $1 AND j.status = 'running'
+  WHERE j.id = b.id AND j.lease = b.lease AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status = 'running'
   RETURNING j.id, j.lease, j.attempts, b.log
 ), kept_logs AS (
   INSERT INTO jobforge_job_logs (job_id, lease, attempt_no, tail, updated_at)
-  SELECT id, lease, attempts, log, jobforge_now()
+  SELECT id, lease, attempts, log, (SELECT jobforge_now())
   FROM kept
   WHERE log IS NOT NULL
   ON CONFLICT (job_id, lease) DO UPDATE SET tail = excluded.tail, updated_at = excluded.updated_at

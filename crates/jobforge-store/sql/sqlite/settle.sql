@@ -2,6 +2,7 @@
 -- ?1 id, ?2 lease, ?3 worker, ?4 now, ?5 to, ?6 because, ?7 run_at if queued, ?8 due if queued, ?9 attempts given back,
 -- ?10 error, ?11 result_id, ?12 progress, ?13 message, ?14 phase, ?15 whether any of the three,
 -- ?16 items processed, ?17 failed, ?18 skipped, ?19 checkpoint
+-- No RETURNING: it opens a temporary table and a statement journal per row (a drained job took 38 instead of 24 us of CPU).
 -- Index: primary key. An earlier error stays while the job waits again, for a snooze says nothing about it.
 UPDATE jobforge_jobs
 SET
@@ -30,9 +31,4 @@ SET
 WHERE id = ?1
   AND lease = ?2
   AND locked_by = ?3
-  AND status = 'running'
-RETURNING
-    tenant_id,
-    queue,
-    attempts,
-    started_at;
+  AND status = 'running';

@@ -156,7 +156,8 @@ pub(super) fn map_error(location: &str, call: &'static str, error: tokio_postgre
     };
     let source = error.into();
     match code.code() {
-        "28P01" | "28000" | "3D000" | "42501" => StoreError::Refused { location, source },
+        "28P01" | "28000" | "3D000" => StoreError::Refused { location, source },
+        "42501" => StoreError::NotAllowed { location, call, source },
         "25006" => StoreError::ReadOnly { location, source },
         "53100" => StoreError::Full { location, source },
         "42P01" | "42883" | "42703" => {

@@ -169,6 +169,43 @@ async fn a_never_analysed_database_claims_and_settles_without_scanning_the_jobs(
 }
 
 #[tokio::test]
+async fn settling_and_beating_a_batch_reads_each_job_once_however_many_the_worker_holds() {
+    let lab = lab().await;
+    let jobs: Vec<NewJob> = (0..2000).map(|_| job()).collect();
+    lab.store.enqueue(&jobs, Now::Database).await.expect("enqueue");
+    let mut claimed = lab.claim(1000).await;
+    claimed.extend(lab.claim(1000).await);
+    let beats: Vec<Beat> = claimed
+        .iter()
+        .map(|one| Beat { id: one.id, lease: one.lease, due_in: Duration::from_secs(60), report: Report::default() })
+        .collect();
+    lab.store.heartbeat(&lab.worker, &beats, Now::Database).await.expect("beat");
+    let settlements: Vec<_> = claimed
+        .iter()
+        .map(|one| {
+            let facts = AttemptFacts { id: one.id, lease: one.lease, attempt: 1, max_attempts: 5, retry: None };
+            let outcome = Outcome::Succeeded { result: (one.id.0.as_u128() % 2 == 0).then(Payload::empty) };
+            decide(&facts, outcome, Report::default(), &RetryPolicy::default(), 0.5)
+        })
+        .collect();
+    let answers = lab.store.settle(&lab.worker, &settlements, Now::Database).await.expect("settle");
+    assert!(answers.iter().all(|answer| *answer == Settled::Applied));
+    // The counts of other sessions arrive with a delay; the primary key's show that they have.
+    let mut counts = String::new();
+    for _ in 0..50 {
+        counts = lab.sql(
+            "SELECT sum(idx_tup_read) FILTER (WHERE indexrelname = 'jobforge_jobs_pkey') >= 4000, \
+             sum(idx_tup_read) FILTER (WHERE indexrelname = 'idx_jobforge_jobs_running') FROM pg_stat_user_indexes",
+        );
+        if counts.starts_with('t') {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(counts.trim(), "t|0");
+}
+
+#[tokio::test]
 async fn the_runbooks_reset_of_a_running_job_fences_its_worker_and_records_the_lost_attempt() {
     let lab = lab().await;
     let job = lab.enqueue_one().await;
@@ -241,6 +278,7 @@ async fn impossible_moves_by_raw_sql_are_refused_with_the_way_out() {
     let job = lab.enqueue_one().await;
     for (change, part) in [
         ("status = 'running', locked_by = 'me', locked_at = now()", "only a claim makes a job running"),
+        ("status = 'succeeded'", "only its worker makes it succeed"),
         ("status = 'done'", "violates check constraint"),
         ("run_at = 'infinity'", "violates check constraint"),
         ("attempts = -1", "violates check constraint"),

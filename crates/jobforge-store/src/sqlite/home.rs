@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::Fault;
@@ -68,6 +69,9 @@ impl Home {
 
     fn set_up(&self, conn: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
         conn.busy_timeout(BUSY)?;
+        // Else SQLite compiles every statement with `LIMIT ?` anew at each call, to plan for that
+        // number: 0.2 ms of CPU a claim.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS);
         conn.pragma_update(None, "cache_size", -cache_kib)?;
         conn.pragma_update(None, "temp_store", "memory")?;

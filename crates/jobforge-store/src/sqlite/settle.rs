@@ -33,45 +33,74 @@ fn settle_one(
     plan: &Settlement,
     now: i64,
 ) -> Result<Settled> {
-    let queued = plan.to == Status::Queued;
-    let run_at = queued.then(|| later(now, plan.delay));
+    let run_at = (plan.to == Status::Queued).then(|| later(now, plan.delay));
     let result_id = plan.result.as_ref().map(|_| Uuid::now_v7().to_string());
     let given_back = i64::from(!plan.burns_attempt);
     let report = &plan.report;
-    let ended = update.one(
-        params![
-            plan.id.to_string(),
-            plan.lease.0,
-            worker.as_str(),
-            now,
-            plan.to.as_str(),
-            plan.because.as_str(),
-            run_at,
-            run_at.map(|run_at| run_at <= now),
-            given_back,
-            plan.error.as_ref().map(json),
-            result_id,
-            report.progress,
-            clean(&report.message),
-            clean(&report.phase),
-            report.has_progress(),
-            report.items.map(|items| items.processed),
-            report.items.map(|items| items.failed),
-            report.items.map(|items| items.skipped),
-            report.checkpoint.as_ref().map(checkpoint),
-        ],
-        |row| {
-            let tenant_id: String = row.get(0)?;
-            let queue: Option<String> = if queued { row.get(1)? } else { None };
-            Ok((tenant_id, queue, row.get::<_, i64>(2)? + given_back, row.get::<_, Option<i64>>(3)?))
-        },
-    )?;
-    let Some((tenant_id, queue, attempt, started_at)) = ended else { return refusal(tx, worker, plan) };
-    if let (Some(result_id), Some(result)) = (&result_id, &plan.result) {
+    let changed = update.execute(params![
+        plan.id.to_string(),
+        plan.lease.0,
+        worker.as_str(),
+        now,
+        plan.to.as_str(),
+        plan.because.as_str(),
+        run_at,
+        run_at.map(|run_at| run_at <= now),
+        given_back,
+        plan.error.as_ref().map(json),
+        result_id,
+        report.progress,
+        clean(&report.message),
+        clean(&report.phase),
+        report.has_progress(),
+        report.items.map(|items| items.processed),
+        report.items.map(|items| items.failed),
+        report.items.map(|items| items.skipped),
+        report.checkpoint.as_ref().map(checkpoint),
+    ])?;
+    if changed == 0 {
+        return refusal(tx, worker, plan);
+    }
+    if !is_plain(plan) {
+        keep_records(tx, worker, plan, result_id.as_deref(), now)?;
+    }
+    Ok(Settled::Applied)
+}
+
+/// Whether there is nothing to keep beyond the job's own row. The lease counts the claims of a job, so lease 1 is a
+/// first attempt, which needs no record when it succeeds.
+fn is_plain(plan: &Settlement) -> bool {
+    plan.to == Status::Succeeded
+        && plan.lease.0 <= 1
+        && plan.result.is_none()
+        && plan.report.log_tail.is_none()
+}
+
+/// Keeps the result, the log and the attempt, and wakes whoever may run the job again.
+fn keep_records(
+    tx: &Tx<'_>,
+    worker: &WorkerId,
+    plan: &Settlement,
+    result_id: Option<&str>,
+    now: i64,
+) -> Result<()> {
+    let given_back = i64::from(!plan.burns_attempt);
+    let ended = tx.prepare(&statements::SETTLED)?.one([plan.id.to_string()], |row| {
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, String>(1)?,
+            row.get::<_, i64>(2)? + given_back,
+            row.get(3)?,
+        ))
+    })?;
+    let Some((tenant_id, queue, attempt, started_at)) = ended else {
+        return Err(tx.failed(format!("job {} vanished while it was settled", plan.id)));
+    };
+    if let (Some(result_id), Some(result)) = (result_id, &plan.result) {
         let params = params![result_id, plan.id.to_string(), tenant_id, result.as_str(), now];
         tx.prepare(&statements::RESULT_PUT)?.execute(params)?;
     }
-    put_log(tx, plan.id, plan.lease, attempt, report, now)?;
+    put_log(tx, plan.id, plan.lease, attempt, &plan.report, now)?;
     if let Some(outcome) = recorded_outcome(plan, attempt) {
         let ended = Ended {
             id: plan.id,
@@ -85,10 +114,10 @@ fn settle_one(
         };
         put_attempt(tx, &ended, now)?;
     }
-    if let Some(queue) = queue {
+    if plan.to == Status::Queued {
         tx.wake(WakeEvent::Work { queue });
     }
-    Ok(Settled::Applied)
+    Ok(())
 }
 
 /// The word under which an attempt is recorded; none for those that the job's own row tells, and for snoozes.

@@ -36,6 +36,7 @@ statements! {
     CLAIM_NEXT_DUE = "claim_next_due",
     HEARTBEAT = "heartbeat",
     SETTLE = "settle",
+    SETTLED = "settled",
     OWNER = "owner",
     LOG_PUT = "log_put",
     RESULT_PUT = "result_put",

@@ -1,8 +1,8 @@
 //! The one thread that writes: it gathers the commands that wait into one transaction and answers when it is on disk.
 //!
-//! Measured on two cores at `synchronous=FULL`: one command per transaction settles and claims 2,600 jobs a second,
-//! batches of 500 with both in one transaction 78,000. Nothing ever waits for a batch to fill: what has arrived while
-//! the last transaction was being written is the next one.
+//! Why: with bare SQL at `synchronous=FULL`, two cores settle and claim 2,600 jobs a second one by one, and 78,000 in
+//! batches of 500 with both in one transaction (`research/performance.md` §3). Nothing ever waits for a batch to fill:
+//! what has arrived while the last transaction was being written is the next one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -253,7 +253,7 @@ impl Desk {
     }
 }
 
-/// Runs the commands in one transaction, each in a savepoint of its own so that one that fails takes nothing with it.
+/// Runs the commands in one transaction.
 fn transact(
     conn: &Connection,
     home: &Home,
@@ -261,8 +261,11 @@ fn transact(
 ) -> std::result::Result<Vec<WakeEvent>, Fault> {
     step(conn, "BEGIN IMMEDIATE")?;
     let tx = Tx::new(conn, home);
-    let outcome = run_all(&tx, batch).and_then(|()| step(conn, "COMMIT"));
-    match outcome {
+    let outcome = match batch {
+        [alone] => run_alone(&tx, alone.as_mut()),
+        many => many.iter_mut().try_for_each(|command| run_in_savepoint(&tx, command.as_mut())),
+    };
+    match outcome.and_then(|()| step(conn, "COMMIT")) {
         Ok(()) => Ok(tx.into_events()),
         Err(fault) => {
             // After some failures (a full disk, an i/o error) SQLite has rolled back by itself.
@@ -274,23 +277,32 @@ fn transact(
     }
 }
 
-fn run_all(tx: &Tx<'_>, batch: &mut [Box<dyn Command>]) -> std::result::Result<(), Fault> {
+/// The whole transaction is the command's: if it fails, there is nothing to commit.
+fn run_alone(tx: &Tx<'_>, command: &mut dyn Command) -> std::result::Result<(), Fault> {
+    let keep = run(tx, command)?;
+    if keep { Ok(()) } else { Err(tx.last_fault().unwrap_or_else(Fault::lost_transaction)) }
+}
+
+/// A command that fails takes nothing with it but its own changes.
+fn run_in_savepoint(tx: &Tx<'_>, command: &mut dyn Command) -> std::result::Result<(), Fault> {
     let conn = tx.conn();
-    for command in batch {
-        let events = tx.events_so_far();
-        tx.begin_call(command.call());
-        step(conn, "SAVEPOINT command")?;
-        let keep = command.run(tx);
-        if conn.is_autocommit() {
-            return Err(tx.last_fault().unwrap_or_else(Fault::lost_transaction));
-        }
-        if !keep {
-            tx.forget_events_after(events);
-            step(conn, "ROLLBACK TO command")?;
-        }
-        step(conn, "RELEASE command")?;
+    let events = tx.events_so_far();
+    step(conn, "SAVEPOINT command")?;
+    if !run(tx, command)? {
+        tx.forget_events_after(events);
+        step(conn, "ROLLBACK TO command")?;
     }
-    Ok(())
+    step(conn, "RELEASE command")
+}
+
+/// Runs a command and says whether its changes shall be kept; fails when SQLite has given up the whole transaction.
+fn run(tx: &Tx<'_>, command: &mut dyn Command) -> std::result::Result<bool, Fault> {
+    tx.begin_call(command.call());
+    let keep = command.run(tx);
+    if tx.conn().is_autocommit() {
+        return Err(tx.last_fault().unwrap_or_else(Fault::lost_transaction));
+    }
+    Ok(keep)
 }
 
 fn step(conn: &Connection, sql: &str) -> std::result::Result<(), Fault> {

@@ -21,6 +21,7 @@ mod process;
 mod verdict;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,6 +31,9 @@ use self::verdict::Facts;
 use crate::clock;
 use crate::context::JobContext;
 use crate::job_error::JobError;
+
+/// What stopping a program can take: the longest grace a payload may ask for, and the moment after the KILL.
+pub(crate) const LONGEST_STOP: Duration = Duration::from_millis(payload::GRACE_MS_MAX + 2_000);
 
 /// What the operator allows `exec` jobs to run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! Handlers that come with the worker: `exec`, `connector.http.request` and `connector.webhook.deliver`.
+//! Handlers that come with the worker: `exec`, `connector.http.request`, `connector.webhook.deliver` and
+//! `system.cleanup.old_jobs`.
 //!
 //! Each is an ordinary handler: `run(payload, ctx, …)`. What the operator allows is plain data in [`BuiltinConfig`];
 //! nothing in a payload can widen it.
@@ -51,6 +52,8 @@ pub(crate) fn register(
         let exec = Arc::new(config.exec);
         registry
             .add_named("exec", None, retry, move |payload, ctx| exec::run(payload, ctx, Arc::clone(&exec)));
+        // A program ends by TERM within the time its payload gives it, and by KILL after that.
+        registry.set_stop_grace("exec", exec::LONGEST_STOP);
     }
     let outbound =
         Outbound::new(&config.http, config.secrets).map_err(|error| Error::BadWorker(error.to_string()))?;

@@ -67,7 +67,9 @@ pub fn stop(ctx: &JobContext, reason: StopReason) {
 
 /// Takes what the handler reported since the last call.
 pub fn report(ctx: &JobContext) -> Report {
-    ctx.take_report()
+    let report = ctx.take_report();
+    ctx.heard();
+    report
 }
 
 /// Opens an error.

@@ -11,7 +11,6 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::pool::Pool;
 use super::run::Runner;
-use crate::context::StopReason;
 
 /// Added to the moment at which a waiting job becomes due, so that the claim does not come a hair too early.
 const DUE_SLACK: Duration = Duration::from_millis(2);
@@ -20,7 +19,7 @@ const FAILED_CLAIM: (Duration, Duration) = (Duration::from_millis(100), Duration
 
 /// What ended a wait.
 enum Woken {
-    /// There may be work.
+    /// There may be work, or there is room that there was not.
     Work,
     /// Time has passed.
     Time,
@@ -44,18 +43,22 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
             tokio::select! {
                 () = freed => {}
                 () = pool.draining.cancelled() => break,
-                event = events.recv() => note(&pool, event),
             }
             continue;
         }
+        // The claim sees the work that was announced so far; a claim for each announcement would find nothing.
+        events = events.resubscribe();
+        let asked = queues.len();
         let worker = pool.id();
         let beat_due_in = pool.config.beat.due_in(pool.config.beat.interval);
         let request = ClaimAsk { worker: worker.clone(), queues, types: Some(types.clone()), beat_due_in };
+        let claiming = pool.claiming.lock().await;
         let claimed = match pool.store.claim(&request, Now::Database).await {
             Ok(claimed) => claimed,
             Err(error) => {
+                drop(claiming);
                 tracing::warn!(worker.id = %worker, error = error.chain(), "failed to claim jobs; trying again");
-                if matches!(wait(&pool, &mut events, failed_wait).await, Woken::Draining) {
+                if matches!(wait(&pool, &mut events, pool.queues.len(), failed_wait).await, Woken::Draining) {
                     break;
                 }
                 failed_wait = (failed_wait * 2).min(FAILED_CLAIM.1);
@@ -69,13 +72,17 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
             (false, _) => None,
             (true, _) => Some(pool.config.poll.next(idle_wait)),
         };
-        start(&pool, &runner, claimed);
+        // What an incarnation claimed that has been lost meanwhile is left to the watchdog.
+        if pool.id() == worker {
+            start(&pool, &runner, claimed);
+        }
+        drop(claiming);
         if more {
             continue;
         }
         let pause = idle_wait.unwrap_or(pool.config.poll.interval);
         let pause = due_in.map_or(pause, |due| pause.min(due));
-        match wait(&pool, &mut events, pause).await {
+        match wait(&pool, &mut events, asked, pause).await {
             Woken::Draining => break,
             Woken::Work => idle_wait = None,
             Woken::Time => {}
@@ -91,43 +98,33 @@ fn start(pool: &Arc<Pool>, runner: &Runner, claimed: Claimed) {
     runner.start(claimed.jobs);
 }
 
-/// Waits for a hint of new work, at most for `pause`.
-async fn wait(pool: &Arc<Pool>, events: &mut Receiver<WakeEvent>, pause: Duration) -> Woken {
+/// Waits for a hint of new work, at most for `pause`. The last claim asked for `asked` queues; the others were full.
+async fn wait(pool: &Arc<Pool>, events: &mut Receiver<WakeEvent>, asked: usize, pause: Duration) -> Woken {
     let sleep = tokio::time::sleep(pause);
     tokio::pin!(sleep);
+    let some_were_full = asked < pool.queues.len();
     loop {
+        let freed = pool.freed.notified();
+        tokio::pin!(freed);
+        freed.as_mut().enable();
+        if some_were_full && ask(&pool.rooms()).len() > asked {
+            return Woken::Work;
+        }
         tokio::select! {
             () = &mut sleep => return Woken::Time,
             () = pool.draining.cancelled() => return Woken::Draining,
-            event = events.recv() => {
-                let ours = match &event {
-                    Ok(WakeEvent::Work { queue }) => pool.queues.iter().any(|mine| mine.name == *queue),
-                    Ok(WakeEvent::Everything) | Err(RecvError::Lagged(_)) => true,
-                    Ok(WakeEvent::Moved { .. }) => false,
-                    // The store is gone; only time is left to wait for.
-                    Err(RecvError::Closed) => { sleep.as_mut().await; return Woken::Time; }
-                };
-                note(pool, event);
-                if ours {
-                    return Woken::Work;
+            () = pool.anew.notified() => return Woken::Work,
+            () = freed, if some_were_full => {}
+            event = events.recv() => match event {
+                Ok(WakeEvent::Work { queue }) if pool.queues.iter().all(|mine| mine.name != queue) => {}
+                Ok(WakeEvent::Work { .. } | WakeEvent::Everything) | Err(RecvError::Lagged(_)) => return Woken::Work,
+                Ok(WakeEvent::Moved { .. }) => {}
+                // The store is gone; only time is left to wait for.
+                Err(RecvError::Closed) => {
+                    sleep.as_mut().await;
+                    return Woken::Time;
                 }
             }
         }
     }
-}
-
-/// Passes on what concerns a job that runs here: it was canceled, or moved by another hand.
-fn note(pool: &Arc<Pool>, event: Result<WakeEvent, RecvError>) {
-    let Ok(WakeEvent::Moved { id }) = event else { return };
-    let Some(lease) = pool.lease_of(id) else { return };
-    let pool = Arc::clone(pool);
-    tokio::spawn(async move {
-        let Ok(job) = pool.store.job(id).await else { return };
-        let reason = match job {
-            Some(job) if job.lease == lease => return,
-            Some(job) if job.status == jobforge_core::state::Status::Canceled => StopReason::Canceled,
-            Some(_) | None => StopReason::LeaseLost,
-        };
-        pool.ask_to_stop(id, lease, reason);
-    });
 }

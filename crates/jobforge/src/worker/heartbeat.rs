@@ -17,6 +17,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const BATCH: usize = 1000;
 /// The share of its lease that a worker keeps as a margin: it stops its jobs that much before others may start them.
 const MARGIN_SHARE: u32 = 5;
+/// Renewals that failed are tried again this often per lease.
+const TRIES_PER_LEASE: u32 = 20;
 /// Between two log lines of a worker in which nothing changes.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -39,11 +41,12 @@ pub(crate) async fn beat_loop(pool: Arc<Pool>) {
 /// Collects the jobs whose heartbeat is due or whose handler has reported something.
 fn due_beats(pool: &Pool, now: Instant) -> Vec<Beat> {
     let policy = pool.config.beat;
+    let all = pool.take_beat_all();
     let mut beats = Vec::new();
     pool.each_held(|id, held| {
         let due = policy.enabled && now >= held.next_beat;
         let news = held.ctx.has_news();
-        if !due && !news {
+        if !due && !news && !all {
             return;
         }
         if due {
@@ -62,13 +65,18 @@ async fn send(pool: &Pool, beats: &[Beat]) {
     let replies = match pool.store.heartbeat(&worker, beats, Now::Database).await {
         Ok(replies) => replies,
         Err(error) => {
-            tracing::warn!(worker.id = %worker, error = error.chain(), "Heartbeat of {} jobs failed; the next one follows", beats.len());
+            tracing::warn!(worker.id = %worker, error = error.chain(), "Heartbeat of {} jobs failed; trying again", beats.len());
+            // Not only after another interval: by then they would be late.
+            pool.beat_all_soon();
             return;
         }
     };
     for (beat, reply) in beats.iter().zip(replies) {
         let reason = match reply {
-            BeatReply::Kept => continue,
+            BeatReply::Kept => {
+                pool.heard(beat.id, beat.lease);
+                continue;
+            }
             BeatReply::Canceled => StopReason::Canceled,
             BeatReply::Lost { .. } | BeatReply::Gone => StopReason::LeaseLost,
         };
@@ -82,25 +90,27 @@ async fn send(pool: &Pool, beats: &[Beat]) {
 /// the worker stops its jobs before anyone else may start them.
 pub(crate) async fn renew_loop(pool: Arc<Pool>) {
     let lease = pool.config.lease;
-    let margin = lease / MARGIN_SHARE;
     let mut acknowledged = clock::monotonic();
+    let mut failing = false;
     let mut told = clock::monotonic();
     let mut told_held = 0;
     loop {
-        // A worker that holds nothing has nothing to lose and may renew three times less often.
+        // A worker that holds nothing has nothing to lose: it may renew three times less often, and needs no margin.
         let calm = pool.held() == 0 && !pool.draining.is_cancelled();
-        let pause = lease / RENEWALS_PER_LEASE * if calm { RENEWALS_PER_LEASE - 1 } else { 1 };
+        let (pause, deadline) = match calm {
+            true => (lease / RENEWALS_PER_LEASE * (RENEWALS_PER_LEASE - 1), acknowledged + lease),
+            false => (lease / RENEWALS_PER_LEASE, acknowledged + (lease - lease / MARGIN_SHARE)),
+        };
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(if failing { lease / TRIES_PER_LEASE } else { pause }) => {}
             () = woken(&pool, calm) => {}
             () = pool.closing.cancelled() => return,
         }
         let sent = clock::monotonic();
-        let answer = tokio::time::timeout(
-            pause.max(margin),
-            pool.store.renew(&pool.id(), pool.draining.is_cancelled(), Now::Database),
-        )
-        .await;
+        let (worker, draining) = (pool.id(), pool.draining.is_cancelled());
+        let renewed = pool.store.renew(&worker, draining, Now::Database);
+        let answer = tokio::time::timeout(deadline.saturating_duration_since(sent), renewed).await;
+        failing = !matches!(answer, Ok(Ok(true)));
         let lost = match answer {
             Ok(Ok(true)) => {
                 acknowledged = sent;
@@ -108,14 +118,15 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
             }
             Ok(Ok(false)) => true,
             Ok(Err(error)) => {
-                tracing::warn!(worker.id = %pool.id(), error = error.chain(), "Heartbeat of worker {} failed; trying again", pool.id());
-                clock::monotonic().duration_since(acknowledged) > lease - margin
+                tracing::warn!(worker.id = %worker, error = error.chain(), "Heartbeat of worker {worker} failed; trying again");
+                clock::monotonic() >= deadline
             }
-            Err(_) => clock::monotonic().duration_since(acknowledged) > lease - margin,
+            // The deadline has come without an answer.
+            Err(_) => true,
         };
         if lost {
-            begin_anew(&pool).await;
-            acknowledged = clock::monotonic();
+            acknowledged = begin_anew(&pool).await;
+            failing = false;
             continue;
         }
         let held = pool.held();
@@ -139,15 +150,17 @@ async fn woken(pool: &Pool, calm: bool) {
     }
 }
 
-/// Stops everything and registers as a new incarnation, as soon as the database lets it.
-async fn begin_anew(pool: &Pool) {
+/// Stops everything and registers as a new incarnation, as soon as the database lets it; returns when that was sent.
+async fn begin_anew(pool: &Pool) -> Instant {
     let old = pool.id();
     tracing::error!(worker.id = %old, "Heartbeat: worker {old} has lost its lease; it stops its jobs and starts anew");
-    while let Err(error) = pool.begin_anew().await {
+    loop {
+        let sent = clock::monotonic();
+        let Err(error) = pool.begin_anew().await else { return sent };
         tracing::warn!(error = %error, "failed to register again; trying again");
         tokio::select! {
             () = tokio::time::sleep(REPORT_EVERY) => {}
-            () = pool.closing.cancelled() => return,
+            () = pool.closing.cancelled() => return sent,
         }
     }
 }

@@ -10,6 +10,7 @@ mod pool;
 mod registry;
 mod run;
 mod settle;
+mod watch;
 
 use std::any::{Any, TypeId};
 use std::future::Future;
@@ -156,7 +157,7 @@ impl WorkerBuilder {
     /// Registers the worker and begins to take jobs.
     ///
     /// # Errors
-    /// When there is no handler, a queue has a bad name or no slot, or the database fails.
+    /// When there is no handler, a queue has a bad name, no slot or is named twice, or the database fails.
     pub async fn start(mut self) -> Result<Worker, Error> {
         if self.queues.is_empty() {
             self.queues.push((jobforge_core::enqueue::DEFAULT_QUEUE.to_owned(), 10));
@@ -170,20 +171,27 @@ impl WorkerBuilder {
             if *slots == 0 {
                 return Err(Error::BadWorker(format!("queue {queue} has no slot; give it at least 1")));
             }
+            if self.queues.iter().filter(|(other, _)| other == queue).count() > 1 {
+                let advice = "give it all its slots at once";
+                return Err(Error::BadWorker(format!("queue {queue} is named twice; {advice}")));
+            }
         }
         let queues = self.queues.into_iter().map(|(name, slots)| Queue::new(name, slots)).collect();
         let pool =
             Arc::new(Pool::new(self.client.store().clone(), self.registry, self.states, queues, self.config));
+        // Subscribed before the first claim, so that no move of a claimed job is missed.
+        let moves = pool.store.subscribe();
         pool.register().await?;
         let settled = settle::channel();
         let runner = run::Runner::new(Arc::clone(&pool), settled.sender);
+        let claimer = tokio::spawn(claim::claim_loop(Arc::clone(&pool), runner));
         let tasks = vec![
-            tokio::spawn(claim::claim_loop(Arc::clone(&pool), runner)),
             tokio::spawn(heartbeat::beat_loop(Arc::clone(&pool))),
             tokio::spawn(heartbeat::renew_loop(Arc::clone(&pool))),
+            tokio::spawn(watch::watch_loop(Arc::clone(&pool), moves)),
         ];
         let settler = tokio::spawn(settle::settle_loop(Arc::clone(&pool), settled.receiver));
-        Ok(Worker { pool, tasks, settler })
+        Ok(Worker { pool, claimer, tasks, settler })
     }
 }
 
@@ -200,10 +208,12 @@ pub struct WorkerStats {
     pub held: u64,
 }
 
-/// A running worker. Dropping it stops it without grace: what it holds is found and run elsewhere.
+/// A running worker. Dropping it stops it without a word to the database: its handlers are asked to stop, and its jobs
+/// are found and run elsewhere.
 #[derive(Debug)]
 pub struct Worker {
     pool: Arc<Pool>,
+    claimer: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
     settler: JoinHandle<()>,
 }
@@ -245,23 +255,38 @@ impl Worker {
 
     /// Stops in good order: takes no more jobs, waits up to `grace` for those it has, then asks the rest to stop and
     /// gives them back without using an attempt. Returns how many were given back.
+    ///
+    /// A database that cannot be reached holds it up for one lease at most: then the jobs are not its own any more.
     pub async fn stop_gracefully(mut self, grace: Duration) -> usize {
         let pool = Arc::clone(&self.pool);
         pool.draining.cancel();
         // Tell at once, so that nobody counts on this worker any more.
-        let _ = pool.store.renew(&pool.id(), true, Now::Database).await;
+        let worker = pool.id();
+        let told = pool.store.renew(&worker, true, Now::Database);
+        let _ = tokio::time::timeout(pool.config.lease, told).await;
+        // A claim in flight may still bring jobs, which are waited for like the others.
+        let _ = tokio::time::timeout(pool.config.lease, &mut self.claimer).await;
         let _ = tokio::time::timeout(grace, pool.idle()).await;
         let rest = pool.ask_all_to_stop(crate::StopReason::Shutdown);
         // Handlers that do not listen are dropped after their own grace, within `run`.
-        let _ = tokio::time::timeout(pool.config.stop_grace + Duration::from_secs(2), pool.idle()).await;
+        let _ = tokio::time::timeout(pool.registry.longest_stop_grace(pool.config.stop_grace) + Duration::from_secs(2), pool.idle()).await;
         pool.closing.cancel();
-        for task in self.tasks.drain(..) {
-            let _ = task.await;
-        }
-        // The claim loop held the last sender: the settler ends when it has sent what is left.
-        let _ = (&mut self.settler).await;
-        if let Err(error) = pool.store.leave(&pool.id(), "it stopped in good order", Now::Database).await {
-            tracing::warn!(worker.id = %pool.id(), error = error.chain(), "could not say goodbye; the lease will run out");
+        let goodbye = async {
+            for task in &mut self.tasks {
+                let _ = task.await;
+            }
+            // The claim loop held the last sender: the settler ends when it has sent what is left.
+            let _ = (&mut self.settler).await;
+            pool.store.leave(&pool.id(), "it stopped in good order", Now::Database).await
+        };
+        match tokio::time::timeout(pool.config.lease, goodbye).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(worker.id = %pool.id(), error = error.chain(), "could not say goodbye; the lease will run out");
+            }
+            Err(_) => {
+                tracing::warn!(worker.id = %pool.id(), "could not say goodbye in time; the lease has run out");
+            }
         }
         rest
     }
@@ -269,9 +294,11 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        for task in self.tasks.iter().chain([&self.settler]) {
+        for task in self.tasks.iter().chain([&self.claimer, &self.settler]) {
             task.abort();
         }
         self.pool.closing.cancel();
+        // Nobody renews the lease any more, so what is held must end before others may start it.
+        self.pool.ask_all_to_stop(crate::StopReason::LeaseLost);
     }
 }

@@ -1,7 +1,7 @@
 //! What the loops of one worker share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use jobforge_core::job::{JobId, Lease, WorkerId};
 use jobforge_core::time::Now;
 use jobforge_core::worker::NewWorker;
 use jobforge_store::Store;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::WorkerConfig;
@@ -83,6 +83,12 @@ pub(crate) struct Pool {
     pub(crate) closing: CancellationToken,
     /// Notified whenever a handler has ended.
     pub(crate) freed: Notify,
+    /// Notified, for the claimer alone, when a new incarnation may claim.
+    pub(crate) anew: Notify,
+    /// Held from before a claim until its jobs are in the table.
+    pub(crate) claiming: AsyncMutex<()>,
+    /// Whether the next heartbeat shall come at once and ask for every job.
+    beat_all: AtomicBool,
     id: RwLock<WorkerId>,
     held: Mutex<HashMap<JobId, Held>>,
 }
@@ -111,6 +117,9 @@ impl Pool {
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
             freed: Notify::new(),
+            anew: Notify::new(),
+            claiming: AsyncMutex::default(),
+            beat_all: AtomicBool::new(false),
             id: RwLock::new(WorkerId::random()),
             held: Mutex::default(),
         }
@@ -149,7 +158,19 @@ impl Pool {
     pub(crate) async fn begin_anew(&self) -> Result<(), Error> {
         self.ask_all_to_stop(StopReason::LeaseLost);
         *self.id.write().unwrap_or_else(PoisonError::into_inner) = WorkerId::random();
-        self.register().await
+        self.register().await?;
+        self.anew.notify_one();
+        Ok(())
+    }
+
+    /// Has every held job asked for with the next heartbeats, which come within a second.
+    pub(crate) fn beat_all_soon(&self) {
+        self.beat_all.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was asked for since the last call.
+    pub(crate) fn take_beat_all(&self) -> bool {
+        self.beat_all.swap(false, Ordering::Relaxed)
     }
 
     /// The room in each queue.
@@ -176,7 +197,11 @@ impl Pool {
                 beat_interval: self.config.beat.interval,
                 next_beat,
             };
-            table.insert(ctx.id(), held);
+            if let Some(old) = table.insert(ctx.id(), held) {
+                // The job came back while its handler of before has not ended: that one has lost it for certain.
+                old.ctx.ask_to_stop(StopReason::LeaseLost);
+                self.queues[old.queue].held.fetch_sub(1, Ordering::Relaxed);
+            }
         }
     }
 
@@ -223,6 +248,13 @@ impl Pool {
     pub(crate) fn ask_to_stop(&self, id: JobId, lease: Lease, reason: StopReason) {
         if let Some(held) = self.table().get(&id).filter(|held| held.lease == lease) {
             held.ctx.ask_to_stop(reason);
+        }
+    }
+
+    /// Notes that the last report of a job has arrived.
+    pub(crate) fn heard(&self, id: JobId, lease: Lease) {
+        if let Some(held) = self.table().get(&id).filter(|held| held.lease == lease) {
+            held.ctx.heard();
         }
     }
 

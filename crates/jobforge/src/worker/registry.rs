@@ -27,6 +27,8 @@ pub(crate) struct Registered {
     pub(crate) run: Arc<Run>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) retry: RetryPolicy,
+    /// How long it may take to stop when asked to, where that differs from the worker's own patience.
+    pub(crate) stop_grace: Option<Duration>,
 }
 
 /// The application's own values, found by their type.
@@ -75,7 +77,19 @@ impl Registry {
                 output(&handler(job, ctx).await?)
             })
         };
-        self.by_type.insert(job_type.to_owned(), Registered { run: Arc::new(run), timeout, retry });
+        self.by_type.insert(job_type.to_owned(), Registered { run: Arc::new(run), timeout, retry, stop_grace: None });
+    }
+
+    /// Gives a registered type its own time to stop.
+    pub(crate) fn set_stop_grace(&mut self, job_type: &str, grace: Duration) {
+        if let Some(registered) = self.by_type.get_mut(job_type) {
+            registered.stop_grace = Some(grace);
+        }
+    }
+
+    /// The longest time any type may take to stop, `least` at the least.
+    pub(crate) fn longest_stop_grace(&self, least: Duration) -> Duration {
+        self.by_type.values().filter_map(|registered| registered.stop_grace).fold(least, Duration::max)
     }
 
     pub(crate) fn get(&self, job_type: &str) -> Option<&Registered> {

@@ -1,5 +1,7 @@
 //! Tests of the library from the outside, in one binary.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 #[macro_use]
 mod common;
 

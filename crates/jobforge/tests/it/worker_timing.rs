@@ -2,66 +2,98 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jobforge::{JobContext, Worker, clock};
 use tokio::sync::mpsc;
 
-use crate::common::{Db, SELDOM, Task, ended, enqueue, task};
+use crate::common::{Db, HANG, SELDOM, Task, ended, enqueue, eventually, task};
+
+/// How soon an idle worker starts what is enqueued. A bound for a busy machine, not a measurement.
+const WOKEN_WITHIN: Duration = Duration::from_secs(1);
+/// How soon after its time a waiting job starts.
+const ON_TIME_WITHIN: Duration = Duration::from_millis(100);
+/// Tries at being that prompt.
+const TRIES: usize = 8;
 
 /// A worker that polls so seldom that only being told makes it start a job, and the moments at which it starts them.
-async fn idle_worker(db: &Db) -> (Worker, mpsc::UnboundedReceiver<std::time::Instant>) {
-    let (started, starts) = mpsc::unbounded_channel();
+async fn idle_worker(db: &Db) -> (Worker, mpsc::UnboundedReceiver<Instant>) {
+    let (started, mut starts) = mpsc::unbounded_channel();
     let note = move |_: Task, _: JobContext| {
         let _ = started.send(clock::monotonic());
         async { Ok(()) }
     };
     let worker = Worker::builder(&db.client).register(note).poll(SELDOM).start().await.unwrap();
-    let mut worker_and_starts = (worker, starts);
     // The first job shows that the worker listens.
     enqueue(&db.client, "first").await;
-    worker_and_starts.1.recv().await.unwrap();
-    worker_and_starts
+    start(&mut starts).await;
+    (worker, starts)
+}
+
+async fn start(starts: &mut mpsc::UnboundedReceiver<Instant>) -> Instant {
+    tokio::time::timeout(HANG, starts.recv()).await.expect("a start").expect("a worker")
+}
+
+/// Tries until a start came within `bound`. A machine that has other things to do may be late now and then; a worker
+/// that is not told, or sleeps past a job's time, is late every time.
+async fn check_prompt(bound: Duration, mut lateness: impl AsyncFnMut() -> Duration) {
+    let mut seen = Vec::new();
+    while seen.len() < TRIES {
+        let late = lateness().await;
+        if late <= bound {
+            return;
+        }
+        seen.push(late);
+    }
+    panic!("always late: {seen:?}");
 }
 
 async fn an_idle_worker_is_woken_by_an_enqueue(db: Db) {
     let (_worker, mut starts) = idle_worker(&db).await;
-    for _ in 0..10 {
+    check_prompt(WOKEN_WITHIN, async || {
         let enqueued = clock::monotonic();
         enqueue(&db.client, "next").await;
-        let wait = starts.recv().await.unwrap().duration_since(enqueued);
-        assert!(wait < Duration::from_secs(1), "{wait:?}");
-    }
+        start(&mut starts).await.duration_since(enqueued)
+    })
+    .await;
 }
 
 async fn an_idle_worker_is_woken_by_another_process(db: Db) {
     let (_worker, mut starts) = idle_worker(&db).await;
     let visitor = db.visit().await;
-    let enqueued = clock::monotonic();
-    enqueue(&visitor, "from elsewhere").await;
-    let wait = starts.recv().await.unwrap().duration_since(enqueued);
-    assert!(wait < Duration::from_secs(1), "{wait:?}");
+    check_prompt(WOKEN_WITHIN, async || {
+        let enqueued = clock::monotonic();
+        enqueue(&visitor, "from elsewhere").await;
+        start(&mut starts).await.duration_since(enqueued)
+    })
+    .await;
 }
 
 async fn a_delayed_job_starts_when_its_time_has_come(db: Db) {
     let (_worker, mut starts) = idle_worker(&db).await;
-    let delay = Duration::from_millis(700);
-    let enqueued = clock::monotonic();
-    db.client.enqueue(task("later")).delay(delay).await.unwrap();
-    let wait = starts.recv().await.unwrap().duration_since(enqueued);
-    // 100 ms on an idle machine; the rest is room for a busy one.
-    assert!(wait >= delay && wait < delay + Duration::from_millis(300), "{wait:?}");
+    let delay = Duration::from_millis(500);
+    check_prompt(ON_TIME_WITHIN, async || {
+        let enqueued = clock::monotonic();
+        db.client.enqueue(task("later")).delay(delay).await.unwrap();
+        let waited = start(&mut starts).await.duration_since(enqueued);
+        assert!(waited >= delay, "{waited:?}");
+        waited - delay
+    })
+    .await;
 }
 
 async fn a_job_planned_for_a_moment_starts_then(db: Db) {
     let (_worker, mut starts) = idle_worker(&db).await;
-    let moment = db.store().now().await.unwrap() + Duration::from_millis(400);
-    let id = db.client.enqueue(task("at a moment")).run_at(moment).await.unwrap().id;
-    // The earlier plan is not forgotten over a later one.
-    db.client.enqueue(task("much later")).delay(Duration::from_secs(3600)).await.unwrap();
-    starts.recv().await.unwrap();
-    let late = ended(&db.client, id).await.started_at.unwrap().duration_since(moment).as_millis();
-    assert!((0..300).contains(&late), "{late} ms");
+    check_prompt(ON_TIME_WITHIN, async || {
+        let moment = db.store().now().await.unwrap() + Duration::from_millis(500);
+        let id = db.client.enqueue(task("at a moment")).run_at(moment).await.unwrap().id;
+        // The earlier plan is not forgotten over a later one.
+        db.client.enqueue(task("much later")).delay(Duration::from_secs(3600)).await.unwrap();
+        start(&mut starts).await;
+        let started = ended(&db.client, id).await.started_at.unwrap();
+        Duration::try_from(started.duration_since(moment)).expect("not before its time")
+    })
+    .await;
 }
 
 async fn many_short_jobs_wait_for_no_poll(db: Db) {
@@ -77,7 +109,7 @@ async fn many_short_jobs_wait_for_no_poll(db: Db) {
         let jobs = (0..50).map(|n| db.client.enqueue(task(format!("{batch}-{n}")))).collect();
         db.client.enqueue_many(jobs).await.unwrap();
     }
-    crate::common::eventually("all have run", || worker.stats().settled == 250).await;
+    eventually("all have run", || worker.stats().settled == 250).await;
     assert_eq!(runs.load(Ordering::SeqCst), 250);
 }
 

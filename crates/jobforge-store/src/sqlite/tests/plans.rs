@@ -1,9 +1,11 @@
 //! Every statement prepares, and those of the hot path go by their index whatever the tables hold.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 
 use super::super::migrate::MIGRATIONS;
 use super::super::statements::{self, ALL, Sql};
+use super::{Scratch, options};
+use crate::sqlite::SqliteStore;
 
 fn schema() -> Connection {
     let conn = Connection::open_in_memory().expect("memory");
@@ -79,6 +81,31 @@ fn the_hot_statements_use_their_index() {
 fn a_claim_reads_its_index_in_order_and_sorts_nothing() {
     let plan = plan(&schema(), &statements::CLAIM).join("\n");
     assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+}
+
+#[test]
+fn no_statement_is_compiled_anew_at_each_call() {
+    let scratch = Scratch::new();
+    let store = SqliteStore::open(options(&scratch.file())).expect("open");
+    let conn = store.home.writer().expect("a connection set up as the store does");
+    conn.execute_batch(statements::MIGRATIONS_TABLE.text).expect("list of migrations");
+    for step in &MIGRATIONS {
+        conn.execute_batch(step.sql).expect(step.name);
+    }
+    for sql in ALL.iter().filter(|sql| sql.name != "migrations_table") {
+        let mut statement = conn.prepare(sql.text).expect(sql.name);
+        for value in ["1", "2", "3"] {
+            for parameter in 1..=statement.parameter_count() {
+                statement.raw_bind_parameter(parameter, value).expect(sql.name);
+            }
+            let mut rows = statement.raw_query();
+            // Some refuse such values; what matters is whether they were compiled again before that.
+            while let Ok(Some(_)) = rows.next() {}
+            drop(rows);
+            statement.clear_bindings();
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{}", sql.name);
+    }
 }
 
 #[test]

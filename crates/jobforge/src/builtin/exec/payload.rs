@@ -12,7 +12,7 @@ use crate::builtin::invalid_payload;
 use crate::job_error::JobError;
 
 const GRACE_MS_DEFAULT: u64 = 5_000;
-const GRACE_MS_MAX: u64 = 60_000;
+pub(super) const GRACE_MS_MAX: u64 = 60_000;
 /// Below this not even the dynamic loader fits.
 const MEMORY_MB_MIN: u64 = 8;
 const MEMORY_MB_MAX: u64 = 1 << 20;

@@ -1,0 +1,152 @@
+//! Running the program and waiting for what it does.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A directory of its own with the program's data in it.
+pub(crate) struct Home {
+    directory: TempDir,
+    database_url: Option<String>,
+}
+
+/// What a command gave.
+pub(crate) struct Done {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self { directory: TempDir::new().unwrap(), database_url: None }
+    }
+
+    pub(crate) fn on_postgres(url: &str) -> Self {
+        Self { database_url: Some(url.to_owned()), ..Self::new() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.path().join("data")
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jobforge"));
+        command.current_dir(self.path()).args(arguments).stdin(Stdio::null());
+        // What the developer's shell has set must not decide.
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("JOBFORGE_DATA_DIR", self.data_dir());
+        if let Some(url) = &self.database_url {
+            command.env("DATABASE_URL", url);
+        }
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Done {
+        done(self.command(arguments).output().unwrap())
+    }
+
+    /// Runs a command that must succeed and returns its output without the last newline.
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
+        let done = self.run(arguments);
+        assert_eq!(done.code, 0, "{arguments:?}: {}", done.err);
+        done.out.trim_end().to_owned()
+    }
+
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let mut with_json = arguments.to_vec();
+        with_json.push("--json");
+        serde_json::from_str(&self.ok(&with_json)).unwrap()
+    }
+
+    /// Starts a server or worker and waits until it says that it is up.
+    pub(crate) fn start(&self, arguments: &[&str], ready: &str) -> Running {
+        let mut child = self.command(arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let (told, lines) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = told.send(line);
+            }
+        });
+        let mut seen = Vec::new();
+        while !seen.last().is_some_and(|line: &String| line.contains(ready)) {
+            match lines.recv_timeout(PATIENCE) {
+                Ok(line) => seen.push(line),
+                Err(_) => panic!("{arguments:?} did not say {ready:?}:\n{}", seen.join("\n")),
+            }
+        }
+        Running { child, _lines: lines }
+    }
+
+    /// `up` on a port of its own.
+    pub(crate) fn up(&self) -> Running {
+        self.start(&["up", "--listen", "127.0.0.1:0"], "stop with Ctrl-C")
+    }
+
+    /// Asks again and again until a job has the status, and returns it.
+    pub(crate) fn until(&self, id: &str, status: &str) -> Value {
+        let tries = PATIENCE.as_millis() / 50;
+        let mut last = Value::Null;
+        for _ in 0..tries {
+            last = self.json(&["job", "show", id]);
+            if last["status"] == status {
+                return last;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("job {id} is not {status}: {last:#}");
+    }
+}
+
+pub(crate) fn done(output: Output) -> Done {
+    Done {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A program that runs until it is told otherwise, or dropped.
+pub(crate) struct Running {
+    child: Child,
+    // Kept, so that the program never writes into a closed pipe.
+    _lines: mpsc::Receiver<String>,
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; returns the exit code.
+    pub(crate) fn terminate(mut self) -> i32 {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,48 @@
+//! Learning that a running job was moved by another hand.
+
+use std::sync::Arc;
+
+use jobforge_core::job::JobId;
+use jobforge_core::state::Status;
+use jobforge_store::rows::WakeEvent;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use super::pool::Pool;
+use crate::context::StopReason;
+
+/// Passes on what happens to the worker's jobs until it closes, also while it drains.
+pub(crate) async fn watch_loop(pool: Arc<Pool>, mut events: Receiver<WakeEvent>) {
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = pool.closing.cancelled() => return,
+        };
+        match event {
+            Ok(WakeEvent::Moved { id }) => look(&pool, id),
+            // What was missed may concern any job, so the next heartbeat, within a second, asks for all of them.
+            Ok(WakeEvent::Everything) | Err(RecvError::Lagged(_)) => pool.beat_all_soon(),
+            Ok(WakeEvent::Work { .. }) => {}
+            // The store is gone; the heartbeats will tell.
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Asks the handler of a job to stop if the job is no longer its own.
+fn look(pool: &Arc<Pool>, id: JobId) {
+    let pool = Arc::clone(pool);
+    tokio::spawn(async move {
+        if pool.lease_of(id).is_none() {
+            // A claim in flight may be bringing it.
+            drop(pool.claiming.lock().await);
+        }
+        let Some(lease) = pool.lease_of(id) else { return };
+        let Ok(job) = pool.store.job(id).await else { return pool.beat_all_soon() };
+        let reason = match job {
+            Some(job) if job.lease == lease => return,
+            Some(job) if job.status == Status::Canceled => StopReason::Canceled,
+            Some(_) | None => StopReason::LeaseLost,
+        };
+        pool.ask_to_stop(id, lease, reason);
+    });
+}
