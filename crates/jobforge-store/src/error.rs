@@ -31,7 +31,9 @@ pub enum StoreError {
         source: BoxError,
     },
     /// The database role lacks a privilege.
-    #[error("the role that connects to {location} may not do {call}; grant it the rights on the jobforge_ tables, or connect as their owner")]
+    #[error(
+        "the role that connects to {location} may not do {call}; grant it the rights on the jobforge_ tables, or connect as their owner"
+    )]
     NotAllowed {
         /// Where, without credentials.
         location: String,

@@ -91,7 +91,8 @@ impl Watchdog {
     pub async fn run(self, stop: CancellationToken) {
         let mut last_sweep = None;
         loop {
-            let overdue = last_sweep.is_none_or(|at| clock::monotonic().duration_since(at) >= self.check_interval);
+            let overdue =
+                last_sweep.is_none_or(|at| clock::monotonic().duration_since(at) >= self.check_interval);
             match self.tick(overdue).await {
                 Ok(true) => last_sweep = Some(clock::monotonic()),
                 Ok(false) => {}
@@ -110,7 +111,8 @@ impl Watchdog {
 
     /// Sweeps if it is time or a worker's lease has run out; says whether it did.
     async fn tick(&self, overdue: bool) -> Result<bool, StoreError> {
-        let due = overdue || (self.policy.heartbeats && !self.store.expire_workers(Now::Database).await?.is_empty());
+        let due = overdue
+            || (self.policy.heartbeats && !self.store.expire_workers(Now::Database).await?.is_empty());
         if due {
             self.run_once(Now::Database).await?;
         }

@@ -99,7 +99,12 @@ fn settings_that_cannot_be_used_are_named_with_what_is_accepted() {
         assert_eq!(done.code, 78, "{name}={value}: {}", done.err);
         assert!(done.err.contains(name) && done.err.contains(part), "{name}={value}: {}", done.err);
     }
-    let both = home.command(&["up"]).env("CHECK_INTERVAL", "30").env("WATCHDOG_CHECK_INTERVAL_MS", "60000").output().unwrap();
+    let both = home
+        .command(&["up"])
+        .env("CHECK_INTERVAL", "30")
+        .env("WATCHDOG_CHECK_INTERVAL_MS", "60000")
+        .output()
+        .unwrap();
     let both = done(both);
     assert_eq!(both.code, 78);
     assert!(both.err.contains("disagree (60000 and 30000)"), "{}", both.err);
@@ -125,11 +130,15 @@ fn databases_that_cannot_be_used_are_told_apart() {
     check("sqlite:", 78, &["names no file"]);
     check("sqlite:/nonexistent/dir/x.db", 6, &["/nonexistent/dir/x.db"]);
     refused(&home, &["job", "list"], 6, &["jobforge up"]);
-    std::fs::write(home.path().join("garbage.db"), "this is not a database, it only looks like a long enough file".repeat(100)).unwrap();
+    std::fs::write(
+        home.path().join("garbage.db"),
+        "this is not a database, it only looks like a long enough file".repeat(100),
+    )
+    .unwrap();
     check("sqlite:garbage.db", 78, &["garbage.db", "not a usable database file"]);
     let database = TestDatabase::create().unwrap();
-    check(database.url(), 78, &["jobforge db migrate"]);
-    let home = Home::on_postgres(database.url());
+    check(&database.url(), 78, &["jobforge db migrate"]);
+    let home = Home::on_postgres(&database.url());
     home.ok(&["db", "migrate"]);
     home.ok(&["job", "list"]);
     database.psql("UPDATE jobforge_migrations SET version = 99").unwrap();

@@ -6,7 +6,7 @@ use crate::program::Home;
 
 fn on_postgres() -> (Home, TestDatabase) {
     let database = TestDatabase::create().unwrap();
-    (Home::on_postgres(database.url()), database)
+    (Home::on_postgres(&database.url()), database)
 }
 
 fn a_job_runs_and_tells_its_result(home: &Home) {
@@ -35,7 +35,8 @@ fn process_a_job_runs_on_postgresql_and_tells_its_result() {
 fn work_of_a_killed_process_is_done_by_the_next(home: &Home) {
     let up = home.up();
     let marker = home.path().join("second-try");
-    let script = format!(r#"if [ -e {0} ]; then echo again; else touch {0}; sleep 300; fi"#, marker.display());
+    let script =
+        format!(r#"if [ -e {0} ]; then echo again; else touch {0}; sleep 300; fi"#, marker.display());
     let payload = serde_json::json!({ "argv": ["sh", "-c", script] }).to_string();
     let id = home.ok(&["job", "enqueue", "exec", &payload]);
     home.until(&id, "running");
@@ -44,12 +45,17 @@ fn work_of_a_killed_process_is_done_by_the_next(home: &Home) {
     assert!(explained.contains("runs on worker-") || explained.contains("recover"), "{explained}");
     // A lease of two seconds keeps the wait short; the default is twenty.
     let mut next = home.command(&["up", "--listen", "127.0.0.1:0"]);
-    let mut next = next.env("JOBFORGE_WORKER_LEASE_MS", "2000").stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut next =
+        next.env("JOBFORGE_WORKER_LEASE_MS", "2000").stderr(std::process::Stdio::null()).spawn().unwrap();
     let ended = home.until(&id, "succeeded");
     next.kill().unwrap();
     next.wait().unwrap();
-    let outcomes: Vec<&str> =
-        ended["attempts_made"].as_array().unwrap().iter().map(|attempt| attempt["outcome"].as_str().unwrap()).collect();
+    let outcomes: Vec<&str> = ended["attempts_made"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| attempt["outcome"].as_str().unwrap())
+        .collect();
     assert_eq!(outcomes, ["lost", "succeeded"]);
     let lost = ended["attempts_made"][0]["error"]["message"].as_str().unwrap();
     assert!(lost.contains("worker-"), "{lost}");
@@ -85,7 +91,8 @@ fn process_a_stopped_worker_gives_its_jobs_back_without_using_an_attempt() {
 fn process_a_canceled_program_is_killed_and_the_job_stays_canceled() {
     let home = Home::new();
     let _up = home.up();
-    let id = home.ok(&["job", "enqueue", "exec", r#"{"argv":["sh","-c","sleep 4711 & wait"],"grace_ms":200}"#]);
+    let id =
+        home.ok(&["job", "enqueue", "exec", r#"{"argv":["sh","-c","sleep 4711 & wait"],"grace_ms":200}"#]);
     home.until(&id, "running");
     home.ok(&["job", "cancel", &id]);
     home.until(&id, "canceled");
@@ -128,7 +135,11 @@ fn process_two_owners_of_one_directory_are_refused_with_the_first_ones_pid() {
     let first = home.up();
     let second = home.run(&["up", "--listen", "127.0.0.1:0"]);
     assert_eq!(second.code, 78);
-    assert!(second.err.contains(&format!("process {}", first.pid())) && second.err.contains("--data-dir"), "{}", second.err);
+    assert!(
+        second.err.contains(&format!("process {}", first.pid())) && second.err.contains("--data-dir"),
+        "{}",
+        second.err
+    );
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The real `jobforge` program, driven as a person drives it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene has nothing better to do than stop")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot set up its scene has nothing better to do than stop"
+)]
 
 mod bad_input;
 mod life;

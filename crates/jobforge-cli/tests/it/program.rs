@@ -46,7 +46,10 @@ impl Home {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jobforge"));
         command.current_dir(self.path()).args(arguments).stdin(Stdio::null());
         // What the developer's shell has set must not decide.
-        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("JOBFORGE_DATA_DIR", self.data_dir());
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("JOBFORGE_DATA_DIR", self.data_dir());
         if let Some(url) = &self.database_url {
             command.env("DATABASE_URL", url);
         }

@@ -17,7 +17,10 @@ fn a_key_enqueues_once_and_refuses_another_payload() {
     let home = home();
     let first = home.json(&["job", "enqueue", "mail", r#"{"to":1}"#, "--key", "k"]);
     let again = home.json(&["job", "enqueue", "mail", r#"{"to": 1.0}"#, "--key", "k"]);
-    assert_eq!((&first["created"], &again["created"], &again["id"]), (&true.into(), &false.into(), &first["id"]));
+    assert_eq!(
+        (&first["created"], &again["created"], &again["id"]),
+        (&true.into(), &false.into(), &first["id"])
+    );
     let other = home.run(&["job", "enqueue", "mail", r#"{"to":2}"#, "--key", "k"]);
     assert_eq!(other.code, 4);
     assert!(other.err.contains(first["id"].as_str().unwrap()), "{}", other.err);
@@ -29,7 +32,11 @@ fn a_file_is_enqueued_line_by_line_or_not_at_all() {
     let good: String = (0..2500).map(|n| format!("{{\"type\":\"t\",\"payload\":{{\"n\":{n}}}}}\n")).collect();
     std::fs::write(home.path().join("good.ndjson"), &good).unwrap();
     assert_eq!(home.json(&["job", "enqueue", "--from", "good.ndjson"])["created"], 2500);
-    std::fs::write(home.path().join("bad.ndjson"), "{\"type\":\"t\"}\n{\"type\":\"\"}\n{\"typ\":\"t\"}\n{\"type\":\"t\",\"payload\":\"\\u0000\"}\n").unwrap();
+    std::fs::write(
+        home.path().join("bad.ndjson"),
+        "{\"type\":\"t\"}\n{\"type\":\"\"}\n{\"typ\":\"t\"}\n{\"type\":\"t\",\"payload\":\"\\u0000\"}\n",
+    )
+    .unwrap();
     let refused = home.run(&["job", "enqueue", "--from", "bad.ndjson"]);
     assert_eq!(refused.code, 2);
     for part in ["line 2: type", "line 3", "line 4", "nothing was"] {
@@ -46,7 +53,13 @@ fn ids_flow_from_one_command_to_the_next() {
     }
     let ids = home.ok(&["job", "list", "--tag", "batch", "--output", "name"]);
     assert_eq!(ids.lines().count(), 3);
-    let mut cancel = home.command(&["job", "cancel", "-", "--yes"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut cancel = home
+        .command(&["job", "cancel", "-", "--yes"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     cancel.stdin.take().unwrap().write_all(ids.as_bytes()).unwrap();
     let canceled = done(cancel.wait_with_output().unwrap());
     assert_eq!((canceled.code, canceled.out.lines().count()), (0, 3));
@@ -101,17 +114,33 @@ fn completions_manual_pages_settings_and_exit_codes_are_printed() {
     assert!(home.path().join("pages/jobforge-job-explain.1").exists());
     assert!(home.ok(&["help-exit-codes"]).contains("78"));
     let settings = home.json(&["help-settings"]);
-    let named = |key: &str| settings.as_array().unwrap().iter().find(|setting| setting["key"] == key).cloned().unwrap();
-    assert_eq!(named("watchdog_check_interval_ms")["env"], serde_json::json!(["WATCHDOG_CHECK_INTERVAL_MS", "CHECK_INTERVAL"]));
+    let named = |key: &str| {
+        settings.as_array().unwrap().iter().find(|setting| setting["key"] == key).cloned().unwrap()
+    };
+    assert_eq!(
+        named("watchdog_check_interval_ms")["env"],
+        serde_json::json!(["WATCHDOG_CHECK_INTERVAL_MS", "CHECK_INTERVAL"])
+    );
     assert_eq!(home.json(&["version"])["version"], env!("CARGO_PKG_VERSION"));
 }
 
 #[test]
 fn secrets_in_the_environment_are_never_shown() {
     let home = home();
-    let shown = done(home.command(&["help-settings"]).env("AUTH_TOKEN", "hunter2").env("ADMIN_TOKEN", "hunter2").output().unwrap());
+    let shown = done(
+        home.command(&["help-settings"])
+            .env("AUTH_TOKEN", "hunter2")
+            .env("ADMIN_TOKEN", "hunter2")
+            .output()
+            .unwrap(),
+    );
     assert!(shown.out.contains("auth_token = <secret>") && !shown.out.contains("hunter2"));
-    let refused = done(home.command(&["job", "list"]).env("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/d").output().unwrap());
+    let refused = done(
+        home.command(&["job", "list"])
+            .env("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/d")
+            .output()
+            .unwrap(),
+    );
     assert_eq!(refused.code, 6);
     assert!(!refused.err.contains("hunter2"), "{}", refused.err);
 }

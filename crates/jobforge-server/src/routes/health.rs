@@ -51,7 +51,9 @@ async fn check(app: &App) -> Result<(), ApiError> {
 fn not_ready(error: &StoreError) -> ApiError {
     let (code, detail) = match error {
         StoreError::Unreachable { .. } => ("database_unreachable", "the database cannot be reached"),
-        StoreError::Refused { .. } | StoreError::NotAllowed { .. } => ("database_refused", "the database refused the login"),
+        StoreError::Refused { .. } | StoreError::NotAllowed { .. } => {
+            ("database_refused", "the database refused the login")
+        }
         StoreError::SchemaTooOld { .. } => {
             ("schema_too_old", "the schema is too old; run `jobforge db migrate`")
         }

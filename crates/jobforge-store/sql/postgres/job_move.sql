@@ -3,7 +3,7 @@
 -- $1 ids, $2 'cancel' or 'retry', $3 delay in ms. Returns id and status before, for every job that exists.
 -- Uses the primary key. Results of an earlier run go with the fresh start.
 WITH before AS MATERIALIZED (
-  SELECT id, tenant_id, status, attempts, lease, locked_by, started_at, queue
+  SELECT id, tenant_id, status, attempts, lease, locked_by, last_worker, started_at, finished_at, queue
   FROM jobforge_jobs
   WHERE id = ANY ($1)
   ORDER BY id
@@ -43,10 +43,10 @@ WITH before AS MATERIALIZED (
   WHERE r.job_id = a.id AND $2 = 'retry'
 ), kept AS (
   INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error)
-  SELECT id, tenant_id, attempts, lease, locked_by, CASE $2 WHEN 'retry' THEN 'reset' ELSE 'canceled' END,
-         started_at, jobforge_now(), NULL
+  SELECT id, tenant_id, attempts, lease, coalesce(locked_by, last_worker), CASE WHEN status = 'succeeded' THEN 'succeeded' WHEN $2 = 'retry' THEN 'reset' ELSE 'canceled' END,
+         started_at, coalesce(finished_at, jobforge_now()), NULL::jsonb
   FROM allowed
-  WHERE status = 'running'
+  WHERE status IN ('running', 'succeeded')
   ON CONFLICT (job_id, lease) DO NOTHING
 ), told AS (
   SELECT pg_notify('jobforge', 'moved:' || id) FROM allowed WHERE status = 'running'

@@ -3,7 +3,7 @@
 -- $1 queue, $2 whether to pause.
 WITH changed AS (
   INSERT INTO jobforge_queues AS q (name, paused_at)
-  VALUES ($1, CASE WHEN $2 THEN jobforge_now() END)
+  SELECT $1, CASE WHEN $2 THEN jobforge_now() END WHERE $2 OR EXISTS (SELECT FROM jobforge_queues o WHERE o.name = $1)
   ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at
   WHERE (q.paused_at IS NULL) = $2
   RETURNING name, paused_at

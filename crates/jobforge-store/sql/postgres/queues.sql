@@ -8,8 +8,8 @@ WITH RECURSIVE named AS (
   FROM named
   WHERE named.name IS NOT NULL
 ), scheduled AS (
-  SELECT queue, count(*) AS jobs
-  FROM (SELECT queue FROM jobforge_scheduled LIMIT $1) s
+  SELECT queue, count(*) FILTER (WHERE run_at > jobforge_now()) AS jobs, count(*) FILTER (WHERE run_at <= jobforge_now()) AS due, min(run_at) FILTER (WHERE run_at <= jobforge_now()) AS oldest
+  FROM (SELECT queue, run_at FROM jobforge_scheduled ORDER BY run_at LIMIT $1) s
   GROUP BY queue
 ), running AS (
   SELECT queue, count(*) AS jobs
@@ -27,11 +27,11 @@ WITH RECURSIVE named AS (
   SELECT unnest(queues) FROM jobforge_workers WHERE state IN ('live', 'draining')
 )
 SELECT every.name,
-       (SELECT count(*) FROM (SELECT FROM jobforge_ready r WHERE r.queue = every.name LIMIT $1) c) AS ready,
+       (SELECT count(*) FROM (SELECT FROM jobforge_ready r WHERE r.queue = every.name LIMIT $1) c) + coalesce(scheduled.due, 0) AS ready,
        coalesce(scheduled.jobs, 0) AS scheduled,
        coalesce(running.jobs, 0) AS running,
-       (SELECT min(run_at) FROM (
-          SELECT run_at FROM jobforge_ready r WHERE r.queue = every.name ORDER BY r.priority, r.run_at LIMIT $1) o) AS oldest,
+       least(scheduled.oldest, (SELECT min(run_at) FROM (
+          SELECT run_at FROM jobforge_ready r WHERE r.queue = every.name ORDER BY r.priority, r.run_at LIMIT $1) o)) AS oldest,
        q.paused_at
 FROM every
 LEFT JOIN scheduled ON scheduled.queue = every.name

@@ -23,9 +23,9 @@ WITH r AS MATERIALIZED (
       error = r.error,
       updated_at = jobforge_now()
   FROM r
-  WHERE j.id = r.id
+  WHERE j.id = ANY ($1) AND j.id = r.id
     AND j.lease = r.lease
-    AND j.status = 'running'
+    AND j.status IS NOT DISTINCT FROM 'running'
     AND j.heartbeat_due_at IS NOT DISTINCT FROM r.seen_due_at
   RETURNING j.id, j.tenant_id, j.attempts, r.lease, j.last_worker, j.started_at, r.because, r.error
 ), kept AS (

@@ -1,6 +1,6 @@
--- Ends first attempts that succeeded and have nothing else to say: the common case, one update and no other write.
+-- Ends first claims that succeeded and have nothing else to say: the common case, one update and no other write.
 --
--- $1 worker, $2 ids, $3 leases. Returns the ids that were settled. Uses the primary key.
+-- $1 worker, $2 ids, all held under lease 1. Returns the ids that were settled. Uses the primary key.
 -- `IS NOT DISTINCT FROM` keeps the planner from idx_jobforge_jobs_running, which would read all of the worker's jobs for
 -- each of the batch: seen at 1,000 running jobs, 300 times slower.
 UPDATE jobforge_jobs j
@@ -14,6 +14,5 @@ SET status = 'succeeded',
     deadline_at = NULL,
     error = NULL,
     updated_at = (SELECT jobforge_now())
-FROM unnest($2::uuid[], $3::bigint[]) AS s (id, lease)
-WHERE j.id = s.id AND j.lease = s.lease AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status = 'running'
-RETURNING j.id
+WHERE j.id = ANY ($2) AND j.lease = 1 AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status IS NOT DISTINCT FROM 'running'
+RETURNING j.id, j.lease

@@ -34,7 +34,8 @@ impl Admin for PostgresStore {
         let task = tokio::spawn(driver.run_silent());
         let outcome = self.migrate_on(&mut client).await;
         drop(client);
-        let _ = task.await;
+        // Not awaited: a pooler may keep the connection's other end open.
+        task.abort();
         outcome
     }
 

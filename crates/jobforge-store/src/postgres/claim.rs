@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jobforge_core::claim::{ClaimAsk, Claimed, QueueAsk};
+use jobforge_core::claim::{ClaimAsk, Claimed, MAX_CLAIM, QueueAsk};
 use jobforge_core::job::{ClaimedJob, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::time::Now;
@@ -57,6 +57,13 @@ impl PostgresStore {
         let from = self.cursors_of(ask, at, began);
         let used_cursor = from.iter().any(|position| *position != beginning());
         let queues: Vec<&str> = ask.queues.iter().map(|queue| queue.queue.as_str()).collect();
+        let mut room = MAX_CLAIM;
+        let mut ask2 = ask.clone();
+        for q in &mut ask2.queues {
+            q.limit = q.limit.min(room);
+            room -= q.limit;
+        }
+        let ask = &ask2;
         let limits: Vec<i64> =
             ask.queues.iter().map(|queue| i64::try_from(queue.limit).unwrap_or(i64::MAX)).collect();
         let (priorities, moments): (Vec<i16>, Vec<Timestamp>) = from.into_iter().unzip();
@@ -119,6 +126,9 @@ impl PostgresStore {
         let mut cursors = self.cursors.lock().unwrap_or_else(PoisonError::into_inner);
         let mut more = false;
         for queue in &ask.queues {
+            if queue.limit == 0 {
+                continue;
+            }
             let key = (ask.worker.clone(), queue.queue.clone());
             let mut of_queue = jobs.iter().filter(|(job, _)| job.queue == queue.queue);
             let got = of_queue.clone().count();

@@ -53,7 +53,9 @@ impl Enqueue for PostgresStore {
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        let mut copy = at == Now::Database && jobs.len() >= COPY_FROM && jobs.iter().all(is_plain);
+        // COPY is sent as a named statement, which a transaction pooler may look for on another connection and never find.
+        let mut copy =
+            !self.pooled && at == Now::Database && jobs.len() >= COPY_FROM && jobs.iter().all(is_plain);
         let mut tries = 0;
         loop {
             tries += 1;
@@ -283,7 +285,7 @@ async fn insert_chunk<C: GenericClient + Sync>(
         let same_identity: bool = row.get(2);
         answers.push(match (&job.idempotency_key, same_payload && same_identity) {
             (_, true) => Enqueued { id, created: false },
-            (Some(key), false) if id != job.id => {
+            (Some(key), false) if id != job.id || same_identity => {
                 let (key, job_type) = (key.clone(), job.job_type.clone());
                 return Err(Fault::Refused(StoreError::IdempotencyConflict { key, job_type, existing: id }));
             }

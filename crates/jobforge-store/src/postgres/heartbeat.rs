@@ -76,16 +76,17 @@ impl PostgresStore {
                 ],
             )
             .await?;
-        let kept: HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
-        let lost: Vec<Uuid> = ids.iter().copied().filter(|id| !kept.contains(id)).collect();
+        let kept: HashSet<(Uuid, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let lost: Vec<Uuid> =
+            beats.iter().filter(|b| !kept.contains(&(b.id.0, b.lease.0))).map(|b| b.id.0).collect();
         let found = if lost.is_empty() { Default::default() } else { self.unmatched(lost, at).await? };
-        let reply = |id: &Uuid| match found.get(id) {
-            _ if kept.contains(id) => BeatReply::Kept,
+        let reply = |b: &Beat| match found.get(&b.id.0) {
+            _ if kept.contains(&(b.id.0, b.lease.0)) => BeatReply::Kept,
             None => BeatReply::Gone,
             Some(job) if job.status == Status::Canceled => BeatReply::Canceled,
             Some(job) => BeatReply::Lost { status: job.status },
         };
-        Ok(ids.iter().map(reply).collect())
+        Ok(beats.iter().map(reply).collect())
     }
 }
 

@@ -89,7 +89,7 @@ impl Inspect for PostgresStore {
             .then(|| filter.statuses.iter().copied().map(Status::as_str).collect());
         let worker = filter.worker.as_ref().map(WorkerId::as_str);
         let before = filter.before.map(|id| id.0);
-        let limit = i64::try_from(filter.limit.clamp(1, MAX_PAGE)).unwrap_or(1);
+        let limit = i64::try_from(filter.limit.min(MAX_PAGE)).unwrap_or(1);
         let rows = self
             .query(
                 Now::Database,

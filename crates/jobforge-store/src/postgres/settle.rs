@@ -13,7 +13,7 @@ use super::rows::{Json, millis, status};
 use super::session::{Sql, sql};
 use crate::error::Result;
 
-static PLAIN: Sql = sql!("settle_plain", TEXT, UUID_ARRAY, INT8_ARRAY);
+static PLAIN: Sql = sql!("settle_plain", TEXT, UUID_ARRAY);
 static SETTLE: Sql = sql!(
     "settle",
     TEXT,
@@ -57,15 +57,16 @@ impl PostgresStore {
         at: Now,
     ) -> Result<Vec<Settled>> {
         // The lease counts the claims of a job, so lease 1 is a first attempt, which needs no row when it succeeds.
-        let (plain, other): (Vec<&Settlement>, Vec<&Settlement>) =
-            settlements.iter().partition(|s| is_plain(s, s.lease.0 > 1));
+        let mut first = HashSet::new();
+        let (plain, other): (Vec<&Settlement>, Vec<&Settlement>) = settlements
+            .iter()
+            .filter(|s| first.insert((s.id, s.lease)))
+            .partition(|s| is_plain(s, s.lease.0 != 1));
         let mut applied: HashSet<(Uuid, i64)> = HashSet::with_capacity(settlements.len());
         if !plain.is_empty() {
             let ids: Vec<Uuid> = plain.iter().map(|s| s.id.0).collect();
-            let leases: Vec<i64> = plain.iter().map(|s| s.lease.0).collect();
-            let rows = self.query(at, &PLAIN, &[&worker.as_str(), &ids, &leases]).await?;
-            let lease_of: HashMap<Uuid, i64> = ids.into_iter().zip(leases).collect();
-            applied.extend(rows.iter().map(|row| row.get::<_, Uuid>(0)).map(|id| (id, lease_of[&id])));
+            let rows = self.query(at, &PLAIN, &[&worker.as_str(), &ids]).await?;
+            applied.extend(rows.iter().map(|row| (row.get::<_, Uuid>(0), row.get::<_, i64>(1))));
         }
         if !other.is_empty() {
             applied.extend(self.settle_any(worker, &other, at).await?);
@@ -98,7 +99,8 @@ impl PostgresStore {
     ) -> Result<HashSet<(Uuid, i64)>> {
         // A job twice in one statement would be changed by an arbitrary one of the two: only the first goes.
         let mut seen = HashSet::new();
-        let batch: Vec<&Settlement> = batch.iter().copied().filter(|s| seen.insert(s.id)).collect();
+        let batch: Vec<&Settlement> =
+            batch.iter().copied().filter(|s| seen.insert((s.id, s.lease))).collect();
         let ids: Vec<Uuid> = batch.iter().map(|s| s.id.0).collect();
         let leases: Vec<i64> = batch.iter().map(|s| s.lease.0).collect();
         let to: Vec<&str> = batch.iter().map(|s| s.to.as_str()).collect();
@@ -151,8 +153,7 @@ impl PostgresStore {
                 ],
             )
             .await?;
-        let lease_of: HashMap<Uuid, i64> = ids.iter().copied().zip(leases.iter().copied()).collect();
-        Ok(rows.iter().map(|row| row.get::<_, Uuid>(0)).map(|id| (id, lease_of[&id])).collect())
+        Ok(rows.iter().map(|row| (row.get::<_, Uuid>(0), row.get::<_, i64>(1))).collect())
     }
 
     pub(super) async fn unmatched(&self, ids: Vec<Uuid>, at: Now) -> Result<HashMap<Uuid, Unmatched>> {

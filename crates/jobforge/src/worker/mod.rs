@@ -269,7 +269,11 @@ impl Worker {
         let _ = tokio::time::timeout(grace, pool.idle()).await;
         let rest = pool.ask_all_to_stop(crate::StopReason::Shutdown);
         // Handlers that do not listen are dropped after their own grace, within `run`.
-        let _ = tokio::time::timeout(pool.registry.longest_stop_grace(pool.config.stop_grace) + Duration::from_secs(2), pool.idle()).await;
+        let _ = tokio::time::timeout(
+            pool.registry.longest_stop_grace(pool.config.stop_grace) + Duration::from_secs(2),
+            pool.idle(),
+        )
+        .await;
         pool.closing.cancel();
         let goodbye = async {
             for task in &mut self.tasks {

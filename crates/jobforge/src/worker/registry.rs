@@ -77,7 +77,8 @@ impl Registry {
                 output(&handler(job, ctx).await?)
             })
         };
-        self.by_type.insert(job_type.to_owned(), Registered { run: Arc::new(run), timeout, retry, stop_grace: None });
+        self.by_type
+            .insert(job_type.to_owned(), Registered { run: Arc::new(run), timeout, retry, stop_grace: None });
     }
 
     /// Gives a registered type its own time to stop.

@@ -59,7 +59,9 @@ impl Runner {
         let outcome = match &registered {
             None => Some(Outcome::Retry { error: unknown_type(&ctx), delay: None }),
             Some(_) if permit.is_none() => ended(&ctx, Err(JobError::stopped())),
-            Some(registered) => attempt(&ctx, registered, registered.stop_grace.unwrap_or(self.pool.config.stop_grace)).await,
+            Some(registered) => {
+                attempt(&ctx, registered, registered.stop_grace.unwrap_or(self.pool.config.stop_grace)).await
+            }
         };
         queue.ran(clock::monotonic().duration_since(began));
         drop(permit);

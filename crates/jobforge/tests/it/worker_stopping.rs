@@ -15,8 +15,7 @@ use jobforge::{JobContext, JobError, StopReason, Worker, clock};
 use tokio::sync::mpsc;
 
 use crate::common::{
-    Db, DropFlag, HANG, SELDOM, Task, check_consistent, ended, ended_detail, enqueue, eventually, job_when,
-    task, until,
+    Db, DropFlag, HANG, SELDOM, Task, check_consistent, ended, ended_detail, enqueue, eventually, task, until,
 };
 
 type Run = BoxFuture<'static, Result<(), JobError>>;
