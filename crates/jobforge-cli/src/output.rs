@@ -1,7 +1,5 @@
 //! The only file that prints. Data goes to stdout, talk to stderr; colour only where a person looks.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that prints")]
-
 use std::io::IsTerminal;
 use std::time::Duration;
 
