@@ -62,7 +62,7 @@ fn doc_tests(run: &mut Run) -> Result<Outcome> {
 
 fn docs() -> Result<Outcome> {
     let mut doc = command("cargo", &["doc", "--workspace", "--no-deps"]);
-    passed(run_command(doc.env("RUSTDOCFLAGS", "--deny warnings")))
+    passed(run_command(doc.env("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links")))
 }
 
 fn cargo_with_postgres(run: &Run, arguments: &[&str]) -> Result<Outcome> {
