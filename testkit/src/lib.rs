@@ -1,6 +1,6 @@
 //! What the tests of JobForge share.
 //!
-//! [`conformance`] says what a store means and [`history`] compares engines on random histories; both speak through
+//! [`mod@conformance`] says what a store means and [`history`] compares engines on random histories; both speak through
 //! [`fixtures`]. [`postgres`] gives them a throw-away PostgreSQL.
 
 pub mod fixtures;
