@@ -267,7 +267,7 @@ pub struct WorkerView {
     pub hostname: String,
     /// The process.
     pub pid: u32,
-    /// `live`, `draining`, `gone` or `lost`.
+    /// `live`, `draining`, `gone`, `lost` or `dead`.
     pub state: String,
     /// The queues it takes from.
     pub queues: Vec<String>,

@@ -6,6 +6,7 @@
 
 mod job;
 mod problem;
+pub mod worker;
 
 pub use job::{
     AttemptView, ItemsView, JobDetailView, JobList, JobView, LogList, LogView, ProgressView, QueueList,

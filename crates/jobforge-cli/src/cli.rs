@@ -21,7 +21,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// PostgreSQL (postgres://…) or SQLite (sqlite:PATH); default: SQLite in the data directory [env: DATABASE_URL]
     #[arg(long, global = true, value_name = "URL")]
@@ -52,7 +52,7 @@ pub(crate) enum Colour {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run everything in one process: database, server, watchdog and worker
+    /// Run everything: database, server, watchdog and worker
     Up(UpArgs),
     /// Run a server: HTTP API, watchdog and housekeeping
     Serve(ServeArgs),
@@ -64,9 +64,17 @@ pub(crate) enum Command {
     /// Look at, pause and resume queues
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// See who takes lost jobs back and what was done, and do it now
+    #[command(subcommand)]
+    Watchdog(WatchdogCommand),
+    /// Run the watchdog alone, beside servers and workers of other processes
+    CleanupDaemon,
     /// Prepare and check the database
     #[command(subcommand)]
     Db(DbCommand),
+    /// Really kill, freeze or cut off a worker of its own, and measure how its work comes back
+    #[command(subcommand)]
+    Drill(DrillCommand),
     /// Measure this installation
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -86,6 +94,27 @@ pub(crate) enum Command {
     HelpSettings,
     /// List the exit codes
     HelpExitCodes,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WatchdogCommand {
+    /// Say whether a watchdog runs, which running jobs are in trouble, and what the last run did
+    Status,
+    /// Sweep once, now, and say what was done; believes every lease that has run out
+    Run {
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List recorded runs, newest first
+    History {
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        /// Say what was decided about each job
+        #[arg(long)]
+        verdicts: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -109,7 +138,7 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct WorkArgs {
     /// Queues to take from, with slots of their own where given: default,mail=20 [env: JOBFORGE_QUEUES]
     #[arg(long, value_name = "QUEUES")]
@@ -120,6 +149,12 @@ pub(crate) struct WorkArgs {
     /// Programs that exec jobs may run, or * for any [env: JOBFORGE_EXEC_ALLOW]
     #[arg(long, value_name = "PROGRAMS")]
     pub(crate) exec_allow: Option<String>,
+    /// Run the worker in this process: nobody then sees it die, and its jobs wait for its lease
+    #[arg(long)]
+    pub(crate) no_supervise: bool,
+    /// Be the worker of a supervisor, whose orders come on standard input
+    #[arg(long, hide = true, conflicts_with = "no_supervise")]
+    pub(crate) supervised: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -276,6 +311,26 @@ pub(crate) enum DbCommand {
     Status,
     /// Look for rows that break the rules of a consistent database
     Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DrillCommand {
+    /// Kill a worker process with SIGKILL
+    KillWorker(DrillArgs),
+    /// Freeze a worker process with SIGSTOP for longer than its lease; needs a watchdog
+    StopWorker(DrillArgs),
+    /// Cut a worker off from the database; needs a watchdog
+    Partition(DrillArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrillArgs {
+    /// How long it may take until all jobs run again [default: 5s for kill-worker, else the lease and 10s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) within: Option<String>,
+    /// Keep the drill's jobs, to look at them
+    #[arg(long)]
+    pub(crate) keep: bool,
 }
 
 #[derive(Debug, Subcommand)]

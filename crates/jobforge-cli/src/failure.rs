@@ -27,6 +27,8 @@ pub(crate) const JOB_DEAD: u8 = 9;
 pub(crate) const FOUND: u8 = 11;
 /// The configuration or the database cannot be used (EX_CONFIG of sysexits.h).
 pub(crate) const CONFIG: u8 = 78;
+/// A worker gave itself up so that others may have its jobs (EX_TEMPFAIL of sysexits.h).
+pub(crate) const SELF_FENCED: u8 = 75;
 /// Interrupted from the keyboard.
 pub(crate) const INTERRUPTED: u8 = 130;
 

@@ -27,7 +27,11 @@ pub(crate) fn start(settings: &Settings, flag: Option<&str>, is_server: bool) ->
         "json" => false,
         _ => std::io::stderr().is_terminal(),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that nobody reads any more must not end the process: by default a failed line is told on the same stream.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     // A second start within one process (tests) changes nothing.
     let _ = if human {
         builder.with_target(false).compact().try_init()

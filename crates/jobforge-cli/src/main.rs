@@ -8,22 +8,23 @@ mod config;
 mod failure;
 mod logging;
 mod output;
+mod supervise;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     output::choose_colour(cli.global.color);
-    let runtime =
-        match tokio::runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                output::error(&format!("the program cannot start: {error}"), None);
-                return ExitCode::from(failure::FAILED);
-            }
-        };
+    let runtime = match runtime(&cli).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::error(&format!("the program cannot start: {error}"), None);
+            return ExitCode::from(failure::FAILED);
+        }
+    };
     let json = cli.global.json;
     match runtime.block_on(commands::run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,6 +33,16 @@ fn main() -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// A supervisor waits for one process and needs no threads for that.
+fn runtime(cli: &cli::Cli) -> Builder {
+    if commands::only_supervises(cli) {
+        return Builder::new_current_thread();
+    }
+    let mut runtime = Builder::new_multi_thread();
+    runtime.worker_threads(threads());
+    runtime
 }
 
 /// One thread per core, within reason: jobs of the built-in types wait far more than they compute.

@@ -1,6 +1,6 @@
 //! The only file that prints. Data goes to stdout, talk to stderr; colour only where a person looks.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use anstream::{eprintln, println};
@@ -41,6 +41,26 @@ pub(crate) fn note(text: &str) {
 /// A line of a machine-readable error.
 pub(crate) fn complain(text: &str) {
     eprintln!("{text}");
+}
+
+/// One of the two streams that a program writes to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stream {
+    Out,
+    Err,
+}
+
+/// What a worker process wrote, as it is. Output that nobody takes any more is dropped.
+pub(crate) fn relay(stream: Stream, bytes: &[u8]) {
+    let _ = match stream {
+        Stream::Out => std::io::stdout().write_all(bytes),
+        Stream::Err => std::io::stderr().write_all(bytes),
+    };
+}
+
+/// Whether a person reads the talk.
+pub(crate) fn stderr_is_terminal() -> bool {
+    std::io::stderr().is_terminal()
 }
 
 /// What went wrong and, on a line of its own, what to do.

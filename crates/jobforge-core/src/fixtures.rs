@@ -83,5 +83,8 @@ pub(crate) fn worker(heard: i64, expires: i64) -> WorkerRow {
         lease_expires_at: at(expires),
         ended_at: None,
         end_reason: None,
+        process: None,
+        slot: None,
+        death: None,
     }
 }

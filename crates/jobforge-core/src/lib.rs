@@ -15,12 +15,14 @@ pub mod state;
 pub mod worker;
 
 pub mod claim;
+pub mod death;
 pub mod enqueue;
 pub mod heartbeat;
 pub mod rescue;
 pub mod settle;
 
 pub mod standing;
+pub mod watchdog;
 
 pub mod poll;
 pub mod retention;

@@ -97,6 +97,7 @@ pub fn cause(job: &Job, worker: Option<&WorkerRow>, as_of: Timestamp, heartbeats
     if !worker.state.is_active() {
         let reason = worker.end_reason.clone().unwrap_or_else(|| match worker.state {
             WorkerState::Gone => "it left".to_owned(),
+            WorkerState::Dead => "it died".to_owned(),
             WorkerState::Lost | WorkerState::Live | WorkerState::Draining => "it was lost".to_owned(),
         });
         return Some(Cause::WorkerEnded { reason });
@@ -158,13 +159,25 @@ pub struct Rescue {
 ///
 /// A suspect that turns out to be healthy on the page's own clock gets no line.
 pub fn plan(page: &SuspectPage, policy: &RescuePolicy) -> Vec<Rescue> {
-    page.suspects.iter().filter_map(|suspect| rescue(suspect, page.as_of, policy)).collect()
+    plan_believing(page, policy, |_| true)
 }
 
-fn rescue(suspect: &Suspect, as_of: Timestamp, policy: &RescuePolicy) -> Option<Rescue> {
+/// The same, leaving out what is not believed at the moment (see [`crate::watchdog`]).
+pub fn plan_believing(
+    page: &SuspectPage,
+    policy: &RescuePolicy,
+    believes: impl Fn(&Cause) -> bool,
+) -> Vec<Rescue> {
+    let decide = |suspect: &Suspect| {
+        let cause = cause(&suspect.job, suspect.worker.as_ref(), page.as_of, policy.heartbeats)?;
+        believes(&cause).then(|| rescue(suspect, &cause, page.as_of, policy))
+    };
+    page.suspects.iter().filter_map(decide).collect()
+}
+
+fn rescue(suspect: &Suspect, cause: &Cause, as_of: Timestamp, policy: &RescuePolicy) -> Rescue {
     let job = &suspect.job;
-    let cause = cause(job, suspect.worker.as_ref(), as_of, policy.heartbeats)?;
-    let (lost_lease, kind) = match &cause {
+    let (lost_lease, kind) = match cause {
         Cause::DeadlinePassed { .. } => (false, "timeout"),
         Cause::HeartbeatLate { .. } => (true, "heartbeat_late"),
         Cause::WorkerUnknown | Cause::WorkerEnded { .. } | Cause::LeaseExpired { .. } => {
@@ -181,11 +194,11 @@ fn rescue(suspect: &Suspect, as_of: Timestamp, policy: &RescuePolicy) -> Option<
         (false, _) if last_attempt => Status::Dead,
         (false, _) => Status::Queued,
     };
-    let what = describe(&cause, suspect, as_of);
+    let what = describe(cause, suspect, as_of);
     let died = matches!(cause, Cause::WorkerUnknown | Cause::WorkerEnded { .. } | Cause::LeaseExpired { .. });
     // Under policy `fail` runbook 2 compares the whole text, so what is known goes into the details.
     let message = if died && to == Status::Failed { WORKER_DIED.to_owned() } else { what.clone() };
-    Some(Rescue {
+    Rescue {
         id: job.id,
         lease: job.lease,
         seen_due_at: job.heartbeat_due_at,
@@ -208,9 +221,10 @@ fn rescue(suspect: &Suspect, as_of: Timestamp, policy: &RescuePolicy) -> Option<
                 "lost_leases": misses,
                 "phase": job.progress.phase,
                 "progress": job.progress.percent,
+                "death": suspect.worker.as_ref().and_then(|worker| worker.death.as_ref()),
             })),
         },
-    })
+    }
 }
 
 /// Says in one sentence what was seen.
@@ -245,6 +259,7 @@ pub fn describe(cause: &Cause, suspect: &Suspect, as_of: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::death::{Death, Proof};
     use crate::fixtures::{running_job, worker};
 
     fn at(second: i64) -> Timestamp {
@@ -299,6 +314,22 @@ mod tests {
         assert!(plan(&page(job.clone(), Some(worker(100, 120)), 209), &policy).is_empty(), "grace");
         let late = plan(&page(job, Some(worker(100, 120)), 211), &policy);
         assert_eq!((late[0].to, late[0].misses, late[0].error.kind.as_str()), (Status::Queued, 0, "timeout"));
+    }
+
+    #[test]
+    fn a_proven_death_is_the_reason_and_its_certificate_goes_with_the_job() {
+        let proof = Proof::Signaled { signal: 9, name: "SIGKILL".to_owned(), oom_kills: None };
+        let mut dead = worker(100, 120);
+        dead.state = WorkerState::Dead;
+        dead.end_reason = Some(proof.to_string());
+        dead.death = Some(Death::new(proof, ["thread panicked".to_owned()]));
+        let plan = plan(&page(running_job(100), Some(dead), 101), &RescuePolicy::default());
+        assert_eq!(
+            plan[0].error.message,
+            "worker-00000001 on host-a ended while it ran the job: signal 9 (SIGKILL)"
+        );
+        let details = plan[0].error.details.as_ref().expect("details");
+        assert_eq!(details["death"]["last_output"][0], "thread panicked");
     }
 
     #[test]

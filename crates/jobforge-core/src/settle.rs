@@ -212,6 +212,15 @@ pub fn decide(
     plan
 }
 
+/// A number in 0..1 that differs from job to job and attempt to attempt, to spread retries.
+pub fn spread(id: JobId, lease: Lease) -> f64 {
+    // The low bits of a version 7 id are random; splitmix64 mixes the lease in.
+    let mut x = (id.0.as_u128() as u64) ^ lease.0.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
 fn check_result(result: Payload) -> Result<Payload, ErrorInfo> {
     // The payload's own constructor has refused what cannot be stored; the size has a limit of its own.
     if result.as_str().len() <= MAX_RESULT_BYTES {

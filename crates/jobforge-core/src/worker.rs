@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::death::{Death, Place, ProcessId};
 use crate::job::WorkerId;
 
 /// How long a worker's lease lasts after each renewal (`STALE_THRESHOLD_MINUTES` replaces it).
 pub const DEFAULT_WORKER_LEASE: Duration = Duration::from_secs(20);
 /// Renewals come four times per lease.
 pub const RENEWALS_PER_LEASE: u32 = 4;
+/// The share of its lease that a worker keeps as a margin: it stops its jobs that much before others may start them.
+pub const MARGIN_SHARE: u32 = 5;
 
 /// What a worker says of itself when it registers.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ pub struct NewWorker {
     pub slots: u32,
     /// How long its lease lasts after a renewal.
     pub lease: Duration,
+    /// Where it runs, if that can be told: what proofs of death go by.
+    pub place: Option<Place>,
 }
 
 /// Where a worker stands.
@@ -41,8 +46,10 @@ pub enum WorkerState {
     Draining,
     /// Left in good order.
     Gone,
-    /// Its lease ran out, or it is proven dead.
+    /// Its lease ran out.
     Lost,
+    /// Somebody proved that its process has ended.
+    Dead,
 }
 
 impl WorkerState {
@@ -53,12 +60,13 @@ impl WorkerState {
             Self::Draining => "draining",
             Self::Gone => "gone",
             Self::Lost => "lost",
+            Self::Dead => "dead",
         }
     }
 
     /// Reads a stored word; anything unknown counts as lost, which is the safe side.
     pub fn from_stored(word: &str) -> Self {
-        [Self::Live, Self::Draining, Self::Gone]
+        [Self::Live, Self::Draining, Self::Gone, Self::Dead]
             .into_iter()
             .find(|state| state.as_str() == word)
             .unwrap_or(Self::Lost)
@@ -68,7 +76,7 @@ impl WorkerState {
     pub fn is_active(self) -> bool {
         match self {
             Self::Live | Self::Draining => true,
-            Self::Gone | Self::Lost => false,
+            Self::Gone | Self::Lost | Self::Dead => false,
         }
     }
 }
@@ -102,4 +110,10 @@ pub struct WorkerRow {
     pub ended_at: Option<Timestamp>,
     /// How it ended, if it did.
     pub end_reason: Option<String>,
+    /// Its process, if it could tell.
+    pub process: Option<ProcessId>,
+    /// The slot that it held.
+    pub slot: Option<String>,
+    /// The proof of its death, if there is one.
+    pub death: Option<Death>,
 }

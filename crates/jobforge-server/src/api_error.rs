@@ -44,6 +44,20 @@ impl ApiError {
             .errors(errors)
     }
 
+    /// A request that was read and makes no sense.
+    pub(crate) fn invalid_request(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_request",
+            "the request does not fit this call",
+            detail,
+        )
+    }
+
+    pub(crate) fn conflict(code: &str, title: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, title, detail)
+    }
+
     pub(crate) fn unauthorized(code: &str, detail: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, code, "a token is needed", detail)
             .header(WWW_AUTHENTICATE, "Bearer realm=\"jobforge\"")
@@ -60,7 +74,7 @@ impl ApiError {
         failure
     }
 
-    fn internal(cause: String) -> Self {
+    pub(crate) fn internal(cause: String) -> Self {
         let detail =
             "this is not the request's fault; the server's log tells why under the id in x-request-id";
         Self::failed(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed", detail, cause)

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use jobforge::core::enqueue::JobRequest;
 use jobforge::core::payload::Payload;
 use jobforge_api::FieldProblem;
+use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
@@ -28,16 +29,34 @@ const SHOWN: usize = 300;
 /// Reads a job, given as strict JSON.
 pub(crate) async fn job_request(headers: &HeaderMap, body: Body) -> Result<JobRequest, ApiError> {
     require_json(headers)?;
-    let bytes = read(headers, body).await?;
+    let bytes = read(headers, body, MAX_BODY_BYTES).await?;
     let request = parse(text(&bytes)?)?;
     // The wire type takes any JSON as payload; what cannot be stored faithfully is refused here.
     let payload = request.payload.map(|payload| Payload::parse(payload.as_str())).transpose()?;
     Ok(JobRequest { payload, ..request })
 }
 
+/// Reads a request of at most `limit` bytes, given as strict JSON.
+pub(crate) async fn json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<T, ApiError> {
+    require_json(headers)?;
+    let bytes = read(headers, body, limit).await?;
+    let text = text(&bytes)?;
+    if !text.trim_start().starts_with('{') {
+        return Err(ApiError::invalid_request("the body is not a JSON object"));
+    }
+    serde_json::from_str(text).map_err(|fault| match fault.classify() {
+        Category::Data => ApiError::invalid_request(shown(&fault.to_string())),
+        Category::Io | Category::Syntax | Category::Eof => syntax(&fault),
+    })
+}
+
 /// Makes sure that there is no body, or an empty object, where none has a meaning.
 pub(crate) async fn none(headers: &HeaderMap, body: Body) -> Result<(), ApiError> {
-    let bytes = read(headers, body).await?;
+    let bytes = read(headers, body, MAX_BODY_BYTES).await?;
     match bytes.trim_ascii() {
         b"" | b"{}" => Ok(()),
         _ => Err(ApiError::bad_request("unexpected_body", "this call takes no body; leave it out")),
@@ -63,7 +82,7 @@ fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     if !is_json || !is_utf8 || headers.get_all(CONTENT_TYPE).iter().count() != 1 {
         return refuse(
             "content_type",
-            "send the job as JSON, with the header `Content-Type: application/json`",
+            "send the body as JSON, with the header `Content-Type: application/json`",
         );
     }
     if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding.as_bytes() != b"identity") {
@@ -72,15 +91,15 @@ fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, ApiError> {
+async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let too_long = declared.is_some_and(|length| length > MAX_BODY_BYTES as u64);
+    let too_long = declared.is_some_and(|length| length > limit as u64);
     // Whoever asks before sending is told at once; so is whoever would send more than we care to throw away.
-    let hopeless = declared.is_some_and(|length| length > (MAX_BODY_BYTES + DRAIN_BYTES) as u64);
+    let hopeless = declared.is_some_and(|length| length > (limit + DRAIN_BYTES) as u64);
     if hopeless || (too_long && headers.contains_key(EXPECT)) {
-        return Err(too_large());
+        return Err(too_large(limit));
     }
-    match tokio::time::timeout(BODY_TIME, collect(body)).await {
+    match tokio::time::timeout(BODY_TIME, collect(body, limit)).await {
         Ok(read) => read,
         Err(_) => Err(ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -94,29 +113,29 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, ApiError> {
     }
 }
 
-async fn collect(body: Body) -> Result<Vec<u8>, ApiError> {
+async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     let mut stream = body.into_data_stream();
     let (mut bytes, mut seen) = (Vec::new(), 0_usize);
     while let Some(chunk) = stream.next().await {
         let chunk = chunk
             .map_err(|_| ApiError::bad_request("body_cut_off", "the body ended before it was complete"))?;
         seen += chunk.len();
-        if seen <= MAX_BODY_BYTES {
+        if seen <= limit {
             bytes.extend_from_slice(&chunk);
-        } else if seen > MAX_BODY_BYTES + DRAIN_BYTES {
+        } else if seen > limit + DRAIN_BYTES {
             break;
         }
     }
-    if seen > MAX_BODY_BYTES { Err(too_large()) } else { Ok(bytes) }
+    if seen > limit { Err(too_large(limit)) } else { Ok(bytes) }
 }
 
-fn too_large() -> ApiError {
+fn too_large(limit: usize) -> ApiError {
     ApiError::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "body_too_large",
         "the body is too large",
         format!(
-            "at most {MAX_BODY_BYTES} bytes are read; store the data elsewhere and pass a reference in the payload"
+            "at most {limit} bytes are read; store the data elsewhere and pass a reference in the payload"
         ),
     )
 }
@@ -133,7 +152,7 @@ fn text(bytes: &[u8]) -> Result<&str, ApiError> {
         return Err(ApiError::bad_request("json_bom", "the body begins with a byte order mark; remove it"));
     }
     if text.trim().is_empty() {
-        let detail = "the body is empty; send at least {\"type\": \"…\"}";
+        let detail = "the body is empty; send a JSON object";
         return Err(ApiError::bad_request("body_empty", detail));
     }
     Ok(text)

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Why the server could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,21 @@ pub enum ServerError {
     Listen {
         /// Where.
         address: SocketAddr,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Something that is no socket has the socket's name.
+    #[error("{} is there and is not a socket; move it away, for worker processes look for the server there", path.display())]
+    SocketTaken {
+        /// Its name.
+        path: PathBuf,
+    },
+    /// The socket for worker processes cannot be made or broke off.
+    #[error("cannot listen on {}; check that its directory is on a local disk and may be written", path.display())]
+    Socket {
+        /// Where.
+        path: PathBuf,
         /// The system's reason.
         #[source]
         source: io::Error,

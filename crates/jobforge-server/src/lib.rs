@@ -1,6 +1,7 @@
 //! JobForge over HTTP: put jobs in, ask about them, move them.
 //!
-//! [`bind`] checks the options and takes the port; [`Server::run`] answers until it is told to stop. Who may ask is
+//! [`bind`] checks the options and takes the port; [`Server::run`] answers until it is told to stop. [`bind_socket`]
+//! does the same with a Unix socket, where worker processes of this machine find the worker protocol. Who may ask is
 //! decided in `gate`, what is refused and how in `api_error` and `body`, and the routes only translate between HTTP
 //! and [`jobforge::Client`]. Each answer carries an `x-request-id` that the log line of the request has too.
 
@@ -8,10 +9,12 @@
 
 mod error;
 mod server;
+mod socket;
 
 mod gate;
 mod request_log;
 mod routes;
+mod workers;
 
 mod api_error;
 mod body;
@@ -21,3 +24,5 @@ pub mod view;
 
 pub use error::ServerError;
 pub use server::{Server, ServerOptions, bind};
+pub use socket::{SocketOptions, SocketServer, bind_socket};
+pub use workers::WorkerTerms;

@@ -59,6 +59,20 @@ pub(crate) fn none(uri: &Uri) -> Result<(), ApiError> {
     }
 }
 
+/// The one parameter that a call takes and needs.
+pub(crate) fn only(uri: &Uri, name: &str) -> Result<String, ApiError> {
+    let mut found = None;
+    for (given, value) in pairs(uri)? {
+        if given != name {
+            return Err(unknown_parameter(&given, &[name]));
+        }
+        if found.replace(value).is_some() {
+            return Err(bad(name, "is given twice; give it once"));
+        }
+    }
+    found.ok_or_else(|| bad(name, "is missing"))
+}
+
 fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
     Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(pairs)| pairs).map_err(|_| {
         ApiError::bad_request("bad_query", "the query string cannot be read; write name=value&name=value")

@@ -12,6 +12,8 @@ use uuid::Uuid;
 const SHOWN: usize = 200;
 /// Paths that are asked all the time by machines.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/startupz"];
+/// What workers ask all the time.
+const WORKERS: &str = "/v1/worker/";
 
 /// Why a request failed on our side: for the log, never for the client.
 #[derive(Debug, Clone)]
@@ -28,7 +30,7 @@ pub(crate) async fn log_request(request: Request, next: Next) -> Response {
     let status = response.status().as_u16();
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
         tracing::error!(request.id = %id, method, path, status, ms, error = cause, "{method} {path:?} failed with {status}: {cause}");
-    } else if PROBES.contains(&path.as_str()) {
+    } else if PROBES.contains(&path.as_str()) || (path.starts_with(WORKERS) && status < 400) {
         tracing::debug!(request.id = %id, method, path, status, ms, "{method} {path} gave {status} in {ms} ms");
     } else {
         tracing::info!(request.id = %id, method, path, status, ms, "{method} {path:?} gave {status} in {ms} ms");

@@ -92,17 +92,19 @@ impl Server {
         tracing::info!(%address, "Listening on http://{address}");
         let serve =
             axum::serve(self.listener, self.router).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let grace_is_over = async {
-            stop.cancelled().await;
-            tokio::time::sleep(STOP_GRACE).await;
-        };
         tokio::select! {
             served = serve.into_future() => served.map_err(|source| ServerError::Serve { address, source }),
-            () = grace_is_over => {
+            () = grace_is_over(&stop) => {
                 let grace_s = STOP_GRACE.as_secs();
                 tracing::warn!(%address, grace_s, "Stopped with requests still under way after {grace_s} s");
                 Ok(())
             }
         }
     }
+}
+
+/// Resolves when requests under way have had their time after the stop.
+pub(crate) async fn grace_is_over(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(STOP_GRACE).await;
 }

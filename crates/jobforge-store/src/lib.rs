@@ -16,4 +16,4 @@ mod slow;
 pub mod sqlite;
 
 pub use error::{Result, StoreError};
-pub use traits::Store;
+pub use traits::{Store, WorkerStore};

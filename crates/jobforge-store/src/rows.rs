@@ -1,10 +1,12 @@
 //! Plain data that crosses the seam and is not already a word of the core.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jobforge_core::job::{ErrorInfo, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
+use jobforge_core::rescue::Rescue;
 use jobforge_core::state::Status;
 use serde::{Deserialize, Serialize};
 
@@ -170,6 +172,32 @@ pub struct RescueReport {
     pub lost_races: Vec<JobId>,
 }
 
+/// Workers that are proven dead, and what became of their jobs.
+#[derive(Debug, Clone, Default)]
+pub struct Deaths {
+    /// Incarnations that have ended.
+    pub workers: Vec<WorkerId>,
+    /// Jobs moved as decided.
+    pub moved: Vec<Rescue>,
+    /// Jobs that somebody else changed meanwhile.
+    pub lost_races: Vec<JobId>,
+}
+
+impl Deaths {
+    /// Adds what became of one page of jobs; says whether the next page may hold more.
+    pub(crate) fn add(&mut self, lines: Vec<Rescue>, report: RescueReport) -> bool {
+        let more = lines.len() >= DEATH_PAGE && !report.moved.is_empty();
+        let moved: HashSet<JobId> = report.moved.into_iter().collect();
+        self.moved.extend(lines.into_iter().filter(|line| moved.contains(&line.id)));
+        self.lost_races.extend(report.lost_races);
+        more
+    }
+}
+
+/// Jobs of the dead that are moved at once, and how often: what is left then is found by the watchdog.
+pub(crate) const DEATH_PAGE: usize = 500;
+pub(crate) const DEATH_PAGES: usize = 200;
+
 /// One applied or pending migration.
 #[derive(Debug, Clone, Serialize)]
 pub struct MigrationInfo {
@@ -193,6 +221,9 @@ pub struct Finding {
     /// Whether the store mends it by itself on its next maintenance.
     pub self_healing: bool,
 }
+
+/// How long recorded runs of the watchdog are kept.
+pub const RUNS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 /// Rows shown per broken rule.
 pub const MAX_FINDINGS: usize = 20;

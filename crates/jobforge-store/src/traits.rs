@@ -4,23 +4,28 @@
 //! answers with all that it has. What a call means is defined by the conformance suite in `testkit`, which runs on
 //! every engine. The traits are internal to JobForge and free to change.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::claim::{ClaimAsk, Claimed};
+use jobforge_core::death::DeathReport;
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
-use jobforge_core::rescue::{Rescue, SuspectPage};
+use jobforge_core::rescue::{Rescue, RescuePolicy, SuspectPage};
 use jobforge_core::retention::Retention;
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
+use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge_core::worker::{NewWorker, WorkerRow};
 use tokio::sync::broadcast;
 
 use crate::error::Result;
 use crate::rows::{
-    Capabilities, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
+    Capabilities, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
     RescueReport, WakeEvent,
 };
 
@@ -41,7 +46,10 @@ pub trait Enqueue: Send + Sync {
 #[async_trait]
 pub trait WorkerSide: Send + Sync {
     /// Makes a new incarnation known, live, with its lease running.
-    async fn register(&self, worker: &NewWorker, at: Now) -> Result<()>;
+    ///
+    /// A worker that holds its slot's lock proves that earlier holders are dead: in the same transaction they are marked
+    /// so and their jobs are taken back. Other incarnations of its own process are not touched.
+    async fn register(&self, worker: &NewWorker, at: Now) -> Result<Deaths>;
 
     /// Takes due jobs, most urgent first, for a worker whose lease is valid; a worker whose lease has run out, or that
     /// is draining, gets none.
@@ -60,6 +68,12 @@ pub trait WorkerSide: Send + Sync {
     /// Ends attempts, each only under its lease; answers in the order of the settlements.
     async fn settle(&self, worker: &WorkerId, settlements: &[Settlement], at: Now) -> Result<Vec<Settled>>;
 
+    /// The same database on a connection of its own, made by and for the thread that asks first; `None` where calls from
+    /// one thread never wait for another's.
+    fn lane(&self) -> Option<Arc<dyn WorkerSide>> {
+        None
+    }
+
     /// Marks the worker as gone in good order. What it still holds is found by the next sweep at once.
     async fn leave(&self, worker: &WorkerId, reason: &str, at: Now) -> Result<()>;
 }
@@ -73,8 +87,26 @@ pub trait Watchdog: Send + Sync {
     /// Applies a plan, each line only if lease and heartbeat deadline are as the plan saw them.
     async fn apply_rescues(&self, plan: &[Rescue], at: Now) -> Result<RescueReport>;
 
-    /// Marks workers as lost whose lease has run out, and returns them.
-    async fn expire_workers(&self, at: Now) -> Result<Vec<WorkerId>>;
+    /// What a tick goes by: the clock, the last sign of life of any watchdog, how many workers are overdue.
+    async fn survey(&self, at: Now) -> Result<Survey>;
+
+    /// Stores a sign of life of a watchdog (`host:pid`) that sweeps at least so often.
+    async fn watchdog_sign(&self, watchdog: &str, check_interval: Duration, at: Now) -> Result<()>;
+
+    /// Gives every active worker a whole lease from now, never a shorter one than it has; returns how many were given one.
+    async fn extend_leases(&self, at: Now) -> Result<u64>;
+
+    /// Marks workers as lost whose lease has run out, the longest overdue first, at most so many, and returns them.
+    async fn expire_workers(&self, at_most: u32, at: Now) -> Result<Vec<WorkerId>>;
+
+    /// Records a run, and forgets those of long ago.
+    async fn record_run(&self, run: &Run, at: Now) -> Result<()>;
+
+    /// Marks all that a dead process was as dead, and takes the jobs that it held back by the plan of
+    /// [`jobforge_core::rescue`], in one transaction: they may be claimed at once.
+    ///
+    /// A report may be sent again; a claim that was still on its way when the process died is found by a later one.
+    async fn report_death(&self, report: &DeathReport, policy: &RescuePolicy, at: Now) -> Result<Deaths>;
 
     /// Mends what raw SQL or a restored dump may have left behind: ready rows that are missing or stale. Returns how many.
     async fn reconcile(&self, at: Now) -> Result<u64>;
@@ -97,6 +129,10 @@ pub trait Inspect: Send + Sync {
     async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>>;
     /// Every worker that is active or ended within the last day.
     async fn workers(&self, at: Now) -> Result<Vec<WorkerRow>>;
+    /// Every watchdog that gave a sign of life within the last day, the last first.
+    async fn watchdogs(&self, at: Now) -> Result<Vec<WatchdogRow>>;
+    /// The last runs of all watchdogs, newest first, at most `limit`.
+    async fn watchdog_runs(&self, limit: usize) -> Result<Vec<Run>>;
 }
 
 /// Changing things by a person's hand.
@@ -106,6 +142,11 @@ pub trait Operate: Send + Sync {
     async fn move_jobs(&self, ids: &[JobId], step: Move, at: Now) -> Result<Vec<Moved>>;
     /// Pauses or resumes a queue; says whether that changed anything.
     async fn pause_queue(&self, queue: &str, paused: bool, at: Now) -> Result<bool>;
+}
+
+/// Forgetting what is past its time.
+#[async_trait]
+pub trait Purge: Send + Sync {
     /// Deletes at most one batch of ended jobs past their horizon; returns how many of each status. All zero is done.
     async fn purge(&self, retention: &Retention, at: Now) -> Result<Vec<(Status, u64)>>;
 }
@@ -133,7 +174,12 @@ pub trait Wake: Send + Sync {
     fn subscribe(&self) -> broadcast::Receiver<WakeEvent>;
 }
 
-/// A database that keeps jobs.
-pub trait Store: Enqueue + WorkerSide + Watchdog + Inspect + Operate + Admin + Wake {}
+/// All that a worker needs: a database of its own, or a server that speaks for one.
+pub trait WorkerStore: WorkerSide + Purge + Wake {}
 
-impl<T: Enqueue + WorkerSide + Watchdog + Inspect + Operate + Admin + Wake> Store for T {}
+impl<T: WorkerSide + Purge + Wake> WorkerStore for T {}
+
+/// A database that keeps jobs.
+pub trait Store: WorkerStore + Enqueue + Watchdog + Inspect + Operate + Admin {}
+
+impl<T: WorkerStore + Enqueue + Watchdog + Inspect + Operate + Admin> Store for T {}

@@ -38,6 +38,8 @@ mod error;
 mod job_error;
 mod job_type;
 mod open;
+pub mod process;
+pub mod remote;
 pub mod services;
 mod worker;
 

@@ -78,6 +78,19 @@ impl OpenOptions {
     }
 }
 
+impl OpenOptions {
+    /// The file of an embedded database; `None` for PostgreSQL.
+    ///
+    /// # Errors
+    /// `BadUrl` when the URL is of no known kind.
+    pub fn embedded(&self) -> Result<Option<PathBuf>, StoreError> {
+        if self.is_postgres() {
+            return Ok(None);
+        }
+        sqlite_path(self.database_url.trim(), self).map(Some)
+    }
+}
+
 /// Opens a store and makes sure that its schema fits.
 ///
 /// An embedded database is migrated on the way when `create` is set; PostgreSQL never is, because other programs may be
@@ -92,6 +105,12 @@ pub async fn open_store(options: &OpenOptions) -> Result<Arc<dyn Store>, StoreEr
 }
 
 impl OpenOptions {
+    /// Whether they lead to PostgreSQL, which any number of processes may use.
+    pub fn is_postgres(&self) -> bool {
+        let url = self.database_url.trim();
+        url.starts_with("postgres://") || url.starts_with("postgresql://")
+    }
+
     /// Opens a store without looking at its schema, to migrate or examine it.
     ///
     /// # Errors
@@ -103,7 +122,7 @@ impl OpenOptions {
 
 async fn open_unverified(options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
     let url = options.database_url.trim();
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+    if options.is_postgres() {
         let postgres = PostgresOptions {
             direct_url: options.direct_url.clone(),
             pooler: options.pooler,

@@ -158,7 +158,7 @@ pub async fn a_worker_whose_lease_ran_out_may_settle_what_nobody_took(store: Arc
     enqueue(&store, job("email"), at(0)).await?;
     let late = register_for(&store, "worker-00000001", s(20), at(0)).await?;
     let held = claim_one(&store, &late, at(0)).await?;
-    store.expire_workers(at(21)).await?;
+    store.expire_workers(u32::MAX, at(21)).await?;
     assert_eq!(settle_one(&store, &late, &held, success(), at(22)).await?, Settled::Applied);
     let report = sweep(&store, &RescuePolicy::default(), at(23)).await?;
     assert!(report.moved.is_empty() && report.lost_races.is_empty());

@@ -17,6 +17,7 @@ use crate::fixtures::{at, sweep};
 
 pub mod bulk;
 pub mod claim;
+pub mod death;
 pub mod enqueue;
 pub mod fence;
 pub mod heartbeat;
@@ -26,6 +27,7 @@ pub mod rescue;
 pub mod retention;
 pub mod settle;
 pub mod wake;
+pub mod watchdog;
 pub mod workers;
 
 /// After the end of every story, also of those on the present time: about the year 2080.
@@ -171,6 +173,21 @@ macro_rules! conformance {
                 a_rescued_job_may_be_canceled_retried_and_deleted,
                 an_empty_plan_and_a_quiet_tick_change_nothing,
             }
+            death {
+                a_proven_death_takes_the_jobs_back_at_once_with_its_certificate,
+                the_dead_can_neither_renew_nor_claim_nor_settle,
+                a_death_is_told_to_all_incarnations_of_its_process_and_to_no_other,
+                a_death_reported_again_changes_nothing_more,
+                who_left_in_good_order_is_not_dead_but_what_it_still_held_is_taken_back,
+                silence_that_turns_out_to_be_death_gets_its_proof,
+                the_policy_for_lost_jobs_holds_for_the_dead,
+                a_process_of_more_jobs_than_a_page_loses_them_all,
+                the_next_holder_of_a_slot_proves_the_last_one_dead,
+                a_process_that_registers_anew_proves_nothing_against_itself,
+                another_boot_proves_those_before_it_dead,
+                who_was_heard_since_this_boot_is_another_machine,
+                a_host_name_alone_proves_nothing,
+            }
             workers {
                 a_registered_worker_is_live_and_known_in_every_field,
                 no_types_is_not_the_same_as_every_type,
@@ -180,6 +197,13 @@ macro_rules! conformance {
                 a_draining_worker_renews_and_stays_draining,
                 a_worker_that_left_says_why_and_cannot_come_back,
                 ended_workers_are_listed_for_a_day,
+            }
+            watchdog {
+                a_survey_counts_the_workers_and_tells_the_last_sign_of_any_watchdog,
+                extending_gives_a_whole_lease_from_now_and_never_shortens_one,
+                no_more_workers_are_expired_than_asked_for_the_longest_overdue_first,
+                watchdogs_are_listed_by_their_last_sign_and_forgotten_after_a_day,
+                runs_are_kept_in_every_field_newest_first_for_a_week,
             }
             operate {
                 a_canceled_queued_job_never_runs,
@@ -264,6 +288,7 @@ mod tests {
             include_str!("inspect.rs"),
             include_str!("retention.rs"),
             include_str!("wake.rs"),
+            include_str!("watchdog.rs"),
         ];
         for source in sources {
             for line in source.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {

@@ -46,7 +46,7 @@ pub async fn healthy_jobs_are_no_suspects(store: Arc<dyn Store>) -> Result<()> {
 pub async fn a_job_of_a_silent_worker_is_taken_back_and_runs_elsewhere(store: Arc<dyn Store>) -> Result<()> {
     let (lost, held) = doomed(&store, "worker-00000001", job("email")).await?;
     assert_eq!(found(&store.suspects(10, at(20)).await?), [], "on its last moment the lease still holds");
-    assert_eq!(store.expire_workers(at(21)).await?, std::slice::from_ref(&lost));
+    assert_eq!(store.expire_workers(u32::MAX, at(21)).await?, std::slice::from_ref(&lost));
     let page = store.suspects(10, at(21)).await?;
     assert_eq!(found(&page), [held.id]);
     let worker = page.suspects[0].worker.as_ref().expect("the worker is known");
@@ -238,7 +238,7 @@ pub async fn a_worker_that_registers_anew_is_another_incarnation(store: Arc<dyn 
     // The same process and machine, but the old incarnation's job is not its own.
     let lost = BeatReply::Lost { status: Status::Running };
     assert_eq!(heartbeat_one(&store, &reborn, beat(&held), at(22)).await?, lost);
-    assert_eq!(store.expire_workers(at(22)).await?, [old]);
+    assert_eq!(store.expire_workers(u32::MAX, at(22)).await?, [old]);
     assert_eq!(sweep(&store, &RescuePolicy::default(), at(22)).await?.moved, [held.id]);
     assert_eq!(claim_one(&store, &reborn, at(22)).await?.id, held.id);
     Ok(())
@@ -281,7 +281,7 @@ pub async fn an_empty_plan_and_a_quiet_tick_change_nothing(store: Arc<dyn Store>
     store
         .register(&NewWorker { name: Some("quiet".to_owned()), ..new_worker("worker-00000001") }, at(0))
         .await?;
-    assert_eq!(store.expire_workers(at(1)).await?, []);
+    assert_eq!(store.expire_workers(u32::MAX, at(1)).await?, []);
     let report = store.apply_rescues(&[], at(1)).await?;
     assert!(report.moved.is_empty() && report.lost_races.is_empty());
     assert_eq!(store.reconcile(at(1)).await?, 0);

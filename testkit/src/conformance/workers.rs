@@ -60,7 +60,7 @@ pub async fn a_lease_that_has_run_out_cannot_be_renewed(store: Arc<dyn Store>) -
     enqueue(&store, job("email"), at(0)).await?;
     assert!(!store.renew(&worker, false, at(21)).await?, "before anybody noticed");
     assert!(!store.renew(&worker, false, at(22)).await?, "the refusal itself renews nothing");
-    store.expire_workers(at(23)).await?;
+    store.expire_workers(u32::MAX, at(23)).await?;
     assert!(!store.renew(&worker, false, at(24)).await?, "after it was marked");
     assert_eq!(claim(&store, &worker, 1, at(24)).await?.len(), 0);
     let stored = row(&store, &worker, 24).await?.expect("listed");
@@ -79,14 +79,14 @@ pub async fn only_workers_whose_lease_ran_out_are_expired_and_each_once(store: A
     register(&store, "worker-00000004", at(0)).await?;
     assert!(store.renew(&draining, true, at(1)).await?);
     store.leave(&left, "done", at(1)).await?;
-    assert_eq!(store.expire_workers(at(20)).await?, [], "on its last moment the lease still holds");
-    assert_eq!(store.expire_workers(at(21)).await?, [short]);
+    assert_eq!(store.expire_workers(u32::MAX, at(20)).await?, [], "on its last moment the lease still holds");
+    assert_eq!(store.expire_workers(u32::MAX, at(21)).await?, [short]);
     assert_eq!(
-        store.expire_workers(at(22)).await?,
+        store.expire_workers(u32::MAX, at(22)).await?,
         [draining],
         "a draining worker must renew like any other"
     );
-    assert_eq!(store.expire_workers(at(23)).await?, []);
+    assert_eq!(store.expire_workers(u32::MAX, at(23)).await?, []);
     Ok(())
 }
 

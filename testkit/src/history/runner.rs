@@ -338,7 +338,7 @@ impl Runner {
     }
 
     async fn expire(&mut self) -> Result<String> {
-        let mut lost = self.store.expire_workers(self.at()).await?;
+        let mut lost = self.store.expire_workers(u32::MAX, self.at()).await?;
         lost.sort();
         Ok(format!("expire: {lost:?}"))
     }

@@ -88,7 +88,7 @@ fn range(kind: Kind) -> String {
     }
 }
 
-const EXIT_CODES: [(u8, &str); 13] = [
+const EXIT_CODES: [(u8, &str); 14] = [
     (0, "done"),
     (failure::FAILED, "failed"),
     (failure::USAGE, "wrong usage, or a confirmation is missing"),
@@ -100,6 +100,10 @@ const EXIT_CODES: [(u8, &str); 13] = [
     (failure::JOB_FAILED, "the awaited job failed"),
     (failure::JOB_DEAD, "the awaited job is dead or canceled"),
     (failure::FOUND, "a check found something"),
+    (
+        failure::SELF_FENCED,
+        "a worker lost its lease and could not stop its jobs; its supervisor starts another",
+    ),
     (failure::CONFIG, "the configuration or the database cannot be used"),
     (failure::INTERRUPTED, "interrupted"),
 ];

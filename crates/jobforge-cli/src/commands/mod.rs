@@ -3,6 +3,7 @@
 mod bench;
 mod db;
 mod demo;
+mod drill;
 mod help;
 mod job;
 mod job_enqueue;
@@ -10,15 +11,18 @@ mod job_follow;
 mod queue;
 mod serve;
 mod up;
+mod watchdog;
 mod work;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::CommandFactory;
 use jobforge::core::settings::Settings;
 use jobforge::store::Store;
 use jobforge::{Client, OpenOptions, Purpose, open_store};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Cli, Command, Global};
 use crate::failure::{self, Failure};
@@ -44,13 +48,18 @@ impl Context {
         Ok(Client::new(store.map_err(|error| self.explain_open(&error))?).author(author))
     }
 
+    /// The file of the embedded database; `None` on PostgreSQL.
+    pub(crate) fn embedded(&self) -> Result<Option<PathBuf>, Failure> {
+        Ok(OpenOptions::from_settings(&self.settings, Purpose::Visit, false).embedded()?)
+    }
+
     /// Opens the database for as long as this process lives; an embedded one is made if it does not exist.
     pub(crate) async fn own(&self) -> Result<Arc<dyn Store>, Failure> {
         let options = OpenOptions::from_settings(&self.settings, Purpose::Own, true);
         open_store(&options).await.map_err(|error| self.explain_open(&error))
     }
 
-    fn explain_open(&self, error: &jobforge::store::StoreError) -> Failure {
+    pub(crate) fn explain_open(&self, error: &jobforge::store::StoreError) -> Failure {
         let failure = Failure::from_store(error);
         match error {
             jobforge::store::StoreError::Unreachable { .. }
@@ -70,14 +79,19 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Up(args) => {
             let flags = merge(serve::flags(&args.serve), work::flags(&args.work));
-            up::run(Context::new(&global, flags, true)?, &args).await
+            up::run(Context::new(&global, flags, true)?, &global, &args).await
         }
         Command::Serve(args) => serve::run(Context::new(&global, serve::flags(&args), true)?).await,
-        Command::Work(args) => work::run(Context::new(&global, work::flags(&args), true)?).await,
+        Command::Work(args) => {
+            work::run(Context::new(&global, work::flags(&args), true)?, &global, &args).await
+        }
         Command::Job(command) => job::run(visit(BTreeMap::new())?, command).await,
         Command::Queue(command) => queue::run(visit(BTreeMap::new())?, command).await,
+        Command::Watchdog(command) => watchdog::run(visit(BTreeMap::new())?, command).await,
+        Command::CleanupDaemon => watchdog::daemon(Context::new(&global, BTreeMap::new(), true)?).await,
         Command::Db(command) => db::run(visit(BTreeMap::new())?, command).await,
         Command::Bench(command) => bench::run(visit(BTreeMap::new())?, command).await,
+        Command::Drill(command) => drill::run(visit(BTreeMap::new())?, &global, command).await,
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "jobforge", &mut script);
@@ -101,17 +115,45 @@ pub(crate) fn flags(given: &[(&str, Option<&String>)]) -> BTreeMap<String, Strin
     given.iter().filter_map(|(key, value)| value.map(|value| ((*key).to_owned(), value.clone()))).collect()
 }
 
-/// Resolves when the process is asked to stop, with the exit code that says how.
-pub(crate) async fn asked_to_stop() -> Result<(), Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
+/// Whether this process is to be no more than the supervisor of a worker. Settings that cannot be read are told later.
+pub(crate) fn only_supervises(cli: &Cli) -> bool {
+    match &cli.command {
+        Command::Work(args) => config::settings(&cli.global, work::flags(args))
+            .is_ok_and(|settings| !args.supervised && work::supervises(&settings, args)),
+        _ => false,
+    }
+}
+
+/// The signals that ask a process to stop.
+pub(crate) struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+/// Listens for them from now on.
+pub(crate) fn stop_signals() -> Result<StopSignals, Failure> {
     let listen = |kind| {
         signal(kind)
             .map_err(|error| Failure::new(failure::FAILED, format!("cannot listen for signals: {error}")))
     };
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    Ok(StopSignals {
+        interrupt: listen(SignalKind::interrupt())?,
+        terminate: listen(SignalKind::terminate())?,
+    })
+}
+
+impl StopSignals {
+    /// Resolves at the next one.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
+}
+
+/// Resolves when the process is asked to stop.
+pub(crate) async fn asked_to_stop() -> Result<(), Failure> {
+    stop_signals()?.next().await;
     Ok(())
 }

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jobforge::Client;
+use jobforge::remote::socket_path;
 use jobforge::services::{Housekeeper, Watchdog};
 use jobforge::store::Store;
-use jobforge_server::{ServerOptions, bind};
+use jobforge_server::{ServerOptions, SocketOptions, WorkerTerms, bind, bind_socket};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, asked_to_stop};
+use super::{Context, stop_signals};
 use crate::cli::ServeArgs;
 use crate::failure::{self, Failure};
 
@@ -23,8 +24,10 @@ pub(crate) async fn run(context: Context) -> Result<(), Failure> {
     let store = context.own().await?;
     let stop = CancellationToken::new();
     let (address, mut tasks) = start(&context, &store, &stop).await?;
+    // Listened for before it is said, so that nobody who believes the line kills us.
+    let mut signals = stop_signals()?;
     tracing::info!("serving {} on http://{address}; stop with Ctrl-C", store.location());
-    asked_to_stop().await?;
+    signals.next().await;
     stop.cancel();
     while tasks.join_next().await.is_some() {}
     Ok(())
@@ -59,6 +62,20 @@ pub(crate) async fn start(
             tracing::error!(error = %error, "the HTTP server ended");
         }
     });
+    // Only one process may own an embedded database, so others come to it with their work.
+    if let Some(database) = context.embedded()? {
+        let terms = WorkerTerms::from_settings(settings);
+        let options = SocketOptions { path: socket_path(&database), terms };
+        let socket = bind_socket(options, Client::new(Arc::clone(store)), policy.clone())
+            .map_err(|error| Failure::new(failure::CONFIG, format!("{:#}", anyhow::Error::from(error))))?;
+        tracing::info!("taking worker processes at {}", socket.path().display());
+        let until = stop.clone();
+        tasks.spawn(async move {
+            if let Err(error) = socket.run(until).await {
+                tracing::error!(error = %error, "the socket for worker processes ended");
+            }
+        });
+    }
     let watchdog = Watchdog::new(Arc::clone(store), policy, settings.millis("watchdog_check_interval_ms"));
     tasks.spawn(watchdog.run(stop.clone()));
     tasks.spawn(Housekeeper::new(Arc::clone(store)).run(stop.clone()));

@@ -1,15 +1,22 @@
-//! `jobforge up`: everything in one process.
+//! `jobforge up`: everything at once, in this process and, on PostgreSQL, a supervised worker beside it.
 
-use jobforge::OpenOptions;
-use jobforge::Purpose;
+use std::sync::Arc;
+
+use jobforge::core::settings::Settings;
+use jobforge::store::WorkerStore;
+use jobforge::{OpenOptions, Purpose, Worker};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, asked_to_stop, demo, serve, work};
-use crate::cli::UpArgs;
-use crate::failure::Failure;
+use super::work::{self, Asked};
+use super::{Context, asked_to_stop, demo, serve};
+use crate::cli::{Global, UpArgs};
+use crate::failure::{self, Failure};
 use crate::output;
+use crate::supervise::{Order, Supervisor};
 
-pub(crate) async fn run(context: Context, args: &UpArgs) -> Result<(), Failure> {
+pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Result<(), Failure> {
     // The first run should need nothing: here, and only here, PostgreSQL is migrated on the way, too.
     OpenOptions::from_settings(&context.settings, Purpose::Visit, true)
         .open_unverified()
@@ -19,24 +26,87 @@ pub(crate) async fn run(context: Context, args: &UpArgs) -> Result<(), Failure> 
     let store = context.own().await?;
     let stop = CancellationToken::new();
     let (address, mut tasks) = serve::start(&context, &store, &stop).await?;
-    let worker = work::start(&context.settings, &store, true).await?;
-    greet(&context, store.location(), &address.to_string(), worker.id().as_str());
-    let outcome = if args.demo {
-        let shown = tokio::select! {
-            shown = demo::run(&store) => shown,
-            _ = asked_to_stop() => Ok(()),
-        };
-        match (shown, args.once) {
-            (Ok(()), false) => asked_to_stop().await,
-            (shown, _) => shown,
-        }
+    let mut working = if work::supervises(&context.settings, &args.work) {
+        Working::beside(work::supervisor(&context, global, &args.work, true).await?)
     } else {
-        asked_to_stop().await
+        Working::Here(work::start(&context.settings, Arc::clone(&store) as Arc<dyn WorkerStore>, true).await?)
     };
-    work::stop(worker, &context.settings).await?;
+    greet(&context, store.location(), &address.to_string(), &working.words());
+    let shown_and_asked = async {
+        if args.demo {
+            let shown = tokio::select! {
+                shown = demo::run(&store) => shown,
+                _ = asked_to_stop() => Ok(()),
+            };
+            match (shown, args.once) {
+                (Ok(()), false) => asked_to_stop().await,
+                (shown, _) => shown,
+            }
+        } else {
+            asked_to_stop().await
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = shown_and_asked => outcome,
+        failed = working.ended() => failed,
+    };
+    working.stop(&context.settings).await?;
     stop.cancel();
     while tasks.join_next().await.is_some() {}
     outcome
+}
+
+/// The worker of `up`.
+enum Working {
+    /// In this process, which owns the embedded database.
+    Here(Worker),
+    /// In a process of its own, which this one supervises.
+    Beside { orders: watch::Sender<Order>, supervisor: JoinHandle<Result<(), Failure>> },
+}
+
+impl Working {
+    fn beside(supervisor: Supervisor) -> Self {
+        let (orders, receiver) = watch::channel(Order::Run);
+        Self::Beside { orders, supervisor: tokio::spawn(supervisor.run(receiver)) }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Here(worker) => worker.id().to_string(),
+            Self::Beside { .. } => "a supervised process".to_owned(),
+        }
+    }
+
+    /// Resolves when the supervisor has failed, which no worker's end makes it do.
+    async fn ended(&mut self) -> Result<(), Failure> {
+        match self {
+            Self::Here(_) => std::future::pending().await,
+            Self::Beside { supervisor, .. } => outcome(supervisor).await,
+        }
+    }
+
+    /// Stops in good order; a second signal does not wait.
+    async fn stop(self, settings: &Settings) -> Result<(), Failure> {
+        match self {
+            Self::Here(worker) => work::stop(worker, settings, &mut Asked::BySignal).await,
+            Self::Beside { supervisor, .. } if supervisor.is_finished() => Ok(()),
+            Self::Beside { orders, mut supervisor } => {
+                orders.send_replace(Order::Drain);
+                tokio::select! {
+                    outcome = outcome(&mut supervisor) => return outcome,
+                    asked = asked_to_stop() => asked?,
+                }
+                orders.send_replace(Order::Now);
+                outcome(&mut supervisor).await
+            }
+        }
+    }
+}
+
+async fn outcome(supervisor: &mut JoinHandle<Result<(), Failure>>) -> Result<(), Failure> {
+    supervisor.await.unwrap_or_else(|error| {
+        Err(Failure::new(failure::FAILED, format!("the supervisor of the worker broke: {error}")))
+    })
 }
 
 fn greet(context: &Context, location: &str, address: &str, worker: &str) {

@@ -1,21 +1,32 @@
 //! `jobforge work`: a worker with the built-in job types.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jobforge::builtin::BuiltinConfig;
 use jobforge::builtin::exec::ExecConfig;
 use jobforge::builtin::outbound::HttpConfig;
 use jobforge::builtin::secrets::SecretsConfig;
-use jobforge::core::settings::Settings;
-use jobforge::store::Store;
-use jobforge::{Client, Worker};
+use jobforge::core::settings::{Settings, Source};
+use jobforge::process::SlotLock;
+use jobforge::remote::{RemoteStore, socket_path};
+use jobforge::store::WorkerStore;
+use jobforge::{OpenOptions, Purpose, Worker, WorkerBuilder};
+use tokio::sync::watch;
 
 use super::{Context, asked_to_stop};
-use crate::cli::WorkArgs;
+use crate::cli::{Global, WorkArgs};
 use crate::failure::{self, Failure};
 use crate::output;
+use crate::supervise::{Order, Reporter, Supervisor, lifeline, orders_by_signal, work_command};
+
+/// What a draining worker may take beyond its grace and its lease before its supervisor kills it.
+const DRAIN_MARGIN: Duration = Duration::from_secs(30);
+
+/// Between two looks for a server that is not there yet.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub(crate) fn flags(args: &WorkArgs) -> BTreeMap<String, String> {
     super::flags(&[
@@ -25,32 +36,193 @@ pub(crate) fn flags(args: &WorkArgs) -> BTreeMap<String, String> {
     ])
 }
 
-pub(crate) async fn run(context: Context) -> Result<(), Failure> {
-    let store = context.own().await?;
-    let worker = start(&context.settings, &store, false).await?;
-    tracing::info!(worker.id = %worker.id(), "worker {} takes jobs from {}; stop with Ctrl-C", worker.id(), store.location());
-    asked_to_stop().await?;
-    stop(worker, &context.settings).await
+pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> Result<(), Failure> {
+    if !args.supervised && supervises(&context.settings, args) {
+        let supervisor = supervisor(&context, global, args, false).await?;
+        return supervisor.run(orders_by_signal()?).await;
+    }
+    let mut asked = if args.supervised { Asked::by_supervisor()? } else { Asked::BySignal };
+    let Some((store, place)) = jobs(&context).await? else { return Ok(()) };
+    let worker = prepare(&context.settings, store, false)?;
+    let worker =
+        if args.supervised { worker.last_resort(|| lifeline::quit(failure::SELF_FENCED)) } else { worker };
+    let worker = worker.start().await?;
+    tracing::info!(worker.id = %worker.id(), "worker {} takes jobs from {place}; stop with Ctrl-C", worker.id());
+    asked.wait_for_drain().await?;
+    stop(worker, &context.settings, &mut asked).await
+}
+
+/// Whether the worker gets a process of its own with a supervisor. An embedded database has one process, which owns it.
+pub(crate) fn supervises(settings: &Settings, args: &WorkArgs) -> bool {
+    !args.no_supervise && OpenOptions::from_settings(settings, Purpose::Own, false).is_postgres()
+}
+
+/// Prepares to supervise a worker process with these settings.
+pub(crate) async fn supervisor(
+    context: &Context,
+    global: &Global,
+    args: &WorkArgs,
+    any_program: bool,
+) -> Result<Supervisor, Failure> {
+    let settings = context.settings.clone();
+    // Opened before any worker starts, so that a wrong URL is told once and a report finds its connection open.
+    let reporter = Reporter::new(context.own().await?, settings.rescue_policy());
+    let drain_limit =
+        settings.millis("shutdown_grace_ms") + 2 * settings.millis("worker_lease_ms") + DRAIN_MARGIN;
+    let (global, args) = (global.clone(), args.clone());
+    let command = Box::new(move || work_command(&global, &settings, &args, any_program));
+    Ok(Supervisor { command, reporter, drain_limit })
+}
+
+/// Who tells a worker to stop.
+pub(crate) enum Asked {
+    /// Signals to its process: the second does not wait.
+    BySignal,
+    /// Its supervisor. A signal to the worker itself drains it and no more, for a service manager sends the same signal to
+    /// every process of a service.
+    BySupervisor(watch::Receiver<Order>),
+}
+
+impl Asked {
+    fn by_supervisor() -> Result<Self, Failure> {
+        let orders = lifeline::listen()
+            .map_err(|error| Failure::new(failure::FAILED, format!("cannot listen for orders: {error}")))?;
+        Ok(Self::BySupervisor(orders))
+    }
+
+    async fn wait_for_drain(&mut self) -> Result<(), Failure> {
+        let Self::BySupervisor(orders) = self else { return asked_to_stop().await };
+        tokio::select! {
+            asked = asked_to_stop() => asked,
+            _ = orders.wait_for(|order| *order != Order::Run) => Ok(()),
+        }
+    }
+
+    async fn wait_for_now(&mut self) {
+        match self {
+            Self::BySignal => {
+                let _ = asked_to_stop().await;
+            }
+            // Without its supervisor it hands back what it can, until the lifeline ends it.
+            Self::BySupervisor(orders) => {
+                let _ = orders.wait_for(|order| *order == Order::Now).await;
+            }
+        }
+    }
+
+    /// How long running jobs may still take.
+    fn grace(&self, settings: &Settings) -> Duration {
+        match self {
+            Self::BySupervisor(orders) if *orders.borrow() == Order::Orphaned => Duration::ZERO,
+            Self::BySignal | Self::BySupervisor(_) => settings.millis("shutdown_grace_ms"),
+        }
+    }
+}
+
+/// Where the worker takes its jobs from, and what that is called; `None` if it was asked to stop before it was found.
+async fn jobs(context: &Context) -> Result<Option<(Arc<dyn WorkerStore>, String)>, Failure> {
+    let Some(database) = context.embedded()? else {
+        let store = context.own().await?;
+        let place = store.location().to_owned();
+        return Ok(Some((store, place)));
+    };
+    let Some(remote) = reach(context, &database).await? else { return Ok(None) };
+    let place = remote.socket().display().to_string();
+    Ok(Some((Arc::new(remote), place)))
+}
+
+/// Finds the server that owns an embedded database, waiting for it if it is not there yet; `None` if asked to stop.
+///
+/// A worker never takes the file for itself: it would keep the server out.
+async fn reach(context: &Context, database: &Path) -> Result<Option<RemoteStore>, Failure> {
+    if !database.exists() {
+        let message = format!("there is no database at {}", database.display());
+        return Err(Failure::new(failure::UNREACHABLE, message).hint(
+            "a worker needs a server: start `jobforge serve` or `jobforge up`, and give this worker the same --data-dir",
+        ));
+    }
+    let remote = RemoteStore::at(socket_path(database));
+    let mut told = false;
+    // Once for all rounds: a signal between two of them must not be missed.
+    let stopped = asked_to_stop();
+    tokio::pin!(stopped);
+    loop {
+        match remote.reach().await {
+            Ok(()) => return Ok(Some(remote)),
+            Err(error) if error.is_transient() => {
+                if !told {
+                    output::note(&format!(
+                        "no server listens at {}; waiting for one: start `jobforge serve` or `jobforge up` with the \
+                         same --data-dir",
+                        remote.socket().display()
+                    ));
+                    tracing::debug!(error = error.chain(), "no server yet");
+                    told = true;
+                }
+            }
+            Err(error) => return Err(context.explain_open(&error)),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            stopped = &mut stopped => return stopped.map(|()| None),
+        }
+    }
 }
 
 /// Starts a worker by the settings. `any_program` lets exec run whatever it is told when no list was given.
 pub(crate) async fn start(
     settings: &Settings,
-    store: &Arc<dyn Store>,
+    store: Arc<dyn WorkerStore>,
     any_program: bool,
 ) -> Result<Worker, Failure> {
-    let client = Client::new(Arc::clone(store));
-    let mut builder =
-        Worker::builder(&client).settings(settings).builtins(builtins(settings, any_program)?)?;
+    Ok(prepare(settings, store, any_program)?.start().await?)
+}
+
+fn prepare(
+    settings: &Settings,
+    store: Arc<dyn WorkerStore>,
+    any_program: bool,
+) -> Result<WorkerBuilder, Failure> {
+    let mut builder = Worker::on(store).settings(settings).builtins(builtins(settings, any_program)?)?;
     for (queue, slots) in queues(settings)? {
         builder = builder.queue(queue, slots);
     }
-    Ok(builder.start().await?)
+    if let Some(lock) = slot(settings) {
+        builder = builder.slot(lock, settings.rescue_policy());
+    }
+    Ok(builder)
 }
 
-/// Stops in good order; a second signal does not wait.
-pub(crate) async fn stop(worker: Worker, settings: &Settings) -> Result<(), Failure> {
-    let grace = settings.millis("shutdown_grace_ms");
+/// Takes this machine's slot of the worker's name, so that a worker that starts after a crash proves its predecessor dead.
+fn slot(settings: &Settings) -> Option<SlotLock> {
+    let directory = slot_directory(settings);
+    match SlotLock::take(&directory, settings.text("worker_name")) {
+        Ok(lock) => lock,
+        Err(error) => {
+            tracing::warn!(error = %error, "no slot can be locked in {}; a restart will not prove this worker dead", directory.display());
+            None
+        }
+    }
+}
+
+/// The directory that was named, the service manager's, or the user's; beside an embedded database in any case.
+fn slot_directory(settings: &Settings) -> PathBuf {
+    let data = PathBuf::from(settings.text("data_dir")).join("slots");
+    let named = settings.get("data_dir").is_some_and(|resolved| resolved.source != Source::Default);
+    if named || !OpenOptions::from_settings(settings, Purpose::Own, false).is_postgres() {
+        return data;
+    }
+    // Facts of the machine, not settings of ours.
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let user =
+        || variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
+    let service = variable("STATE_DIRECTORY").map(|directory| directory.join("slots"));
+    service.or_else(|| user().map(|state| state.join("jobforge/slots"))).unwrap_or(data)
+}
+
+/// Stops in good order; a second request does not wait.
+pub(crate) async fn stop(worker: Worker, settings: &Settings, asked: &mut Asked) -> Result<(), Failure> {
+    let grace = asked.grace(settings);
     let held = worker.stats().held;
     if held > 0 {
         output::note(&format!(
@@ -65,7 +237,7 @@ pub(crate) async fn stop(worker: Worker, settings: &Settings) -> Result<(), Fail
             }
             Ok(())
         }
-        _ = asked_to_stop() => Err(Failure::new(failure::INTERRUPTED, "stopped without waiting; what was running will be taken back by the watchdog")),
+        () = asked.wait_for_now() => Err(Failure::new(failure::INTERRUPTED, "stopped without waiting; what was running will be taken back by the watchdog")),
     }
 }
 

@@ -32,7 +32,7 @@ fn process_a_job_runs_on_postgresql_and_tells_its_result() {
     a_job_runs_and_tells_its_result(&home);
 }
 
-fn work_of_a_killed_process_is_done_by_the_next(home: &Home) {
+fn work_of_a_killed_process_is_done_by_the_next(home: &Home, first_ends: &[&str]) {
     let up = home.up();
     let marker = home.path().join("second-try");
     let script =
@@ -42,7 +42,8 @@ fn work_of_a_killed_process_is_done_by_the_next(home: &Home) {
     home.until(&id, "running");
     up.kill();
     let explained = home.ok(&["job", "explain", &id]);
-    assert!(explained.contains("runs on worker-") || explained.contains("recover"), "{explained}");
+    let told = ["runs on worker-", "recover", "waits for a worker"];
+    assert!(told.iter().any(|words| explained.contains(words)), "{explained}");
     // A lease of two seconds keeps the wait short; the default is twenty.
     let mut next = home.command(&["up", "--listen", "127.0.0.1:0"]);
     let mut next =
@@ -56,20 +57,24 @@ fn work_of_a_killed_process_is_done_by_the_next(home: &Home) {
         .iter()
         .map(|attempt| attempt["outcome"].as_str().unwrap())
         .collect();
-    assert_eq!(outcomes, ["lost", "succeeded"]);
-    let lost = ended["attempts_made"][0]["error"]["message"].as_str().unwrap();
-    assert!(lost.contains("worker-"), "{lost}");
+    assert_eq!((outcomes.len(), outcomes[1]), (2, "succeeded"));
+    assert!(first_ends.contains(&outcomes[0]), "{outcomes:?}");
+    if outcomes[0] == "lost" {
+        let lost = ended["attempts_made"][0]["error"]["message"].as_str().unwrap();
+        assert!(lost.contains("worker-"), "{lost}");
+    }
 }
 
 #[test]
 fn process_work_of_a_killed_process_is_done_by_the_next_on_sqlite() {
-    work_of_a_killed_process_is_done_by_the_next(&Home::new());
+    work_of_a_killed_process_is_done_by_the_next(&Home::new(), &["lost"]);
 }
 
 #[test]
 fn process_work_of_a_killed_process_is_done_by_the_next_on_postgresql() {
     let (home, _database) = on_postgres();
-    work_of_a_killed_process_is_done_by_the_next(&home);
+    // The worker is a process of its own, which gives the job back when it finds its supervisor gone.
+    work_of_a_killed_process_is_done_by_the_next(&home, &["released", "lost"]);
 }
 
 #[test]

@@ -7,5 +7,8 @@
 
 mod bad_input;
 mod life;
+mod liveness;
 mod program;
 mod shell;
+mod socket;
+mod watchdog;

@@ -90,7 +90,7 @@ impl Home {
                 Err(_) => panic!("{arguments:?} did not say {ready:?}:\n{}", seen.join("\n")),
             }
         }
-        Running { child, _lines: lines }
+        Running { child, lines }
     }
 
     /// `up` on a port of its own.
@@ -113,6 +113,17 @@ impl Home {
     }
 }
 
+/// Asks again and again until it is so.
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..PATIENCE.as_millis() / 20 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("it did not happen: {what}");
+}
+
 pub(crate) fn done(output: Output) -> Done {
     Done {
         code: output.status.code().unwrap_or(-1),
@@ -125,12 +136,34 @@ pub(crate) fn done(output: Output) -> Done {
 pub(crate) struct Running {
     child: Child,
     // Kept, so that the program never writes into a closed pipe.
-    _lines: mpsc::Receiver<String>,
+    lines: mpsc::Receiver<String>,
 }
 
 impl Running {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The worker process that this supervisor has started.
+    pub(crate) fn worker_pid(&self) -> u32 {
+        let mut worker = None;
+        eventually("there is a worker process", || {
+            let found = Command::new("pgrep").args(["-P", &self.pid().to_string()]).output().unwrap();
+            worker = String::from_utf8(found.stdout).unwrap().trim().parse().ok();
+            worker.is_some()
+        });
+        worker.unwrap()
+    }
+
+    /// Waits until a line of its log contains the text.
+    pub(crate) fn until_it_says(&self, text: &str) {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(text) => return,
+                Ok(_) => {}
+                Err(_) => panic!("it did not say {text:?}"),
+            }
+        }
     }
 
     /// kill -9.

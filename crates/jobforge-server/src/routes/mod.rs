@@ -4,6 +4,7 @@ mod front;
 mod health;
 mod jobs;
 mod queues;
+mod worker;
 
 use std::sync::Arc;
 
@@ -20,11 +21,24 @@ use crate::api_error::ApiError;
 use crate::gate::{Gate, require_local, require_token};
 use crate::request_log::log_request;
 use crate::server::App;
+use crate::workers::Workers;
 
 /// All routes behind the gate, each request named and logged.
 pub(crate) fn router(app: Arc<App>, gate: Arc<Gate>) -> Router {
     // The token is asked for whatever lies below /v1, so that a route cannot be forgotten.
-    let v1 = Router::new()
+    let v1 = v1().layer(from_fn_with_state(gate.clone(), require_token));
+    around(v1, app).layer(from_fn_with_state(gate, require_local)).layer(from_fn(log_request))
+}
+
+/// All routes and those of workers, for a socket that only the server's own user can reach.
+pub(crate) fn socket_router(app: Arc<App>, workers: Arc<Workers>) -> Router {
+    let v1 = v1().nest_service("/worker", worker::router(workers));
+    around(v1, app).layer(from_fn(log_request))
+}
+
+/// What people and programs may ask.
+fn v1() -> Router<Arc<App>> {
+    Router::new()
         .route("/jobs", get(jobs::list).post(jobs::enqueue))
         .route("/jobs/{id}", get(jobs::detail).delete(jobs::delete))
         .route("/jobs/{id}/explain", get(jobs::explain))
@@ -37,7 +51,10 @@ pub(crate) fn router(app: Arc<App>, gate: Arc<Gate>) -> Router {
         .route("/workers", get(queues::workers))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(gate.clone(), require_token));
+}
+
+/// What is answered beside `/v1`.
+fn around(v1: Router<Arc<App>>, app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(front::page))
         .route("/livez", get(health::live))
@@ -46,8 +63,6 @@ pub(crate) fn router(app: Arc<App>, gate: Arc<Gate>) -> Router {
         .nest("/v1", v1)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(gate, require_local))
-        .layer(from_fn(log_request))
         .with_state(app)
 }
 

@@ -2,24 +2,27 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge::core::claim::{ClaimAsk, Claimed};
+use jobforge::core::death::DeathReport;
 use jobforge::core::heartbeat::{Beat, BeatReply};
 use jobforge::core::job::{Job, JobId, NewJob, WorkerId};
-use jobforge::core::rescue::{Rescue, SuspectPage};
+use jobforge::core::rescue::{Rescue, RescuePolicy, SuspectPage};
 use jobforge::core::retention::Retention;
 use jobforge::core::settle::{Settled, Settlement};
 use jobforge::core::standing::Facts;
 use jobforge::core::state::Status;
 use jobforge::core::time::Now;
+use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge::core::worker::{NewWorker, WorkerRow};
 use jobforge::store::rows::{
-    Capabilities, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
+    Capabilities, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
     RescueReport, WakeEvent,
 };
-use jobforge::store::traits::{Admin, Enqueue, Inspect, Operate, Wake, Watchdog, WorkerSide};
+use jobforge::store::traits::{Admin, Enqueue, Inspect, Operate, Purge, Wake, Watchdog, WorkerSide};
 use jobforge::store::{Result, StoreError};
 use tokio::sync::broadcast;
 
@@ -77,7 +80,7 @@ impl Enqueue for FailingStore {
 
 #[async_trait]
 impl WorkerSide for FailingStore {
-    async fn register(&self, _: &NewWorker, _: Now) -> Result<()> {
+    async fn register(&self, _: &NewWorker, _: Now) -> Result<Deaths> {
         self.fail()
     }
     async fn claim(&self, _: &ClaimAsk, _: Now) -> Result<Claimed> {
@@ -105,7 +108,22 @@ impl Watchdog for FailingStore {
     async fn apply_rescues(&self, _: &[Rescue], _: Now) -> Result<RescueReport> {
         self.fail()
     }
-    async fn expire_workers(&self, _: Now) -> Result<Vec<WorkerId>> {
+    async fn survey(&self, _: Now) -> Result<Survey> {
+        self.fail()
+    }
+    async fn watchdog_sign(&self, _: &str, _: Duration, _: Now) -> Result<()> {
+        self.fail()
+    }
+    async fn extend_leases(&self, _: Now) -> Result<u64> {
+        self.fail()
+    }
+    async fn record_run(&self, _: &Run, _: Now) -> Result<()> {
+        self.fail()
+    }
+    async fn expire_workers(&self, _: u32, _: Now) -> Result<Vec<WorkerId>> {
+        self.fail()
+    }
+    async fn report_death(&self, _: &DeathReport, _: &RescuePolicy, _: Now) -> Result<Deaths> {
         self.fail()
     }
     async fn reconcile(&self, _: Now) -> Result<u64> {
@@ -133,6 +151,12 @@ impl Inspect for FailingStore {
     async fn queues(&self, _: Now) -> Result<Vec<QueueInfo>> {
         self.fail()
     }
+    async fn watchdogs(&self, _: Now) -> Result<Vec<WatchdogRow>> {
+        self.fail()
+    }
+    async fn watchdog_runs(&self, _: usize) -> Result<Vec<Run>> {
+        self.fail()
+    }
     async fn workers(&self, _: Now) -> Result<Vec<WorkerRow>> {
         self.fail()
     }
@@ -146,6 +170,10 @@ impl Operate for FailingStore {
     async fn pause_queue(&self, _: &str, _: bool, _: Now) -> Result<bool> {
         self.fail()
     }
+}
+
+#[async_trait]
+impl Purge for FailingStore {
     async fn purge(&self, _: &Retention, _: Now) -> Result<Vec<(Status, u64)>> {
         self.fail()
     }

@@ -9,3 +9,7 @@ mod lifecycle;
 mod queues;
 mod refusals;
 mod request_log;
+mod worker;
+mod worker_examples;
+mod worker_refusals;
+mod worker_site;

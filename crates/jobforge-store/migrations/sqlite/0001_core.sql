@@ -119,15 +119,23 @@ CREATE TABLE jobforge_workers (
     queues             TEXT    NOT NULL,
     types              TEXT,
     slots              INTEGER NOT NULL,
-    state              TEXT    NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'draining', 'gone', 'lost')),
+    state              TEXT    NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'draining', 'gone', 'lost', 'dead')),
     lease_ms           INTEGER NOT NULL CHECK (lease_ms > 0),
     started_at         INTEGER NOT NULL,
     last_heartbeat_at  INTEGER NOT NULL,
     lease_expires_at   INTEGER NOT NULL,
     ended_at           INTEGER,
     end_reason         TEXT,
+    -- What proofs of death go by; unknown where the operating system does not tell.
+    machine_id         TEXT,
+    boot_id            TEXT,
+    pid_namespace      INTEGER,
+    process_start      INTEGER,
+    slot               TEXT,
+    slot_id            TEXT,
+    death              TEXT,
     CONSTRAINT jobforge_workers_ended_has_ended_at
-        CHECK ((state IN ('gone', 'lost')) = (ended_at IS NOT NULL))
+        CHECK ((state IN ('gone', 'lost', 'dead')) = (ended_at IS NOT NULL))
 ) STRICT;
 
 -- Paused queues only; a queue without a row takes jobs.
@@ -135,3 +143,29 @@ CREATE TABLE jobforge_queues (
     name       TEXT NOT NULL PRIMARY KEY,
     paused_at  INTEGER NOT NULL
 ) STRICT;
+
+-- Who watches. A row is replaced every few seconds while its watchdog lives.
+CREATE TABLE jobforge_watchdogs (
+    id                 TEXT    NOT NULL PRIMARY KEY,
+    started_at         INTEGER NOT NULL,
+    last_sign_at       INTEGER NOT NULL,
+    check_interval_ms  INTEGER NOT NULL
+) STRICT;
+
+-- What watchdogs did: every run of the check interval, and every other that found something.
+CREATE TABLE jobforge_watchdog_runs (
+    id            INTEGER PRIMARY KEY,
+    watchdog      TEXT    NOT NULL,
+    started_at    INTEGER NOT NULL,
+    duration_ms   INTEGER NOT NULL,
+    trigger       TEXT    NOT NULL,
+    guard         TEXT,
+    suspects      INTEGER NOT NULL,
+    workers_lost  INTEGER NOT NULL,
+    requeued      INTEGER NOT NULL,
+    ended         INTEGER NOT NULL,
+    lost_races    INTEGER NOT NULL,
+    verdicts      TEXT    NOT NULL,
+    error         TEXT
+) STRICT;
+CREATE INDEX idx_jobforge_watchdog_runs ON jobforge_watchdog_runs (started_at);

@@ -21,6 +21,10 @@ FROM (
   FROM jobforge_jobs
   WHERE started_at < created_at OR finished_at < started_at
   UNION ALL
+  SELECT 'attempt_times_in_order', 'an attempt ends after it started', false, job_id::text
+  FROM jobforge_job_attempts
+  WHERE finished_at < started_at
+  UNION ALL
   SELECT 'owner_is_known', 'the owner of a running job is a worker that has not ended', true, j.id::text
   FROM jobforge_jobs j
   LEFT JOIN jobforge_workers w ON w.id = j.locked_by
@@ -36,16 +40,20 @@ FROM (
   JOIN jobforge_job_attempts a ON a.job_id = j.id
   WHERE a.lease > j.lease
   UNION ALL
-  SELECT 'one_success', 'a job has succeeded at most once since its last fresh start', false, job_id::text
-  FROM jobforge_job_attempts
-  WHERE outcome = 'succeeded'
-  GROUP BY job_id, lease
-  HAVING count(*) > 1
+  SELECT 'success_is_final', 'a job that succeeded under its last fence has succeeded', false, j.id::text
+  FROM jobforge_jobs j
+  JOIN jobforge_job_attempts a ON a.job_id = j.id AND a.lease = j.lease
+  WHERE a.outcome = 'succeeded' AND j.status <> 'succeeded'
   UNION ALL
   SELECT 'result_is_of_success', 'only a succeeded job has a result, and it is the one it names', false, r.job_id::text
   FROM jobforge_job_results r
   JOIN jobforge_jobs j ON j.id = r.job_id
   WHERE j.status <> 'succeeded' OR j.result_id IS DISTINCT FROM r.id
+  UNION ALL
+  SELECT 'named_result_exists', 'the result that a job names is there', false, j.id::text
+  FROM jobforge_jobs j
+  LEFT JOIN jobforge_job_results r ON r.job_id = j.id
+  WHERE j.result_id IS NOT NULL AND r.id IS NULL
   UNION ALL
   SELECT 'children_share_tenant', 'attempts and results carry the tenant of their job', false, j.id::text
   FROM jobforge_jobs j

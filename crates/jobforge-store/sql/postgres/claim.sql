@@ -6,6 +6,8 @@
 --
 -- The cursor skips index entries of jobs already taken, which vacuum cannot remove while an old snapshot lives: with
 -- 200,000 of them the claim keeps two thirds of its speed, without the cursor a third.
+-- `IS NOT DISTINCT FROM` keeps the planner from idx_jobforge_jobs_claim, which it takes to be empty when the table was
+-- analysed while nothing was queued, and would read as a whole for each of the batch: seen, 20 times slower.
 -- Every row carries next_due and promoted, so that an empty claim (one row of nulls) tells when to ask again.
 WITH alive AS MATERIALIZED (
   SELECT 1
@@ -67,7 +69,7 @@ WITH alive AS MATERIALIZED (
       items_skipped = 0,
       updated_at = (SELECT jobforge_now())
   FROM taken
-  WHERE j.id = taken.id AND j.status = 'queued' AND j.run_at <= (SELECT jobforge_now())
+  WHERE j.id = taken.id AND j.status IS NOT DISTINCT FROM 'queued' AND j.run_at <= (SELECT jobforge_now())
   RETURNING j.id, j.tenant_id, j.type, j.queue, j.priority, j.payload, j.attempts, j.max_attempts, j.lease,
             j.timeout_ms, j.created_at, j.checkpoint, j.tags, j.traceparent, j.retry, j.run_at
 )

@@ -27,7 +27,7 @@ WITH beat AS MATERIALIZED (
       items_skipped = coalesce(b.skipped, j.items_skipped),
       checkpoint = coalesce(b.checkpoint, j.checkpoint)
   FROM beat b
-  WHERE j.id = ANY ($2) AND j.id = b.id AND j.lease = b.lease AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status IS NOT DISTINCT FROM 'running'
+  WHERE j.id = b.id AND j.lease = b.lease AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status IS NOT DISTINCT FROM 'running'
   RETURNING j.id, j.lease, j.attempts, b.log
 ), kept_logs AS (
   INSERT INTO jobforge_job_logs (job_id, lease, attempt_no, tail, updated_at)

@@ -23,7 +23,7 @@ WITH r AS MATERIALIZED (
       error = r.error,
       updated_at = jobforge_now()
   FROM r
-  WHERE j.id = ANY ($1) AND j.id = r.id
+  WHERE j.id = r.id
     AND j.lease = r.lease
     AND j.status IS NOT DISTINCT FROM 'running'
     AND j.heartbeat_due_at IS NOT DISTINCT FROM r.seen_due_at

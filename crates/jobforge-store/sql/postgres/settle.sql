@@ -41,7 +41,7 @@ WITH s AS MATERIALIZED (
       checkpoint = coalesce(s.checkpoint, j.checkpoint),
       updated_at = jobforge_now()
   FROM s
-  WHERE j.id = ANY ($2) AND j.id = s.id AND j.lease = s.lease AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status IS NOT DISTINCT FROM 'running'
+  WHERE j.id = s.id AND j.lease = s.lease AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status IS NOT DISTINCT FROM 'running'
   RETURNING j.id, j.tenant_id, j.lease, j.started_at,
             CASE WHEN s.burns THEN j.attempts ELSE j.attempts + 1 END AS attempt_no,
             s.to_status, s.because, s.error, s.result, s.result_id, s.log

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{BuildError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -147,22 +147,11 @@ impl PostgresStore {
                 available: true,
             };
         }
-        let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match tls {
-            Tls::Off => Manager::from_config(config, NoTls, manager_config),
-            Tls::On(tls) => Manager::from_config(config, tls, manager_config),
-        };
-        let pool = Pool::builder(manager)
-            .max_size(options.pool_size.max(2))
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(CONNECT_TIMEOUT))
-            .create_timeout(Some(CONNECT_TIMEOUT))
-            .build()
-            .map_err(|error| StoreError::Failed {
-                location: location.clone(),
-                call: "connect",
-                source: error.into(),
-            })?;
+        let pool = pool(config, tls, options.pool_size.max(2)).map_err(|error| StoreError::Failed {
+            location: location.clone(),
+            call: "connect",
+            source: error.into(),
+        })?;
         Ok(Self {
             pool,
             pooled,
@@ -173,6 +162,36 @@ impl PostgresStore {
             location,
         })
     }
+}
+
+impl PostgresStore {
+    /// The same database on one connection of its own, opened when it is first used, directly if there is a way.
+    pub(super) fn apart(&self) -> Option<Self> {
+        let direct = self.direct.clone();
+        Some(Self {
+            pool: pool(direct.config.clone(), direct.tls.clone(), 1).ok()?,
+            pooled: !direct.available,
+            slow: self.slow,
+            cursors: Mutex::default(),
+            wake: wake::Listener::new(direct.clone()),
+            location: direct.location.clone(),
+            direct,
+        })
+    }
+}
+
+fn pool(config: Config, tls: Tls, size: usize) -> std::result::Result<Pool, BuildError> {
+    let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = match tls {
+        Tls::Off => Manager::from_config(config, NoTls, manager_config),
+        Tls::On(tls) => Manager::from_config(config, tls, manager_config),
+    };
+    Pool::builder(manager)
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(CONNECT_TIMEOUT))
+        .create_timeout(Some(CONNECT_TIMEOUT))
+        .build()
 }
 
 fn parse(url: &str, application_name: &str) -> Result<Config> {

@@ -7,6 +7,7 @@ use jobforge_core::payload::Payload;
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
+use jobforge_core::watchdog::{Run, WatchdogRow};
 use jobforge_core::worker::WorkerRow;
 use tokio_postgres::Row;
 
@@ -136,6 +137,14 @@ impl Inspect for PostgresStore {
             .map(worker)
             .collect::<std::result::Result<_, _>>()
             .map_err(|error| self.fault("workers", error))
+    }
+
+    async fn watchdogs(&self, at: Now) -> Result<Vec<WatchdogRow>> {
+        self.all_watchdogs(at).await
+    }
+
+    async fn watchdog_runs(&self, limit: usize) -> Result<Vec<Run>> {
+        self.last_runs(limit).await
     }
 }
 

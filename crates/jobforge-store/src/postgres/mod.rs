@@ -7,6 +7,7 @@
 mod admin;
 mod claim;
 mod connect;
+mod death;
 mod enqueue;
 mod heartbeat;
 mod inspect;
@@ -16,6 +17,7 @@ mod rows;
 mod session;
 mod settle;
 mod wake;
+mod watchdog;
 mod workers;
 
 #[cfg(test)]

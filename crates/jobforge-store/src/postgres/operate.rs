@@ -15,7 +15,7 @@ use super::rows::{millis, status};
 use super::session::{Sql, sql};
 use crate::error::Result;
 use crate::rows::{Move, Moved};
-use crate::traits::{Inspect, Operate};
+use crate::traits::{Inspect, Operate, Purge};
 
 static MOVE: Sql = sql!("job_move", UUID_ARRAY, TEXT, INT8);
 static DELETE: Sql = sql!("job_delete", UUID_ARRAY);
@@ -41,7 +41,10 @@ impl Operate for PostgresStore {
     async fn pause_queue(&self, queue: &str, paused: bool, at: Now) -> Result<bool> {
         Ok(!self.query(at, &PAUSE, &[&queue, &paused]).await?.is_empty())
     }
+}
 
+#[async_trait]
+impl Purge for PostgresStore {
     async fn purge(&self, retention: &Retention, at: Now) -> Result<Vec<(Status, u64)>> {
         let now = match at.fixed() {
             Some(moment) => moment,

@@ -1,24 +1,30 @@
 //! The watchdog's side of the seam.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jobforge_core::death::DeathReport;
 use jobforge_core::job::WorkerId;
-use jobforge_core::rescue::{Rescue, Suspect, SuspectPage};
+use jobforge_core::rescue::{Rescue, RescuePolicy, Suspect, SuspectPage};
 use jobforge_core::time::Now;
+use jobforge_core::watchdog::{Run, Survey};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::PostgresStore;
+use super::death::Event;
 use super::rows::{Json, job, millis, worker};
 use super::session::{Sql, sql};
 use crate::error::Result;
-use crate::rows::RescueReport;
+use crate::rows::{Deaths, RescueReport};
 use crate::traits::{Inspect, Watchdog};
 
 static SUSPECTS: Sql = sql!("suspects", INT8);
 static WORKERS_BY_ID: Sql = sql!("workers_by_id", TEXT_ARRAY);
-static RESCUE: Sql = sql!(
+pub(super) static RESCUE: Sql = sql!(
     "rescue",
     UUID_ARRAY,
     INT8_ARRAY,
@@ -29,7 +35,7 @@ static RESCUE: Sql = sql!(
     INT4_ARRAY,
     JSONB_ARRAY,
 );
-static EXPIRE: Sql = sql!("worker_expire");
+static EXPIRE: Sql = sql!("worker_expire", INT8);
 static FORGET: Sql = sql!("worker_forget");
 static RECONCILE: Sql = sql!("reconcile", INT8);
 
@@ -71,26 +77,33 @@ impl Watchdog for PostgresStore {
         if plan.is_empty() {
             return Ok(RescueReport::default());
         }
-        let ids: Vec<Uuid> = plan.iter().map(|line| line.id.0).collect();
-        let leases: Vec<i64> = plan.iter().map(|line| line.lease.0).collect();
-        let seen: Vec<Option<Timestamp>> = plan.iter().map(|line| line.seen_due_at).collect();
-        let to: Vec<&str> = plan.iter().map(|line| line.to.as_str()).collect();
-        let because: Vec<&str> = plan.iter().map(|line| line.because.as_str()).collect();
-        let delays: Vec<i64> = plan.iter().map(|line| millis(line.delay)).collect();
-        let misses: Vec<i32> =
-            plan.iter().map(|line| i32::try_from(line.misses).unwrap_or(i32::MAX)).collect();
-        let errors: Vec<Json> = plan.iter().map(|line| Json::of(&line.error)).collect();
-        let rows = self
-            .query(at, &RESCUE, &[&ids, &leases, &seen, &to, &because, &delays, &misses, &errors])
-            .await?;
-        let moved: HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
-        let (moved, lost_races) = plan.iter().map(|line| line.id).partition(|id| moved.contains(&id.0));
-        Ok(RescueReport { moved, lost_races })
+        let rows = self.query(at, &RESCUE, &Columns::of(plan).params()).await?;
+        Ok(report(plan, &rows))
     }
 
-    async fn expire_workers(&self, at: Now) -> Result<Vec<WorkerId>> {
-        let rows = self.query(at, &EXPIRE, &[]).await?;
+    async fn survey(&self, at: Now) -> Result<Survey> {
+        self.take_survey(at).await
+    }
+
+    async fn watchdog_sign(&self, watchdog: &str, check_interval: Duration, at: Now) -> Result<()> {
+        self.sign(watchdog, check_interval, at).await
+    }
+
+    async fn extend_leases(&self, at: Now) -> Result<u64> {
+        self.extend(at).await
+    }
+
+    async fn record_run(&self, run: &Run, at: Now) -> Result<()> {
+        self.put_run(run, at).await
+    }
+
+    async fn expire_workers(&self, at_most: u32, at: Now) -> Result<Vec<WorkerId>> {
+        let rows = self.query(at, &EXPIRE, &[&i64::from(at_most)]).await?;
         Ok(rows.iter().map(|row| WorkerId(row.get(0))).collect())
+    }
+
+    async fn report_death(&self, report: &DeathReport, policy: &RescuePolicy, at: Now) -> Result<Deaths> {
+        self.bury(&Event::Reported(report, policy), at).await
     }
 
     async fn reconcile(&self, at: Now) -> Result<u64> {
@@ -98,6 +111,45 @@ impl Watchdog for PostgresStore {
         let rows = self.query(at, &RECONCILE, &[&RECONCILE_BATCH]).await?;
         Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
     }
+}
+
+/// A plan as the parameters of `rescue.sql`: one array a column.
+pub(super) struct Columns<'a> {
+    ids: Vec<Uuid>,
+    leases: Vec<i64>,
+    seen: Vec<Option<Timestamp>>,
+    to: Vec<&'a str>,
+    because: Vec<&'a str>,
+    delays: Vec<i64>,
+    misses: Vec<i32>,
+    errors: Vec<Json>,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn of(plan: &'a [Rescue]) -> Self {
+        Self {
+            ids: plan.iter().map(|line| line.id.0).collect(),
+            leases: plan.iter().map(|line| line.lease.0).collect(),
+            seen: plan.iter().map(|line| line.seen_due_at).collect(),
+            to: plan.iter().map(|line| line.to.as_str()).collect(),
+            because: plan.iter().map(|line| line.because.as_str()).collect(),
+            delays: plan.iter().map(|line| millis(line.delay)).collect(),
+            misses: plan.iter().map(|line| i32::try_from(line.misses).unwrap_or(i32::MAX)).collect(),
+            errors: plan.iter().map(|line| Json::of(&line.error)).collect(),
+        }
+    }
+
+    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 8] {
+        let Self { ids, leases, seen, to, because, delays, misses, errors } = self;
+        [ids, leases, seen, to, because, delays, misses, errors]
+    }
+}
+
+/// Which lines of a plan took effect, from what `rescue.sql` returned.
+pub(super) fn report(plan: &[Rescue], rows: &[Row]) -> RescueReport {
+    let moved: HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+    let (moved, lost_races) = plan.iter().map(|line| line.id).partition(|id| moved.contains(&id.0));
+    RescueReport { moved, lost_races }
 }
 
 #[cfg(test)]

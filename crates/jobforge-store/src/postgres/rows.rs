@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use jiff::Timestamp;
+use jobforge_core::death::ProcessId;
 use jobforge_core::job::{ErrorInfo, Items, Job, JobId, Lease, Progress, QueuedBecause, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::state::Status;
@@ -150,7 +151,22 @@ pub(super) fn worker(row: &Row) -> RowResult<WorkerRow> {
         lease_expires_at: row.try_get("lease_expires_at")?,
         ended_at: row.try_get("ended_at")?,
         end_reason: row.try_get("end_reason")?,
+        process: process(row)?,
+        slot: row.try_get("slot")?,
+        death: row.try_get::<_, Option<Json>>("death")?.and_then(|json| json.decode()),
     })
+}
+
+/// A worker's process; known whole or not at all.
+fn process(row: &Row) -> RowResult<Option<ProcessId>> {
+    let Some(machine_id) = row.try_get("machine_id")? else { return Ok(None) };
+    Ok(Some(ProcessId {
+        machine_id,
+        boot_id: row.try_get("boot_id")?,
+        pid_namespace: row.try_get::<_, i64>("pid_namespace")?.cast_unsigned(),
+        pid: u32::try_from(row.try_get::<_, i64>("pid")?).unwrap_or(0),
+        started: row.try_get::<_, i64>("process_start")?.cast_unsigned(),
+    }))
 }
 
 /// A moment before every job, and a priority above every job: the start of a queue.

@@ -9,7 +9,7 @@ use super::PostgresStore;
 use crate::error::{Result, StoreError};
 
 /// How often a call is tried when it loses to a concurrent one by deadlock or serialization failure.
-const CONFLICT_TRIES: u32 = 4;
+pub(super) const CONFLICT_TRIES: u32 = 4;
 
 /// One statement of `sql/postgres/`.
 #[derive(Debug)]

@@ -12,11 +12,13 @@ mod rows;
 mod seam;
 mod statements;
 mod tx;
+mod watchdog;
 mod writer;
 
 mod enqueue;
 
 mod claim;
+mod death;
 mod heartbeat;
 mod settle;
 mod workers;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jobforge_core::death::ProcessId;
 use jobforge_core::job::{ErrorInfo, Items, Job, JobId, Lease, Progress, QueuedBecause, WorkerId};
 use jobforge_core::payload::{Payload, sanitize_text, sanitize_value};
 use jobforge_core::settle::RetryPolicy;
@@ -203,5 +204,20 @@ pub(super) fn worker(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
         lease_expires_at: at(row, "lease_expires_at")?,
         ended_at: maybe_at(row, "ended_at")?,
         end_reason: row.get("end_reason")?,
+        process: process(row)?,
+        slot: row.get("slot")?,
+        death: maybe_json(row, "death")?,
     })
+}
+
+/// A worker's process; known whole or not at all.
+fn process(row: &Row<'_>) -> rusqlite::Result<Option<ProcessId>> {
+    let Some(machine_id) = row.get("machine_id")? else { return Ok(None) };
+    Ok(Some(ProcessId {
+        machine_id,
+        boot_id: row.get("boot_id")?,
+        pid_namespace: row.get::<_, i64>("pid_namespace")?.cast_unsigned(),
+        pid: row.get("pid")?,
+        started: row.get::<_, i64>("process_start")?.cast_unsigned(),
+    }))
 }

@@ -1,29 +1,34 @@
 //! The traits of the seam, each call handed to its verb.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::claim::{ClaimAsk, Claimed};
+use jobforge_core::death::DeathReport;
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
-use jobforge_core::rescue::{Rescue, SuspectPage};
+use jobforge_core::rescue::{Rescue, RescuePolicy, SuspectPage};
 use jobforge_core::retention::{PURGE_BATCH, Retention};
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
+use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge_core::worker::{NewWorker, WorkerRow};
 use tokio::sync::broadcast;
 
 use super::{
-    SqliteStore, check, claim, enqueue, heartbeat, inspect, migrate, operate, queues, rescue, retention,
+    SqliteStore, check, claim, death, enqueue, heartbeat, inspect, migrate, operate, queues, rescue,
+    retention,
 };
-use super::{settle, tx, workers};
+use super::{settle, tx, watchdog, workers};
 use crate::error::Result;
 use crate::rows::{
-    Capabilities, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
+    Capabilities, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
     RescueReport, WakeEvent,
 };
-use crate::traits::{Admin, Enqueue, Inspect, Operate, Wake, Watchdog, WorkerSide};
+use crate::traits::{Admin, Enqueue, Inspect, Operate, Purge, Wake, Watchdog, WorkerSide};
 
 #[async_trait]
 impl Enqueue for SqliteStore {
@@ -38,7 +43,7 @@ impl Enqueue for SqliteStore {
 
 #[async_trait]
 impl WorkerSide for SqliteStore {
-    async fn register(&self, worker: &NewWorker, at: Now) -> Result<()> {
+    async fn register(&self, worker: &NewWorker, at: Now) -> Result<Deaths> {
         let worker = worker.clone();
         self.write("register", 1, move |tx| workers::register(tx, &worker, at)).await
     }
@@ -90,8 +95,31 @@ impl Watchdog for SqliteStore {
         self.write("apply_rescues", plan.len(), move |tx| rescue::apply(tx, &plan, at)).await
     }
 
-    async fn expire_workers(&self, at: Now) -> Result<Vec<WorkerId>> {
-        self.write("expire_workers", 1, move |tx| workers::expire(tx, at)).await
+    async fn survey(&self, at: Now) -> Result<Survey> {
+        self.read("survey", move |tx| watchdog::survey(tx, at)).await
+    }
+
+    async fn watchdog_sign(&self, watchdog: &str, check_interval: Duration, at: Now) -> Result<()> {
+        let watchdog = watchdog.to_owned();
+        self.write("watchdog_sign", 1, move |tx| watchdog::sign(tx, &watchdog, check_interval, at)).await
+    }
+
+    async fn extend_leases(&self, at: Now) -> Result<u64> {
+        self.write("extend_leases", 1, move |tx| workers::extend(tx, at)).await
+    }
+
+    async fn expire_workers(&self, at_most: u32, at: Now) -> Result<Vec<WorkerId>> {
+        self.write("expire_workers", 1, move |tx| workers::expire(tx, at_most, at)).await
+    }
+
+    async fn record_run(&self, run: &Run, at: Now) -> Result<()> {
+        let run = run.clone();
+        self.write("record_run", 1, move |tx| watchdog::record(tx, &run, at)).await
+    }
+
+    async fn report_death(&self, report: &DeathReport, policy: &RescuePolicy, at: Now) -> Result<Deaths> {
+        let (report, policy) = (report.clone(), policy.clone());
+        self.write("report_death", 1, move |tx| death::report(tx, &report, &policy, at)).await
     }
 
     async fn reconcile(&self, at: Now) -> Result<u64> {
@@ -134,6 +162,14 @@ impl Inspect for SqliteStore {
     async fn workers(&self, at: Now) -> Result<Vec<WorkerRow>> {
         self.read("workers", move |tx| inspect::workers(tx, at)).await
     }
+
+    async fn watchdogs(&self, at: Now) -> Result<Vec<WatchdogRow>> {
+        self.read("watchdogs", move |tx| watchdog::watchdogs(tx, at)).await
+    }
+
+    async fn watchdog_runs(&self, limit: usize) -> Result<Vec<Run>> {
+        self.read("watchdog_runs", move |tx| watchdog::runs(tx, limit)).await
+    }
 }
 
 #[async_trait]
@@ -150,7 +186,10 @@ impl Operate for SqliteStore {
         let queue = queue.to_owned();
         self.write("pause_queue", 1, move |tx| operate::pause(tx, &queue, paused, at)).await
     }
+}
 
+#[async_trait]
+impl Purge for SqliteStore {
     async fn purge(&self, retention: &Retention, at: Now) -> Result<Vec<(Status, u64)>> {
         let retention = *retention;
         self.write("purge", PURGE_BATCH, move |tx| retention::purge(tx, &retention, at)).await

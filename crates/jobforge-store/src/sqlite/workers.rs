@@ -7,17 +7,21 @@ use jobforge_core::time::Now;
 use jobforge_core::worker::NewWorker;
 use rusqlite::params;
 
+use super::death;
 use super::rows::{earlier, json, later, millis};
 use super::statements;
 use super::tx::Tx;
 use crate::error::Result;
+use crate::rows::Deaths;
 
 /// Ended workers are remembered for a day, and longer while they hold a job.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(86_400);
 
-/// Makes a worker known with its lease running.
-pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, at: Now) -> Result<()> {
+/// Makes a worker known with its lease running, and buries those before it in its slot.
+pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, at: Now) -> Result<Deaths> {
     let now = tx.now(at)?;
+    let process = worker.place.as_ref().map(|place| &place.process);
+    let slot = worker.place.as_ref().and_then(|place| place.slot.as_ref());
     tx.prepare(&statements::REGISTER)?.execute(params![
         worker.id.as_str(),
         worker.name,
@@ -29,8 +33,14 @@ pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, at: Now) -> Result<()> {
         millis(worker.lease),
         now,
         later(now, worker.lease),
+        process.map(|process| &process.machine_id),
+        process.map(|process| &process.boot_id),
+        process.map(|process| process.pid_namespace.cast_signed()),
+        process.map(|process| process.started.cast_signed()),
+        slot.map(|slot| &slot.name),
+        slot.map(|slot| &slot.id),
     ])?;
-    Ok(())
+    worker.place.as_ref().map_or_else(|| Ok(Deaths::default()), |place| death::supersede(tx, place, at))
 }
 
 /// Renews a lease that has not run out.
@@ -47,12 +57,18 @@ pub(super) fn leave(tx: &Tx<'_>, worker: &WorkerId, reason: &str, at: Now) -> Re
     Ok(())
 }
 
+/// Gives every active worker a whole lease from now.
+pub(super) fn extend(tx: &Tx<'_>, at: Now) -> Result<u64> {
+    let now = tx.now(at)?;
+    Ok(tx.prepare(&statements::WORKER_EXTEND)?.execute([now])? as u64)
+}
+
 /// Marks workers as lost whose lease has run out, and forgets those that ended long ago.
-pub(super) fn expire(tx: &Tx<'_>, at: Now) -> Result<Vec<WorkerId>> {
+pub(super) fn expire(tx: &Tx<'_>, at_most: u32, at: Now) -> Result<Vec<WorkerId>> {
     let now = tx.now(at)?;
     let silent = tx
         .prepare(&statements::EXPIRE_FIND)?
-        .all([now], |row| Ok((WorkerId(row.get(0)?), row.get::<_, i64>(1)?)))?;
+        .all(params![now, at_most], |row| Ok((WorkerId(row.get(0)?), row.get::<_, i64>(1)?)))?;
     let mut lost = Vec::with_capacity(silent.len());
     for (id, heard_at) in silent {
         let silent_s = (now - heard_at + 500_000) / 1_000_000;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use jobforge_store::Store;
 use jobforge_store::postgres::{Pooler, PostgresOptions, PostgresStore};
 use jobforge_store::traits::Admin;
 use sha2::{Digest, Sha256};
@@ -20,11 +21,17 @@ pub(crate) async fn pooled() -> Result<Fresh> {
 }
 
 async fn fresh(pooler: Pooler) -> Result<Fresh> {
+    let (store, database) = with_database(pooler).await?;
+    Ok(Fresh { store, guard: Box::new(database) })
+}
+
+/// A migrated store, and its database for raw SQL.
+pub(crate) async fn with_database(pooler: Pooler) -> Result<(Arc<dyn Store>, TestDatabase)> {
     let database = migrated_database().await?;
     let url = database.url();
     let options = PostgresOptions { pooler, direct_url: Some(url.clone()), ..PostgresOptions::new(url) };
     let store = PostgresStore::connect(options).await?;
-    Ok(Fresh { store: Arc::new(store), guard: Box::new(database) })
+    Ok((Arc::new(store), database))
 }
 
 /// Copies a database that is migrated once per run. Its name changes with the migrations, because a server that is

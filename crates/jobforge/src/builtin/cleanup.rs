@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jobforge_core::retention::Retention;
-use jobforge_store::Store;
+use jobforge_store::WorkerStore;
 use serde::{Deserialize, Serialize};
 
 use super::invalid_payload;
@@ -63,7 +63,7 @@ impl CleanupPayload {
 pub(crate) async fn run(
     payload: CleanupPayload,
     ctx: JobContext,
-    store: Arc<dyn Store>,
+    store: Arc<dyn WorkerStore>,
 ) -> Result<CleanupReport, JobError> {
     let kept_days = payload.retention()?;
     ctx.phase("deleting");

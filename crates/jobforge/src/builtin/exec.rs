@@ -14,7 +14,6 @@
 
 mod allow;
 mod limits;
-mod oom;
 mod output;
 mod payload;
 mod process;
@@ -31,6 +30,7 @@ use self::verdict::Facts;
 use crate::clock;
 use crate::context::JobContext;
 use crate::job_error::JobError;
+use crate::process::kernel_kills;
 
 /// What stopping a program can take: the longest grace a payload may ask for, and the moment after the KILL.
 pub(crate) const LONGEST_STOP: Duration = Duration::from_millis(payload::GRACE_MS_MAX + 2_000);
@@ -87,9 +87,9 @@ pub async fn run(
     let ok_exit_codes = std::mem::take(&mut plan.ok_exit_codes);
     let retry_exit_codes = plan.retry_exit_codes.take();
     let started = clock::monotonic();
-    let kills_before = oom::kernel_kills();
+    let kills_before = kernel_kills();
     let ended = process::run(&file, plan, &ctx).await?;
-    let kills_after = oom::kernel_kills();
+    let kills_after = kernel_kills();
     let duration_ms = clock::monotonic().duration_since(started).as_millis() as u64;
 
     let Some(status) = ended.status else { return Err(JobError::stopped()) };

@@ -20,7 +20,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use jobforge_core::settle::RetryPolicy;
-use jobforge_store::Store;
+use jobforge_store::WorkerStore;
 
 use self::exec::ExecConfig;
 use self::outbound::{HttpConfig, Outbound};
@@ -45,7 +45,7 @@ pub struct BuiltinConfig {
 pub(crate) fn register(
     registry: &mut Registry,
     config: BuiltinConfig,
-    store: &Arc<dyn Store>,
+    store: &Arc<dyn WorkerStore>,
 ) -> Result<(), Error> {
     let retry = RetryPolicy::default();
     if config.exec.enabled {

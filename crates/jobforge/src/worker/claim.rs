@@ -11,6 +11,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::pool::Pool;
 use super::run::Runner;
+use crate::clock;
 
 /// Added to the moment at which a waiting job becomes due, so that the claim does not come a hair too early.
 const DUE_SLACK: Duration = Duration::from_millis(2);
@@ -41,8 +42,9 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
         let queues = ask(&pool.rooms());
         if queues.is_empty() {
             tokio::select! {
-                () = freed => {}
+                biased;
                 () = pool.draining.cancelled() => break,
+                () = freed => {}
             }
             continue;
         }
@@ -53,6 +55,7 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
         let beat_due_in = pool.config.beat.due_in(pool.config.beat.interval);
         let request = ClaimAsk { worker: worker.clone(), queues, types: Some(types.clone()), beat_due_in };
         let claiming = pool.claiming.lock().await;
+        let sent = clock::boot();
         let claimed = match pool.store.claim(&request, Now::Database).await {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -72,9 +75,10 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
             (false, _) => None,
             (true, _) => Some(pool.config.poll.next(idle_wait)),
         };
-        // What an incarnation claimed that has been lost meanwhile is left to the watchdog.
-        if pool.id() == worker {
+        if pool.id() == worker && is_in_time(&pool, sent) {
             start(&pool, &runner, claimed);
+        } else {
+            runner.give_back(&worker, claimed.jobs);
         }
         drop(claiming);
         if more {
@@ -88,6 +92,14 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
             Woken::Time => {}
         }
     }
+}
+
+/// Whether jobs that were asked for at this moment may be started: not by a worker that should have stopped, as after a
+/// freeze, and not when the answer was so long on its way that the jobs may have been taken back for want of heartbeats.
+/// What is not started is handed over.
+fn is_in_time(pool: &Pool, sent: Duration) -> bool {
+    let now = clock::boot();
+    now < pool.acts_until() && now.saturating_sub(sent) < pool.config.lease
 }
 
 fn start(pool: &Arc<Pool>, runner: &Runner, claimed: Claimed) {
@@ -111,8 +123,9 @@ async fn wait(pool: &Arc<Pool>, events: &mut Receiver<WakeEvent>, asked: usize, 
             return Woken::Work;
         }
         tokio::select! {
-            () = &mut sleep => return Woken::Time,
+            biased;
             () = pool.draining.cancelled() => return Woken::Draining,
+            () = &mut sleep => return Woken::Time,
             () = pool.anew.notified() => return Woken::Work,
             () = freed, if some_were_full => {}
             event = events.recv() => match event {

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::time::Now;
-use jobforge_core::worker::RENEWALS_PER_LEASE;
+use jobforge_core::worker::{MARGIN_SHARE, RENEWALS_PER_LEASE};
+use jobforge_store::traits::WorkerSide;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::pool::Pool;
 use crate::clock;
@@ -15,10 +18,10 @@ use crate::context::StopReason;
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Most beats in one call.
 const BATCH: usize = 1000;
-/// The share of its lease that a worker keeps as a margin: it stops its jobs that much before others may start them.
-const MARGIN_SHARE: u32 = 5;
 /// Renewals that failed are tried again this often per lease.
 const TRIES_PER_LEASE: u32 = 20;
+/// How long handlers may take to stop whose jobs others may have already.
+const TAKEN_GRACE: Duration = Duration::from_millis(500);
 /// Between two log lines of a worker in which nothing changes.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -28,8 +31,9 @@ pub(crate) async fn beat_loop(pool: Arc<Pool>) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = tick.tick() => {}
+            biased;
             () = pool.closing.cancelled() => return,
+            _ = tick.tick() => {}
         }
         let beats = due_beats(&pool, clock::monotonic());
         for batch in beats.chunks(BATCH) {
@@ -62,9 +66,15 @@ fn due_beats(pool: &Pool, now: Instant) -> Vec<Beat> {
 
 async fn send(pool: &Pool, beats: &[Beat]) {
     let worker = pool.id();
-    let replies = match pool.store.heartbeat(&worker, beats, Now::Database).await {
-        Ok(replies) => replies,
-        Err(error) => {
+    // A call that hangs must not keep the next one from being in time.
+    let call = pool.store.heartbeat(&worker, beats, Now::Database);
+    let replies = match tokio::time::timeout(pool.config.lease, call).await {
+        Ok(Ok(replies)) => replies,
+        Err(_) => {
+            tracing::warn!(worker.id = %worker, "Heartbeat of {} jobs was not answered; trying again", beats.len());
+            return pool.beat_all_soon();
+        }
+        Ok(Err(error)) => {
             tracing::warn!(worker.id = %worker, error = error.chain(), "Heartbeat of {} jobs failed; trying again", beats.len());
             // Not only after another interval: by then they would be late.
             pool.beat_all_soon();
@@ -72,60 +82,87 @@ async fn send(pool: &Pool, beats: &[Beat]) {
         }
     };
     for (beat, reply) in beats.iter().zip(replies) {
-        let reason = match reply {
-            BeatReply::Kept => {
-                pool.heard(beat.id, beat.lease);
-                continue;
-            }
-            BeatReply::Canceled => StopReason::Canceled,
-            BeatReply::Lost { .. } | BeatReply::Gone => StopReason::LeaseLost,
-        };
-        pool.ask_to_stop(beat.id, beat.lease, reason);
+        match verdict(&reply) {
+            None => pool.heard(beat.id, beat.lease),
+            Some(reason) => pool.ask_to_stop(beat.id, beat.lease, reason),
+        }
     }
+}
+
+/// Why the handler of a job must stop, if the answer to its heartbeat says so.
+pub(super) fn verdict(reply: &BeatReply) -> Option<StopReason> {
+    match reply {
+        BeatReply::Kept => None,
+        BeatReply::Canceled => Some(StopReason::Canceled),
+        BeatReply::Lost { .. } | BeatReply::Gone => Some(StopReason::LeaseLost),
+    }
+}
+
+/// Renews on a thread and a connection of its own, so that no handler can silence the worker. Ends when the worker closes.
+pub(crate) fn renew_apart(pool: Arc<Pool>) -> std::io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (over, ended) = oneshot::channel();
+    std::thread::Builder::new().name("renewals".to_owned()).spawn(move || {
+        runtime.block_on(renew_loop(pool));
+        // Nobody may be waiting any more.
+        let _ = over.send(());
+    })?;
+    Ok(tokio::spawn(async move {
+        let _ = ended.await;
+    }))
 }
 
 /// Renews the worker's lease until it closes; starts anew when the lease was lost.
 ///
-/// The deadline counts from when the last acknowledged renewal was *sent*: the database's lease began no earlier, so
-/// the worker stops its jobs before anyone else may start them.
+/// The deadline counts from when the last acknowledged renewal was *sent*, on a clock that also runs in suspend: the
+/// database's lease began no earlier, so the worker stops its jobs before anyone else may start them.
 pub(crate) async fn renew_loop(pool: Arc<Pool>) {
     let lease = pool.config.lease;
-    let mut acknowledged = clock::monotonic();
+    let lane = pool.store.lane();
+    let store: &dyn WorkerSide = lane.as_deref().unwrap_or(&*pool.store);
     let mut failing = false;
     let mut told = clock::monotonic();
     let mut told_held = 0;
     loop {
-        // A worker that holds nothing has nothing to lose: it may renew three times less often, and needs no margin.
+        // A worker that holds nothing has nothing to lose: it may renew half as often.
         let calm = pool.held() == 0 && !pool.draining.is_cancelled();
-        let (pause, deadline) = match calm {
-            true => (lease / RENEWALS_PER_LEASE * (RENEWALS_PER_LEASE - 1), acknowledged + lease),
-            false => (lease / RENEWALS_PER_LEASE, acknowledged + (lease - lease / MARGIN_SHARE)),
+        let pause = match (failing, calm) {
+            (true, _) => lease / TRIES_PER_LEASE,
+            (false, true) => lease / RENEWALS_PER_LEASE * 2,
+            (false, false) => lease / RENEWALS_PER_LEASE,
         };
+        let deadline = pool.acts_until();
         tokio::select! {
-            () = tokio::time::sleep(if failing { lease / TRIES_PER_LEASE } else { pause }) => {}
-            () = woken(&pool, calm) => {}
+            biased;
             () = pool.closing.cancelled() => return,
+            // An answer from before a suspend may be past its deadline already.
+            () = tokio::time::sleep(pause.min(deadline.saturating_sub(clock::boot()))) => {}
+            () = woken(&pool, calm) => {}
         }
-        let sent = clock::monotonic();
+        let sent = clock::boot();
         let (worker, draining) = (pool.id(), pool.draining.is_cancelled());
-        let renewed = pool.store.renew(&worker, draining, Now::Database);
-        let answer = tokio::time::timeout(deadline.saturating_duration_since(sent), renewed).await;
-        failing = !matches!(answer, Ok(Ok(true)));
+        let renewed = store.renew(&worker, draining, Now::Database);
+        // Past its deadline a worker does not ask any more: were it answered, others would wait for a lease that nobody keeps.
+        let answer = match deadline.saturating_sub(sent) {
+            Duration::ZERO => None,
+            left => tokio::time::timeout(left, renewed).await.ok(),
+        };
+        failing = !matches!(answer, Some(Ok(true)));
         let lost = match answer {
-            Ok(Ok(true)) => {
-                acknowledged = sent;
+            Some(Ok(true)) => {
+                pool.renewed(sent);
                 false
             }
-            Ok(Ok(false)) => true,
-            Ok(Err(error)) => {
+            Some(Ok(false)) => true,
+            Some(Err(error)) => {
                 tracing::warn!(worker.id = %worker, error = error.chain(), "Heartbeat of worker {worker} failed; trying again");
-                clock::monotonic() >= deadline
+                clock::boot() >= deadline
             }
             // The deadline has come without an answer.
-            Err(_) => true,
+            None => true,
         };
         if lost {
-            acknowledged = begin_anew(&pool).await;
+            begin_anew(&pool, store, deadline + lease / MARGIN_SHARE).await;
             failing = false;
             continue;
         }
@@ -150,17 +187,27 @@ async fn woken(pool: &Pool, calm: bool) {
     }
 }
 
-/// Stops everything and registers as a new incarnation, as soon as the database lets it; returns when that was sent.
-async fn begin_anew(pool: &Pool) -> Instant {
+/// Stops everything and registers as a new incarnation, as soon as the database lets it.
+///
+/// Where there is a last resort, handlers that have not stopped when others may have their jobs make it come to that.
+async fn begin_anew(pool: &Pool, store: &dyn WorkerSide, lease_ends: Duration) {
     let old = pool.id();
     tracing::error!(worker.id = %old, "Heartbeat: worker {old} has lost its lease; it stops its jobs and starts anew");
-    loop {
-        let sent = clock::monotonic();
-        let Err(error) = pool.begin_anew().await else { return sent };
+    pool.give_up();
+    if let Some(last_resort) = &pool.config.last_resort {
+        let left = lease_ends.saturating_sub(clock::boot()).max(TAKEN_GRACE);
+        if tokio::time::timeout(left, pool.idle()).await.is_err() {
+            let held = pool.held();
+            tracing::error!(worker.id = %old, held, "{held} handlers of worker {old} have not stopped in time; this process ends itself");
+            last_resort();
+        }
+    }
+    while let Err(error) = pool.begin_anew(store).await {
         tracing::warn!(error = %error, "failed to register again; trying again");
         tokio::select! {
+            biased;
+            () = pool.closing.cancelled() => return,
             () = tokio::time::sleep(REPORT_EVERY) => {}
-            () = pool.closing.cancelled() => return sent,
         }
     }
 }

@@ -21,9 +21,11 @@ use std::time::Duration;
 use jobforge_core::heartbeat::BeatPolicy;
 use jobforge_core::job::WorkerId;
 use jobforge_core::poll::PollPolicy;
+use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::settings::Settings;
 use jobforge_core::time::Now;
 use jobforge_core::worker::DEFAULT_WORKER_LEASE;
+use jobforge_store::WorkerStore;
 use tokio::task::JoinHandle;
 
 use crate::builtin::{self, BuiltinConfig};
@@ -32,7 +34,9 @@ use crate::context::JobContext;
 use crate::error::Error;
 use crate::job_error::JobError;
 use crate::job_type::JobType;
+use crate::process::SlotLock;
 
+pub(crate) use pool::hostname;
 use pool::{Pool, Queue};
 pub(crate) use registry::{Registry, States};
 
@@ -40,7 +44,7 @@ pub(crate) use registry::{Registry, States};
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// How a worker works.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct WorkerConfig {
     pub(crate) name: Option<String>,
     pub(crate) lease: Duration,
@@ -48,12 +52,25 @@ pub(crate) struct WorkerConfig {
     pub(crate) beat: BeatPolicy,
     pub(crate) default_timeout: Option<Duration>,
     pub(crate) stop_grace: Duration,
+    /// The slot it holds, and by which rules the jobs of earlier holders are taken back.
+    pub(crate) slot: Option<(Arc<SlotLock>, RescuePolicy)>,
+    /// What ends the process when handlers of a lost lease do not stop.
+    pub(crate) last_resort: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+impl std::fmt::Debug for WorkerConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkerConfig")
+            .field("name", &self.name)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Sets up a worker.
 #[must_use = "nothing runs until it is started"]
 pub struct WorkerBuilder {
-    client: Client,
+    store: Arc<dyn WorkerStore>,
     registry: Registry,
     states: States,
     queues: Vec<(String, usize)>,
@@ -87,7 +104,7 @@ impl WorkerBuilder {
     /// # Errors
     /// When an entry of the operator's lists cannot be read, naming it.
     pub fn builtins(mut self, config: BuiltinConfig) -> Result<Self, Error> {
-        builtin::register(&mut self.registry, config, self.client.store())?;
+        builtin::register(&mut self.registry, config, &self.store)?;
         Ok(self)
     }
 
@@ -139,6 +156,22 @@ impl WorkerBuilder {
         self
     }
 
+    /// Works in a slot of this machine: whoever held it before is proven dead, and its jobs are taken back by `policy`
+    /// when this worker registers.
+    pub fn slot(mut self, lock: SlotLock, policy: RescuePolicy) -> Self {
+        self.config.slot = Some((Arc::new(lock), policy));
+        self
+    }
+
+    /// Does this when the worker has lost its lease and handlers have not stopped when others may have their jobs.
+    ///
+    /// For a process that nothing but the worker lives in: it should end itself. Without it such handlers go on beside the
+    /// next attempts until they notice, and only the fence keeps what they report out.
+    pub fn last_resort(mut self, end: impl Fn() + Send + Sync + 'static) -> Self {
+        self.config.last_resort = Some(Arc::new(end));
+        self
+    }
+
     /// Takes rhythm, lease, name and default time-out from the settings.
     pub fn settings(mut self, settings: &Settings) -> Self {
         let name = settings.text("worker_name");
@@ -150,6 +183,8 @@ impl WorkerBuilder {
             beat: settings.beat_policy(),
             default_timeout: (!timeout.is_zero()).then_some(timeout),
             stop_grace: self.config.stop_grace,
+            slot: self.config.slot,
+            last_resort: self.config.last_resort,
         };
         self
     }
@@ -177,17 +212,18 @@ impl WorkerBuilder {
             }
         }
         let queues = self.queues.into_iter().map(|(name, slots)| Queue::new(name, slots)).collect();
-        let pool =
-            Arc::new(Pool::new(self.client.store().clone(), self.registry, self.states, queues, self.config));
+        let pool = Arc::new(Pool::new(self.store, self.registry, self.states, queues, self.config));
         // Subscribed before the first claim, so that no move of a claimed job is missed.
         let moves = pool.store.subscribe();
-        pool.register().await?;
+        pool.register(&*pool.store).await?;
         let settled = settle::channel();
         let runner = run::Runner::new(Arc::clone(&pool), settled.sender);
         let claimer = tokio::spawn(claim::claim_loop(Arc::clone(&pool), runner));
         let tasks = vec![
             tokio::spawn(heartbeat::beat_loop(Arc::clone(&pool))),
-            tokio::spawn(heartbeat::renew_loop(Arc::clone(&pool))),
+            heartbeat::renew_apart(Arc::clone(&pool)).map_err(|error| {
+                Error::BadWorker(format!("no thread can be started for its renewals: {error}"))
+            })?,
             tokio::spawn(watch::watch_loop(Arc::clone(&pool), moves)),
         ];
         let settler = tokio::spawn(settle::settle_loop(Arc::clone(&pool), settled.receiver));
@@ -221,9 +257,15 @@ pub struct Worker {
 impl Worker {
     /// Begins to set up a worker on the client's database.
     pub fn builder(client: &Client) -> WorkerBuilder {
+        Self::on(Arc::clone(client.store()) as Arc<dyn WorkerStore>)
+    }
+
+    /// Begins to set up a worker on whatever keeps its jobs: a store, or a server that speaks for one, such as
+    /// [`crate::remote::RemoteStore`].
+    pub fn on(store: Arc<dyn WorkerStore>) -> WorkerBuilder {
         let defaults = Settings::defaults();
         WorkerBuilder {
-            client: client.clone(),
+            store,
             registry: Registry::default(),
             states: States::new(),
             queues: Vec::new(),
@@ -234,6 +276,8 @@ impl Worker {
                 beat: defaults.beat_policy(),
                 default_timeout: None,
                 stop_grace: STOP_GRACE,
+                slot: None,
+                last_resort: None,
             },
         }
     }

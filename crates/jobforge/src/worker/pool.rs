@@ -1,15 +1,18 @@
 //! What the loops of one worker share.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jobforge_core::claim::{QUICK, QueueRoom};
+use jobforge_core::death::Place;
+use jobforge_core::heartbeat::{Beat, Report};
 use jobforge_core::job::{JobId, Lease, WorkerId};
 use jobforge_core::time::Now;
-use jobforge_core::worker::NewWorker;
-use jobforge_store::Store;
+use jobforge_core::worker::{MARGIN_SHARE, NewWorker};
+use jobforge_store::WorkerStore;
+use jobforge_store::traits::WorkerSide;
 use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +21,7 @@ use super::registry::{Registry, States};
 use crate::clock;
 use crate::context::{JobContext, StopReason};
 use crate::error::Error;
+use crate::{process, services};
 
 /// One queue's share of the worker.
 #[derive(Debug)]
@@ -71,7 +75,7 @@ pub(crate) struct Counters {
 
 /// The shared heart of a worker.
 pub(crate) struct Pool {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn WorkerStore>,
     pub(crate) registry: Registry,
     pub(crate) states: Arc<States>,
     pub(crate) queues: Vec<Queue>,
@@ -90,7 +94,12 @@ pub(crate) struct Pool {
     /// Whether the next heartbeat shall come at once and ask for every job.
     beat_all: AtomicBool,
     id: RwLock<WorkerId>,
-    held: Mutex<HashMap<JobId, Held>>,
+    /// The last incarnation that lost its lease.
+    given_up: RwLock<Option<WorkerId>>,
+    /// When this incarnation must have stopped, unless it renews before.
+    acts_until: RwLock<Duration>,
+    // In order, so that a simulation of the same seed goes the same way.
+    held: Mutex<BTreeMap<JobId, Held>>,
 }
 
 impl std::fmt::Debug for Pool {
@@ -101,7 +110,7 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     pub(crate) fn new(
-        store: Arc<dyn Store>,
+        store: Arc<dyn WorkerStore>,
         registry: Registry,
         states: States,
         queues: Vec<Queue>,
@@ -121,6 +130,8 @@ impl Pool {
             claiming: AsyncMutex::default(),
             beat_all: AtomicBool::new(false),
             id: RwLock::new(WorkerId::random()),
+            given_up: RwLock::default(),
+            acts_until: RwLock::default(),
             held: Mutex::default(),
         }
     }
@@ -129,12 +140,27 @@ impl Pool {
         self.id.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<JobId, Held>> {
+    fn table(&self) -> MutexGuard<'_, BTreeMap<JobId, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// When this incarnation must have stopped, by [`clock::boot`], unless it renews before.
+    pub(crate) fn acts_until(&self) -> Duration {
+        *self.acts_until.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_acts_until(&self, moment: Duration) {
+        *self.acts_until.write().unwrap_or_else(PoisonError::into_inner) = moment;
+    }
+
+    /// Notes that a renewal, or the registration, was acknowledged that was sent at this moment.
+    pub(crate) fn renewed(&self, sent: Duration) {
+        let lease = self.config.lease;
+        self.set_acts_until(sent + (lease - lease / MARGIN_SHARE));
+    }
+
     /// Makes this incarnation known to the database.
-    pub(crate) async fn register(&self) -> Result<(), Error> {
+    pub(crate) async fn register(&self, store: &dyn WorkerSide) -> Result<(), Error> {
         let worker = NewWorker {
             id: self.id(),
             name: self.config.name.clone(),
@@ -145,20 +171,45 @@ impl Pool {
             slots: u32::try_from(self.queues.iter().map(|queue| queue.slots).sum::<usize>())
                 .unwrap_or(u32::MAX),
             lease: self.config.lease,
+            place: self.place(),
         };
-        self.store.register(&worker, Now::Database).await?;
+        let sent = clock::boot();
+        let deaths = store.register(&worker, Now::Database).await?;
+        self.renewed(sent);
+        for line in &deaths.moved {
+            services::tell(line);
+        }
         let (id, host) = (&worker.id, &worker.hostname);
         tracing::info!(worker.id = %id, "Heartbeat: worker {id} on {host} is live and renews its lease of {} ms", self.config.lease.as_millis());
         Ok(())
     }
 
-    /// Stops everything held under the old identity and takes a new one.
-    ///
-    /// After this nothing that was begun before can change a job any more.
-    pub(crate) async fn begin_anew(&self) -> Result<(), Error> {
+    /// Where this process runs, as far as that can be told.
+    fn place(&self) -> Option<Place> {
+        let process = process::own()?;
+        let slot = self.config.slot.as_ref().map(|(lock, policy)| lock.told(policy));
+        Some(Place { process, up_for: clock::boot(), slot })
+    }
+
+    /// Stops everything held under an identity that has lost its lease. What stops is handed over.
+    pub(crate) fn give_up(&self) {
+        self.set_acts_until(clock::boot());
+        *self.given_up.write().unwrap_or_else(PoisonError::into_inner) = Some(self.id());
+        self.ask_all_to_stop(StopReason::LeaseLost);
+    }
+
+    /// Whether this incarnation has lost its lease while the worker goes on.
+    pub(crate) fn has_given_up(&self, worker: &WorkerId) -> bool {
+        let given_up = self.given_up.read().unwrap_or_else(PoisonError::into_inner);
+        given_up.as_ref() == Some(worker) && !self.closing.is_cancelled()
+    }
+
+    /// Takes a new identity. After this nothing that was begun before can change a job but by handing it over.
+    pub(crate) async fn begin_anew(&self, store: &dyn WorkerSide) -> Result<(), Error> {
+        // A claim that was on its way may have brought jobs since.
         self.ask_all_to_stop(StopReason::LeaseLost);
         *self.id.write().unwrap_or_else(PoisonError::into_inner) = WorkerId::random();
-        self.register().await?;
+        self.register(store).await?;
         self.anew.notify_one();
         Ok(())
     }
@@ -258,9 +309,17 @@ impl Pool {
         }
     }
 
-    /// Whether the job is held, and under which lease.
-    pub(crate) fn lease_of(&self, id: JobId) -> Option<Lease> {
-        self.table().get(&id).map(|held| held.lease)
+    /// Whether the job is held.
+    pub(crate) fn holds(&self, id: JobId) -> bool {
+        self.table().contains_key(&id)
+    }
+
+    /// A heartbeat of one held job that reports nothing: a question whose job it is.
+    pub(crate) fn question(&self, id: JobId) -> Option<Beat> {
+        let table = self.table();
+        let held = table.get(&id)?;
+        let due_in = self.config.beat.due_in(held.beat_interval);
+        Some(Beat { id, lease: held.lease, due_in, report: Report::default() })
     }
 
     /// Lets `look` see every held job.
@@ -272,7 +331,7 @@ impl Pool {
 }
 
 /// The machine's name; `localhost` if it has none.
-fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     nix::unistd::gethostname()
         .ok()
         .and_then(|name| name.into_string().ok())

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use jobforge_core::job::{ClaimedJob, ErrorInfo};
-use jobforge_core::settle::{AttemptFacts, Outcome, RetryPolicy, Settlement, decide};
+use jobforge_core::job::{ClaimedJob, ErrorInfo, WorkerId};
+use jobforge_core::settle::{AttemptFacts, Outcome, RetryPolicy, Settlement, decide, spread};
 use jobforge_core::time::words;
 use tokio::sync::mpsc;
 
 use super::pool::Pool;
 use super::registry::{HandlerResult, Registered};
+use super::settle::hand_over;
 use crate::clock;
 use crate::context::{JobContext, StopReason};
 use crate::job_error::{FailOutcome, JobError};
@@ -43,12 +44,23 @@ impl Runner {
             started.push((queue, ctx, registered));
         }
         self.pool.hold(started.iter().map(|(queue, ctx, _)| (*queue, ctx.clone())));
+        let worker = self.pool.id();
         for (queue, ctx, registered) in started {
-            tokio::spawn(self.clone().run(queue, ctx, registered));
+            tokio::spawn(self.clone().run(worker.clone(), queue, ctx, registered));
         }
     }
 
-    async fn run(self, queue: usize, ctx: JobContext, registered: Option<Registered>) {
+    /// Hands over jobs that came too late to be started.
+    pub(crate) fn give_back(&self, worker: &WorkerId, jobs: Vec<ClaimedJob>) {
+        for job in jobs {
+            let ctx = JobContext::new(job, Arc::clone(&self.pool.states));
+            let settlement = settle(&ctx, Outcome::Released, &RetryPolicy::default());
+            let (pool, worker) = (Arc::clone(&self.pool), worker.clone());
+            tokio::spawn(async move { hand_over(&pool, &worker, &settlement).await });
+        }
+    }
+
+    async fn run(self, worker: WorkerId, queue: usize, ctx: JobContext, registered: Option<Registered>) {
         let queue = &self.pool.queues[queue];
         // The semaphore is never closed; a stop signal that came while waiting is seen by `attempt`.
         let permit = tokio::select! {
@@ -65,13 +77,19 @@ impl Runner {
         };
         queue.ran(clock::monotonic().duration_since(began));
         drop(permit);
+        let retry = registered.map_or_else(RetryPolicy::default, |registered| registered.retry);
+        let mut handed_over = None;
         if let Some(outcome) = outcome {
-            let retry = registered.map_or_else(RetryPolicy::default, |registered| registered.retry);
             let settlement = settle(&ctx, outcome, &retry);
             // A closed channel means the worker is being dropped: the lease will bring the job back.
             let _ = self.settled.send(settlement).await;
+        } else if self.pool.has_given_up(&worker) {
+            handed_over = Some(settle(&ctx, Outcome::Released, &retry));
         }
         self.pool.release(ctx.id(), ctx.fence());
+        if let Some(settlement) = handed_over {
+            hand_over(&self.pool, &worker, &settlement).await;
+        }
     }
 }
 
@@ -142,17 +160,7 @@ fn settle(ctx: &JobContext, outcome: Outcome, retry: &RetryPolicy) -> Settlement
         max_attempts: job.max_attempts,
         retry: job.retry,
     };
-    decide(&facts, outcome, ctx.take_report(), retry, spread(ctx))
-}
-
-/// A number in 0..1 that differs from job to job and attempt to attempt, to spread retries.
-fn spread(ctx: &JobContext) -> f64 {
-    // The low bits of a version 7 id are random; splitmix64 mixes the lease in.
-    let mut x =
-        (ctx.id().0.as_u128() as u64) ^ ctx.fence().0.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    decide(&facts, outcome, ctx.take_report(), retry, spread(job.id, job.lease))
 }
 
 fn info(kind: &str, message: impl Into<String>) -> ErrorInfo {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jobforge_core::job::WorkerId;
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::time::Now;
 use tokio::sync::mpsc;
@@ -71,6 +72,31 @@ async fn settle(pool: &Pool, batch: &[Settlement]) {
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(FAILED.1);
+    }
+}
+
+/// Gives a job back that an incarnation of this worker held when it lost its lease: it then costs the job nothing.
+///
+/// Tried for as long as a lease lasts. A watchdog that was quicker has won, which is no news to anybody.
+pub(crate) async fn hand_over(pool: &Pool, worker: &WorkerId, settlement: &Settlement) {
+    let id = settlement.id;
+    let tries = async {
+        let mut wait = FAILED.0;
+        loop {
+            match pool.store.settle(worker, std::slice::from_ref(settlement), Now::Database).await {
+                Ok(answers) => return answers,
+                Err(error) => {
+                    tracing::debug!(job.id = %id, error = error.chain(), "could not hand job {id} over yet");
+                }
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(FAILED.1);
+        }
+    };
+    if let Ok(answers) = tokio::time::timeout(pool.config.lease, tries).await
+        && answers.first() == Some(&Settled::Applied)
+    {
+        tracing::info!(job.id = %id, worker.id = %worker, "worker {worker}, which has lost its lease, handed job {id} over; it lost no attempt");
     }
 }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use jobforge_core::job::JobId;
-use jobforge_core::state::Status;
+use jobforge_core::time::Now;
 use jobforge_store::rows::WakeEvent;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
+use super::heartbeat::verdict;
 use super::pool::Pool;
-use crate::context::StopReason;
 
 /// Passes on what happens to the worker's jobs until it closes, also while it drains.
 pub(crate) async fn watch_loop(pool: Arc<Pool>, mut events: Receiver<WakeEvent>) {
@@ -32,17 +32,16 @@ pub(crate) async fn watch_loop(pool: Arc<Pool>, mut events: Receiver<WakeEvent>)
 fn look(pool: &Arc<Pool>, id: JobId) {
     let pool = Arc::clone(pool);
     tokio::spawn(async move {
-        if pool.lease_of(id).is_none() {
+        if !pool.holds(id) {
             // A claim in flight may be bringing it.
             drop(pool.claiming.lock().await);
         }
-        let Some(lease) = pool.lease_of(id) else { return };
-        let Ok(job) = pool.store.job(id).await else { return pool.beat_all_soon() };
-        let reason = match job {
-            Some(job) if job.lease == lease => return,
-            Some(job) if job.status == Status::Canceled => StopReason::Canceled,
-            Some(_) | None => StopReason::LeaseLost,
-        };
-        pool.ask_to_stop(id, lease, reason);
+        let Some(beat) = pool.question(id) else { return };
+        let worker = pool.id();
+        let asked = pool.store.heartbeat(&worker, std::slice::from_ref(&beat), Now::Database);
+        let Ok(replies) = asked.await else { return pool.beat_all_soon() };
+        if let Some(reason) = replies.first().and_then(verdict) {
+            pool.ask_to_stop(id, beat.lease, reason);
+        }
     });
 }

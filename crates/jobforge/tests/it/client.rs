@@ -10,7 +10,7 @@ use jobforge::core::standing::{Kind, WaitingFor};
 use jobforge::core::state::Status;
 use jobforge::store::StoreError;
 use jobforge::store::rows::JobFilter;
-use jobforge::{Client, Error, JobContext, Worker, clock};
+use jobforge::{Client, Error, JobContext, clock};
 
 use crate::common::{Db, Sum, Task, ended, enqueue, job_when, task};
 
@@ -92,7 +92,7 @@ async fn waiting_ends_with_the_job_or_with_its_time(db: Db) {
         async move { client.wait(id, Duration::from_secs(10)).await }
     });
     let add = |job: Sum, _: JobContext| async move { Ok(job.of.iter().sum()) };
-    let _worker = Worker::builder(&db.client).register(add).start().await.unwrap();
+    let _worker = db.worker().register(add).start().await.unwrap();
     let ended = ended(&db.client, id).await;
     let stored = clock::monotonic();
     assert_eq!(waiting.await.unwrap().unwrap().status, Status::Succeeded);
@@ -120,7 +120,7 @@ async fn jobs_are_canceled_retried_and_deleted_as_their_status_allows(db: Db) {
     assert_eq!(db.client.job(id).await.unwrap().status, Status::Canceled);
     db.client.retry(id).await.unwrap();
     let succeed = |_: Task, _: JobContext| async { Ok(()) };
-    let worker = Worker::builder(&db.client).register(succeed).start().await.unwrap();
+    let worker = db.worker().register(succeed).start().await.unwrap();
     assert_eq!(ended(&db.client, id).await.status, Status::Succeeded);
     let error = db.client.cancel(id).await.unwrap_err();
     assert!(matches!(error, Error::NotAllowed { status: Status::Succeeded, .. }), "{error}");
@@ -131,7 +131,7 @@ async fn jobs_are_canceled_retried_and_deleted_as_their_status_allows(db: Db) {
         ctx.stopped().await;
         Ok(())
     };
-    let _worker = Worker::builder(&db.client).register(hang).start().await.unwrap();
+    let _worker = db.worker().register(hang).start().await.unwrap();
     let id = enqueue(&db.client, "y").await;
     job_when(&db.client, id, "it runs", |job| job.status == Status::Running).await;
     let error = db.client.delete(id).await.unwrap_err();
@@ -144,7 +144,7 @@ async fn an_explanation_follows_the_job_through_its_life(db: Db) {
     let standing = db.client.explain(id, &policy).await.unwrap();
     assert_eq!((standing.kind, standing.waiting_for), (Kind::Waiting, Some(WaitingFor::Worker)));
     let succeed = |_: Task, _: JobContext| async { Ok(()) };
-    let _worker = Worker::builder(&db.client).register(succeed).start().await.unwrap();
+    let _worker = db.worker().register(succeed).start().await.unwrap();
     ended(&db.client, id).await;
     let standing = db.client.explain(id, &policy).await.unwrap();
     assert_eq!((standing.kind, standing.waiting_for), (Kind::Finished, None));

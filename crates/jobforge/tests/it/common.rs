@@ -3,22 +3,28 @@
 use std::any::Any;
 use std::fs;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jobforge::core::job::{Job, JobId};
 use jobforge::core::poll::PollPolicy;
+use jobforge::core::rescue::RescuePolicy;
+use jobforge::core::settings::Settings;
 use jobforge::core::settle::RetryPolicy;
+use jobforge::remote::{RemoteStore, socket_path};
 use jobforge::store::Store;
 use jobforge::store::postgres::{PostgresOptions, PostgresStore};
 use jobforge::store::rows::JobDetail;
 use jobforge::store::sqlite::Synchronous;
 use jobforge::store::traits::Admin;
-use jobforge::{Client, JobType, OpenOptions, Purpose, clock, open_store};
+use jobforge::{Client, JobType, OpenOptions, Purpose, Worker, WorkerBuilder, clock, open_store};
+use jobforge_server::{SocketOptions, WorkerTerms, bind_socket};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use testkit::postgres::{TestDatabase, shared};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// No wait of these tests takes a tenth of this; one that reaches it hangs.
 pub(crate) const HANG: Duration = Duration::from_secs(20);
@@ -31,13 +37,19 @@ pub(crate) const SELDOM: PollPolicy = PollPolicy {
     multiplier: 1.0,
 };
 
-/// Makes a test on each engine of every named `async fn(Db)`.
+/// Makes a test on each engine, and over the socket of a server, of every named `async fn(Db)`.
 macro_rules! on_each_engine {
     ($($test:ident),* $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 super::$test($crate::common::sqlite().await).await;
+            })*
+        }
+        mod socket {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test($crate::common::socket().await).await;
             })*
         }
         mod postgres {
@@ -54,6 +66,8 @@ pub(crate) struct Db {
     /// A client of its owner.
     pub client: Client,
     options: OpenOptions,
+    /// Where workers reach a server, if they are not to use the database themselves.
+    socket: Option<PathBuf>,
     // Last, so that the store is closed before its database goes.
     _guard: Box<dyn Any + Send>,
 }
@@ -63,6 +77,22 @@ impl Db {
     pub(crate) async fn visit(&self) -> Client {
         let options = OpenOptions { purpose: Purpose::Visit, create: false, ..self.options.clone() };
         Client::new(open_store(&options).await.expect("a second look at the database"))
+    }
+
+    /// Begins to set up a worker.
+    pub(crate) fn worker(&self) -> WorkerBuilder {
+        match &self.socket {
+            Some(socket) => Worker::on(Arc::new(RemoteStore::at(socket))),
+            None => Worker::builder(&self.client),
+        }
+    }
+
+    /// Begins to set up a worker as another process would have it: on connections of its own.
+    pub(crate) async fn worker_elsewhere(&self) -> WorkerBuilder {
+        match &self.socket {
+            Some(_) => self.worker(),
+            None => Worker::builder(&self.visit().await),
+        }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
@@ -81,6 +111,39 @@ pub(crate) async fn sqlite() -> Db {
     open(options, Box::new(folder)).await
 }
 
+/// SQLite owned by a server, to which workers speak over its socket.
+pub(crate) async fn socket() -> Db {
+    let db = sqlite().await;
+    let path = socket_path(&db.options.embedded().expect("a path").expect("a file"));
+    let server = SocketServer::begin(&db.client, &path);
+    Db { socket: Some(path), _guard: Box::new((server, db._guard)), ..db }
+}
+
+/// A server on a socket, which ends when it is stopped or dropped.
+pub(crate) struct SocketServer {
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl SocketServer {
+    pub(crate) fn begin(client: &Client, path: &Path) -> Self {
+        let policy = RescuePolicy::default();
+        let terms = WorkerTerms::from_settings(&Settings::defaults());
+        let options = SocketOptions { path: path.to_owned(), terms };
+        let server = bind_socket(options, client.clone(), policy).expect("a socket");
+        let stop = CancellationToken::new();
+        let until = stop.clone();
+        let running = tokio::spawn(async move { server.run(until).await.expect("a server that runs") });
+        Self { stop, running }
+    }
+
+    /// Stops in good order.
+    pub(crate) async fn end(self) {
+        self.stop.cancel();
+        self.running.await.expect("it ends");
+    }
+}
+
 pub(crate) async fn postgres() -> Db {
     let template = async {
         let server = shared()?;
@@ -93,7 +156,7 @@ pub(crate) async fn postgres() -> Db {
 
 pub(crate) async fn open(options: OpenOptions, guard: Box<dyn Any + Send>) -> Db {
     let store = open_store(&options).await.expect("a database");
-    Db { client: Client::new(store), options, _guard: guard }
+    Db { client: Client::new(store), options, socket: None, _guard: guard }
 }
 
 /// Brings the schema of a PostgreSQL database up to date.

@@ -14,6 +14,7 @@ mod worker_outage;
 mod worker_outcomes;
 mod worker_reports;
 mod worker_slots;
+mod worker_socket;
 mod worker_stopping;
 mod worker_timing;
 

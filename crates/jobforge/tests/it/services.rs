@@ -10,7 +10,7 @@ use jobforge::core::state::Status;
 use jobforge::core::time::{Now, sub};
 use jobforge::services::{Housekeeper, Watchdog, purge};
 use jobforge::store::rows::{JobFilter, Move};
-use jobforge::{Error, JobContext, JobError, Worker, clock};
+use jobforge::{Error, JobContext, JobError, clock};
 use testkit::fixtures;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +30,7 @@ async fn the_watchdog_acts_by_itself_soon_after_a_lease_has_run_out(db: Db) {
     // The check interval alone would find it after an hour.
     let watchdog = Watchdog::new(db.store().clone(), policy, Duration::from_secs(3600));
     let running = tokio::spawn(watchdog.run(stop.clone()));
-    let worker = Worker::builder(&db.client).register(hang).lease(LEASE).start().await.unwrap();
+    let worker = db.worker().register(hang).lease(LEASE).start().await.unwrap();
     let id = enqueue(&db.client, "orphan").await;
     job_when(&db.client, id, "it runs", |job| job.status == Status::Running).await;
     drop(worker);
@@ -70,7 +70,7 @@ async fn the_clean_up_job_deletes_what_is_past_its_horizon(db: Db) {
     ended_jobs(&db, 20).await;
     ended_jobs(&db, 40).await;
     ended_jobs(&db, 100).await;
-    let builder = Worker::builder(&db.client).builtins(BuiltinConfig::default()).unwrap();
+    let builder = db.worker().builtins(BuiltinConfig::default()).unwrap();
     let _worker = builder.start().await.unwrap();
     let payload = CleanupPayload { days_to_keep: Some(30), dead_days: Some(35), ..CleanupPayload::default() };
     let id = db.client.enqueue(payload).await.unwrap().id;
@@ -87,7 +87,7 @@ async fn the_clean_up_job_deletes_what_is_past_its_horizon(db: Db) {
 
 async fn an_absurd_horizon_deletes_nothing_and_fails_the_job(db: Db) {
     ended_jobs(&db, 100).await;
-    let builder = Worker::builder(&db.client).builtins(BuiltinConfig::default()).unwrap();
+    let builder = db.worker().builtins(BuiltinConfig::default()).unwrap();
     let _worker = builder.start().await.unwrap();
     let payload = CleanupPayload { days_to_keep: Some(0), ..CleanupPayload::default() };
     let id = db.client.enqueue(payload).await.unwrap().id;

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use jobforge::JobContext;
 use jobforge::core::job::{JobId, Lease};
 use jobforge::core::state::Status;
 use jobforge::store::rows::JobFilter;
-use jobforge::{JobContext, Worker};
 
 use crate::common::{Db, Task, check_consistent, eventually, task};
 
@@ -20,10 +20,9 @@ async fn three_thousand_jobs_on_two_workers_each_run_once(db: Db) {
         noted.lock().unwrap().entry(ctx.id()).or_default().push(ctx.fence());
         async { Ok(()) }
     };
-    let other = db.visit().await;
     let workers = [
-        Worker::builder(&db.client).register(note.clone()).queue("default", 20).start().await.unwrap(),
-        Worker::builder(&other).register(note).queue("default", 20).start().await.unwrap(),
+        db.worker().register(note.clone()).queue("default", 20).start().await.unwrap(),
+        db.worker_elsewhere().await.register(note).queue("default", 20).start().await.unwrap(),
     ];
     let mut ids = Vec::with_capacity(JOBS);
     for batch in 0..JOBS / PER_CALL {

@@ -9,7 +9,7 @@ use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::state::Status;
 use jobforge::services::Watchdog;
 use jobforge::store::rows::JobFilter;
-use jobforge::{JobContext, OpenOptions, Worker, clock};
+use jobforge::{JobContext, OpenOptions, clock};
 use testkit::postgres::{Cluster, ClusterOptions, Durability, TestDatabase};
 use tokio_util::sync::CancellationToken;
 
@@ -56,8 +56,7 @@ async fn a_crash_of_the_database_loses_no_job_and_settles_none_twice() {
     let jobs = (0..JOBS).map(|n| db.client.enqueue(task(n.to_string())).max_attempts(50)).collect();
     let ids: Vec<_> =
         db.client.enqueue_many(jobs).await.unwrap().into_iter().map(|receipt| receipt.id).collect();
-    let worker =
-        Worker::builder(&db.client).register(work).queue("default", 4).heartbeat(beat).start().await.unwrap();
+    let worker = db.worker().register(work).queue("default", 4).heartbeat(beat).start().await.unwrap();
     for share in [1, 2] {
         eventually("some jobs are done", || worker.stats().settled as usize > JOBS * share / 4).await;
         let cluster = Arc::clone(&cluster);
@@ -88,7 +87,7 @@ async fn a_graceful_stop_ends_even_without_the_database() {
         Ok(())
     };
     let lease = Duration::from_secs(3);
-    let worker = Worker::builder(&db.client).register(work).lease(lease).start().await.unwrap();
+    let worker = db.worker().register(work).lease(lease).start().await.unwrap();
     let id = enqueue(&db.client, "unlucky").await;
     job_when(&db.client, id, "it runs", |job| job.status == Status::Running).await;
     cluster.stop_immediate().unwrap();

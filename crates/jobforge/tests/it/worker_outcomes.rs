@@ -8,7 +8,7 @@ use jobforge::core::enqueue::JobRequest;
 use jobforge::core::payload::Payload;
 use jobforge::core::settle::RetryPolicy;
 use jobforge::core::state::Status;
-use jobforge::{JobContext, JobError, JobType, Worker, clock};
+use jobforge::{JobContext, JobError, JobType, clock};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{Db, Sum, Task, ended, ended_detail, enqueue, job_when, task};
@@ -22,7 +22,7 @@ async fn succeed(_job: Task, _ctx: JobContext) -> Result<(), JobError> {
 }
 
 async fn a_handlers_output_becomes_the_result(db: Db) {
-    let _worker = Worker::builder(&db.client).register(add).start().await.unwrap();
+    let _worker = db.worker().register(add).start().await.unwrap();
     let id = db.client.enqueue(Sum { of: vec![19, 23] }).await.unwrap().id;
     let detail = ended_detail(&db.client, id).await;
     assert_eq!(detail.job.status, Status::Succeeded);
@@ -32,7 +32,7 @@ async fn a_handlers_output_becomes_the_result(db: Db) {
 }
 
 async fn a_handler_without_output_stores_no_result(db: Db) {
-    let _worker = Worker::builder(&db.client).register(succeed).start().await.unwrap();
+    let _worker = db.worker().register(succeed).start().await.unwrap();
     let id = enqueue(&db.client, "quiet").await;
     let detail = ended_detail(&db.client, id).await;
     assert_eq!(detail.job.status, Status::Succeeded);
@@ -40,7 +40,7 @@ async fn a_handler_without_output_stores_no_result(db: Db) {
 }
 
 async fn a_payload_that_does_not_fit_its_type_fails_for_good(db: Db) {
-    let _worker = Worker::builder(&db.client).register(succeed).start().await.unwrap();
+    let _worker = db.worker().register(succeed).start().await.unwrap();
     let payload = Some(Payload::parse(r#"{"nom": 1}"#).unwrap());
     let request = JobRequest { job_type: Task::TYPE.to_owned(), payload, ..JobRequest::default() };
     let id = db.client.enqueue_untyped(request).await.unwrap().id;
@@ -57,7 +57,7 @@ async fn any_error_is_retried_until_the_attempts_are_used_up(db: Db) {
         number?;
         Ok(())
     };
-    let _worker = Worker::builder(&db.client).register(fail).start().await.unwrap();
+    let _worker = db.worker().register(fail).start().await.unwrap();
     let id = enqueue(&db.client, "hopeless").await;
     let detail = ended_detail(&db.client, id).await;
     assert_eq!((detail.job.status, detail.job.attempts), (Status::Dead, 3));
@@ -73,7 +73,7 @@ async fn a_job_that_succeeds_at_a_later_attempt_keeps_the_history(db: Db) {
     let fail_once = |_: Task, ctx: JobContext| async move {
         if ctx.attempt() == 1 { Err(JobError::retry("busy", "not now")) } else { Ok(()) }
     };
-    let _worker = Worker::builder(&db.client).register(fail_once).start().await.unwrap();
+    let _worker = db.worker().register(fail_once).start().await.unwrap();
     let id = enqueue(&db.client, "second time lucky").await;
     let detail = ended_detail(&db.client, id).await;
     assert_eq!((detail.job.status, detail.job.attempts, detail.job.error), (Status::Succeeded, 2, None));
@@ -86,7 +86,7 @@ async fn a_fatal_error_ends_the_job_at_once(db: Db) {
         let details = serde_json::json!({ "cents": -5 });
         Err::<(), _>(JobError::fatal("invalid_amount", "cannot charge -5 cents").with_details(details))
     };
-    let _worker = Worker::builder(&db.client).register(refuse).start().await.unwrap();
+    let _worker = db.worker().register(refuse).start().await.unwrap();
     let id = enqueue(&db.client, "charge").await;
     let job = ended(&db.client, id).await;
     let error = job.error.unwrap();
@@ -104,7 +104,7 @@ async fn a_snooze_uses_no_attempt(db: Db) {
             if run < 4 { Err(JobError::snooze(Duration::from_millis(10))) } else { Ok(()) }
         }
     };
-    let _worker = Worker::builder(&db.client).register(snooze_four_times).start().await.unwrap();
+    let _worker = db.worker().register(snooze_four_times).start().await.unwrap();
     // With one attempt allowed, a snooze that used one would end the job.
     let id = db.client.enqueue(task("sleepy")).max_attempts(1).await.unwrap().id;
     let job = ended(&db.client, id).await;
@@ -117,7 +117,7 @@ async fn a_panic_is_a_failure_and_the_worker_goes_on(db: Db) {
         assert!(job.name != "bomb", "the bomb went off");
         Ok(())
     };
-    let _worker = Worker::builder(&db.client).register(handler).queue("default", 1).start().await.unwrap();
+    let _worker = db.worker().register(handler).queue("default", 1).start().await.unwrap();
     let bomb = db.client.enqueue(task("bomb")).max_attempts(2).await.unwrap().id;
     let job = ended(&db.client, bomb).await;
     let error = job.error.unwrap();
@@ -131,7 +131,7 @@ async fn a_handlers_own_wait_replaces_the_back_off(db: Db) {
     let busy = |_: Task, _: JobContext| async {
         Err::<(), _>(JobError::retry("busy", "come back in an hour").after(Duration::from_secs(3600)))
     };
-    let _worker = Worker::builder(&db.client).register(busy).start().await.unwrap();
+    let _worker = db.worker().register(busy).start().await.unwrap();
     let id = enqueue(&db.client, "patient").await;
     let job =
         job_when(&db.client, id, "it waits", |job| job.status == Status::Queued && job.attempts == 1).await;
@@ -149,7 +149,7 @@ async fn the_types_back_off_governs_the_wait(db: Db) {
         type Output = ();
     }
     let fail = |_: Slow, _: JobContext| async { Err::<(), _>(JobError::retry("busy", "later")) };
-    let _worker = Worker::builder(&db.client).register(fail).start().await.unwrap();
+    let _worker = db.worker().register(fail).start().await.unwrap();
     let id = db.client.enqueue(Slow {}).await.unwrap().id;
     let job =
         job_when(&db.client, id, "it waits", |job| job.status == Status::Queued && job.attempts == 1).await;
@@ -163,7 +163,7 @@ async fn a_handler_finds_the_applications_state(db: Db) {
         ctx.log(ctx.state::<Greeting>()?.0);
         ctx.state::<String>().map(drop)
     };
-    let _worker = Worker::builder(&db.client).register(read).state(Greeting("hello")).start().await.unwrap();
+    let _worker = db.worker().register(read).state(Greeting("hello")).start().await.unwrap();
     let id = enqueue(&db.client, "polite").await;
     let detail = ended_detail(&db.client, id).await;
     assert_eq!(detail.logs[0].text, "hello\n");
@@ -176,7 +176,7 @@ async fn a_handler_finds_the_applications_state(db: Db) {
 
 async fn a_type_that_the_worker_does_not_know_stays_queued(db: Db) {
     let unknown = db.client.enqueue(Sum { of: vec![1] }).priority(-5).await.unwrap().id;
-    let worker = Worker::builder(&db.client).register(succeed).queue("default", 1).start().await.unwrap();
+    let worker = db.worker().register(succeed).queue("default", 1).start().await.unwrap();
     let known = enqueue(&db.client, "known").await;
     ended(&db.client, known).await;
     let job = db.client.job(unknown).await.unwrap();
@@ -184,7 +184,7 @@ async fn a_type_that_the_worker_does_not_know_stays_queued(db: Db) {
 }
 
 async fn a_worker_that_cannot_work_is_refused(db: Db) {
-    let builder = || Worker::builder(&db.client);
+    let builder = || db.worker();
     for (builder, word) in [
         (builder(), "no handler"),
         (builder().register(succeed).queue("a b", 1), "queue"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jobforge::core::job::{Items, Job};
 use jobforge::core::state::Status;
-use jobforge::{JobContext, JobError, Worker};
+use jobforge::{JobContext, JobError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -41,7 +41,7 @@ async fn reports_are_seen_while_the_job_runs_and_after_it(db: Db) {
             Ok(())
         }
     };
-    let _worker = Worker::builder(&db.client).register(report).start().await.unwrap();
+    let _worker = db.worker().register(report).start().await.unwrap();
     let id = enqueue(&db.client, "talkative").await;
     job_when(&db.client, id, "it runs", |job| job.status == Status::Running).await;
     let seen = job_when(&db.client, id, "its reports", |job| job.progress.percent.is_some());
@@ -80,7 +80,7 @@ async fn a_checkpoint_reaches_the_next_attempt(db: Db) {
             }
         }
     };
-    let _worker = Worker::builder(&db.client).register(resume).start().await.unwrap();
+    let _worker = db.worker().register(resume).start().await.unwrap();
     let id = enqueue(&db.client, "import").await;
     let detail = ended_detail(&db.client, id).await;
     assert_eq!((detail.job.status, detail.job.attempts), (Status::Succeeded, 3), "{:?}", detail.job.error);
@@ -91,7 +91,7 @@ async fn a_checkpoint_of_another_shape_fails_the_job_with_a_word(db: Db) {
         ctx.set_checkpoint(&"row 41")?;
         ctx.checkpoint::<Place>().map(drop)
     };
-    let _worker = Worker::builder(&db.client).register(handler).start().await.unwrap();
+    let _worker = db.worker().register(handler).start().await.unwrap();
     let id = enqueue(&db.client, "import").await;
     let job = ended_detail(&db.client, id).await.job;
     assert_eq!((job.status, job.error.unwrap().kind.as_str()), (Status::Failed, "bad_checkpoint"));
@@ -104,7 +104,7 @@ async fn a_log_keeps_its_newest_lines_and_every_attempt_its_own(db: Db) {
         }
         if ctx.attempt() == 1 { Err(JobError::retry("again", "once more")) } else { Ok(()) }
     };
-    let _worker = Worker::builder(&db.client).register(chatty).start().await.unwrap();
+    let _worker = db.worker().register(chatty).start().await.unwrap();
     let id = enqueue(&db.client, "chatty").await;
     let logs = ended_detail(&db.client, id).await.logs;
     assert_eq!(logs.iter().map(|log| log.attempt).collect::<Vec<_>>(), [1, 2]);
@@ -121,7 +121,7 @@ async fn what_is_said_in_a_failed_attempt_is_kept_with_it(db: Db) {
         ctx.log("about to fail");
         Err::<(), _>(JobError::fatal("broken", "no"))
     };
-    let _worker = Worker::builder(&db.client).register(fail).start().await.unwrap();
+    let _worker = db.worker().register(fail).start().await.unwrap();
     let id = enqueue(&db.client, "doomed").await;
     let detail = ended_detail(&db.client, id).await;
     assert_eq!((detail.job.progress.percent, detail.logs[0].text.as_str()), (Some(100), "about to fail\n"));
@@ -150,7 +150,7 @@ async fn a_report_whose_heartbeat_failed_is_sent_again() {
             Ok(())
         }
     };
-    let _worker = Worker::builder(&db.client).register(report).start().await.unwrap();
+    let _worker = db.worker().register(report).start().await.unwrap();
     let id = enqueue(&db.client, "talkative").await;
     job_when(&db.client, id, "it runs", |job| job.status == Status::Running).await;
     // Heartbeats with log lines fail as long as their table is away.

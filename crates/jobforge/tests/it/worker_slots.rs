@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use jobforge::{JobContext, JobError, Worker, clock};
+use jobforge::{JobContext, JobError, clock};
 use tokio::sync::Semaphore;
 
 use crate::common::{Db, HANG, SELDOM, Task, ended, enqueue, eventually, task};
@@ -67,7 +67,7 @@ async fn no_more_jobs_run_at_once_than_a_queue_has_slots(db: Db) {
         .enqueue_many((0..40).map(|n| db.client.enqueue(task(n.to_string()))).collect())
         .await
         .unwrap();
-    let worker = Worker::builder(&db.client).register(gated(&crowd, &gate)).queue("default", 4).poll(SELDOM);
+    let worker = db.worker().register(gated(&crowd, &gate)).queue("default", 4).poll(SELDOM);
     let worker = worker.start().await.unwrap();
     eventually("all slots are used", || crowd.here("default") == 4).await;
     // Jobs that are not known to be short are not taken ahead: another worker could run them now.
@@ -86,7 +86,7 @@ async fn long_jobs_are_not_taken_ahead(db: Db) {
         Ok(())
     };
     db.client.enqueue_many((0..16).map(|n| db.client.enqueue(task(n.to_string()))).collect()).await.unwrap();
-    let worker = Worker::builder(&db.client).register(long).queue("default", 2).start().await.unwrap();
+    let worker = db.worker().register(long).queue("default", 2).start().await.unwrap();
     eventually("all have run", || {
         most_held.fetch_max(usize::try_from(worker.stats().held).unwrap(), Ordering::SeqCst);
         worker.stats().settled == 16
@@ -97,8 +97,7 @@ async fn long_jobs_are_not_taken_ahead(db: Db) {
 
 async fn queues_have_slots_of_their_own(db: Db) {
     let (crowd, gate) = (Arc::new(Crowd::default()), Arc::new(Semaphore::new(0)));
-    let worker =
-        Worker::builder(&db.client).register(gated(&crowd, &gate)).queue("mail", 1).queue("video", 3);
+    let worker = db.worker().register(gated(&crowd, &gate)).queue("mail", 1).queue("video", 3);
     let worker = worker.poll(SELDOM).start().await.unwrap();
     let mut ids = Vec::new();
     for queue in ["mail", "mail", "mail", "video", "video", "video", "video"] {
@@ -121,7 +120,7 @@ async fn a_busy_queue_is_not_held_up_by_an_idle_one(db: Db) {
     let jobs = (0..6).map(|n| db.client.enqueue(task(n.to_string())).queue("busy")).collect();
     db.client.enqueue_many(jobs).await.unwrap();
     let began = clock::monotonic();
-    let worker = Worker::builder(&db.client).register(work).queue("busy", 1).queue("idle", 1).poll(SELDOM);
+    let worker = db.worker().register(work).queue("busy", 1).queue("idle", 1).poll(SELDOM);
     let worker = worker.start().await.unwrap();
     eventually("all have run", || worker.stats().settled == 6).await;
     let took = clock::monotonic().duration_since(began);
@@ -145,7 +144,7 @@ async fn more_urgent_jobs_run_first(db: Db) {
     {
         ids.push(db.client.enqueue(task(name)).priority(priority).await.unwrap().id);
     }
-    let _worker = Worker::builder(&db.client).register(note).queue("default", 1).start().await.unwrap();
+    let _worker = db.worker().register(note).queue("default", 1).start().await.unwrap();
     for id in ids {
         ended(&db.client, id).await;
     }
@@ -155,7 +154,7 @@ async fn more_urgent_jobs_run_first(db: Db) {
 async fn a_queue_that_nobody_asked_for_is_left_alone(db: Db) {
     let work = |_: Task, _: JobContext| async { Ok(()) };
     let other = db.client.enqueue(task("other")).queue("other").await.unwrap().id;
-    let _worker = Worker::builder(&db.client).register(work).queue("default", 2).start().await.unwrap();
+    let _worker = db.worker().register(work).queue("default", 2).start().await.unwrap();
     let own = enqueue(&db.client, "own").await;
     ended(&db.client, own).await;
     assert_eq!(db.client.job(other).await.unwrap().attempts, 0);

@@ -11,7 +11,7 @@ use jobforge::core::standing::Kind;
 use jobforge::core::state::Status;
 use jobforge::core::time::Now;
 use jobforge::core::worker::WorkerState;
-use jobforge::{JobContext, JobError, StopReason, Worker, clock};
+use jobforge::{JobContext, JobError, StopReason, clock};
 use tokio::sync::mpsc;
 
 use crate::common::{
@@ -66,7 +66,7 @@ impl Told {
 
 async fn a_time_out_stops_the_handler_and_the_job_is_retried(db: Db) {
     let (handler, mut told) = obedient();
-    let _worker = Worker::builder(&db.client).register(handler).start().await.unwrap();
+    let _worker = db.worker().register(handler).start().await.unwrap();
     let began = clock::monotonic();
     let id =
         db.client.enqueue(task("slow")).timeout(Duration::from_millis(200)).max_attempts(2).await.unwrap().id;
@@ -84,7 +84,7 @@ async fn a_time_out_stops_the_handler_and_the_job_is_retried(db: Db) {
 
 async fn a_handler_that_ignores_its_time_out_is_dropped_after_the_grace(db: Db) {
     let (handler, begun, dropped) = deaf();
-    let worker = Worker::builder(&db.client).register(handler).stop_grace(Duration::from_millis(300));
+    let worker = db.worker().register(handler).stop_grace(Duration::from_millis(300));
     let _worker = worker.default_timeout(Duration::from_millis(200)).start().await.unwrap();
     let id = db.client.enqueue(task("deaf")).max_attempts(1).await.unwrap().id;
     eventually("it runs", || begun.load(Ordering::SeqCst)).await;
@@ -100,7 +100,7 @@ async fn a_handler_that_ignores_its_time_out_is_dropped_after_the_grace(db: Db) 
 async fn a_canceled_job_is_told_within_a_second(db: Db) {
     let mut events = db.store().subscribe();
     let (handler, mut told) = obedient();
-    let worker = Worker::builder(&db.client).register(handler).poll(SELDOM).start().await.unwrap();
+    let worker = db.worker().register(handler).poll(SELDOM).start().await.unwrap();
     let id = enqueue(&db.client, "unwanted").await;
     told.begins().await;
     // Whoever hears anything listens by now; a cancel before that is noticed with the next look around.
@@ -115,7 +115,7 @@ async fn a_canceled_job_is_told_within_a_second(db: Db) {
 
 async fn a_cancel_by_another_process_is_noticed_soon(db: Db) {
     let (handler, mut told) = obedient();
-    let _worker = Worker::builder(&db.client).register(handler).poll(SELDOM).start().await.unwrap();
+    let _worker = db.worker().register(handler).poll(SELDOM).start().await.unwrap();
     let id = enqueue(&db.client, "unwanted").await;
     told.begins().await;
     db.visit().await.cancel(id).await.unwrap();
@@ -133,7 +133,7 @@ async fn a_success_after_the_cancel_is_refused(db: Db) {
             Ok(())
         }
     };
-    let worker = Worker::builder(&db.client).register(stubborn).start().await.unwrap();
+    let worker = db.worker().register(stubborn).start().await.unwrap();
     let id = enqueue(&db.client, "too late").await;
     eventually("it runs", || begun.load(Ordering::SeqCst)).await;
     db.client.cancel(id).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_graceful_stop_waits_for_short_jobs(db: Db) {
             Ok(())
         }
     };
-    let worker = Worker::builder(&db.client).register(short).start().await.unwrap();
+    let worker = db.worker().register(short).start().await.unwrap();
     let ids = [enqueue(&db.client, "a").await, enqueue(&db.client, "b").await];
     running.recv().await;
     running.recv().await;
@@ -165,7 +165,7 @@ async fn a_graceful_stop_waits_for_short_jobs(db: Db) {
 
 async fn a_graceful_stop_gives_long_jobs_back_without_using_an_attempt(db: Db) {
     let (handler, mut told) = obedient();
-    let worker = Worker::builder(&db.client).register(handler).start().await.unwrap();
+    let worker = db.worker().register(handler).start().await.unwrap();
     let name = worker.id();
     let id = enqueue(&db.client, "long").await;
     told.begins().await;
@@ -181,7 +181,7 @@ async fn a_graceful_stop_gives_long_jobs_back_without_using_an_attempt(db: Db) {
 
 async fn a_graceful_stop_drops_handlers_that_do_not_listen(db: Db) {
     let (handler, begun, dropped) = deaf();
-    let worker = Worker::builder(&db.client).register(handler).stop_grace(Duration::from_millis(100));
+    let worker = db.worker().register(handler).stop_grace(Duration::from_millis(100));
     let worker = worker.start().await.unwrap();
     let id = enqueue(&db.client, "deaf").await;
     eventually("it runs", || begun.load(Ordering::SeqCst)).await;
@@ -195,7 +195,7 @@ async fn a_stop_at_any_moment_leaves_no_job_running(db: Db) {
     for round in 0..24 {
         let (handler, _told) = obedient();
         let id = enqueue(&db.client, "interrupted").await;
-        let worker = Worker::builder(&db.client).register(handler).start().await.unwrap();
+        let worker = db.worker().register(handler).start().await.unwrap();
         // From before its first claim to well after it.
         tokio::time::sleep(Duration::from_micros(300 * round)).await;
         let stopped = tokio::time::timeout(HANG / 2, worker.stop_gracefully(Duration::ZERO)).await;
@@ -207,7 +207,7 @@ async fn a_stop_at_any_moment_leaves_no_job_running(db: Db) {
 
 async fn a_stopping_worker_takes_no_more_jobs_but_notices_a_cancel(db: Db) {
     let (handler, mut told) = obedient();
-    let worker = Worker::builder(&db.client).register(handler).start().await.unwrap();
+    let worker = db.worker().register(handler).start().await.unwrap();
     let name = worker.id();
     let id = enqueue(&db.client, "canceled while stopping").await;
     told.begins().await;
@@ -228,7 +228,7 @@ async fn a_stopping_worker_takes_no_more_jobs_but_notices_a_cancel(db: Db) {
 
 async fn dropping_a_worker_stops_its_handlers(db: Db) {
     let (handler, mut told) = obedient();
-    let worker = Worker::builder(&db.client).register(handler).start().await.unwrap();
+    let worker = db.worker().register(handler).start().await.unwrap();
     let id = enqueue(&db.client, "orphan").await;
     told.begins().await;
     drop(worker);
@@ -260,7 +260,7 @@ async fn a_job_that_is_retried_while_it_runs_is_taken_from_its_handler(db: Db) {
             Ok(())
         }
     };
-    let worker = Worker::builder(&db.client).register(handler).queue("default", 2).start().await.unwrap();
+    let worker = db.worker().register(handler).queue("default", 2).start().await.unwrap();
     let id = enqueue(&db.client, "again").await;
     told.begins().await;
     db.client.retry(id).await.unwrap();

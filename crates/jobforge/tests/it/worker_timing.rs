@@ -23,7 +23,7 @@ async fn idle_worker(db: &Db) -> (Worker, mpsc::UnboundedReceiver<Instant>) {
         let _ = started.send(clock::monotonic());
         async { Ok(()) }
     };
-    let worker = Worker::builder(&db.client).register(note).poll(SELDOM).start().await.unwrap();
+    let worker = db.worker().register(note).poll(SELDOM).start().await.unwrap();
     // The first job shows that the worker listens.
     enqueue(&db.client, "first").await;
     start(&mut starts).await;
@@ -103,8 +103,7 @@ async fn many_short_jobs_wait_for_no_poll(db: Db) {
         counted.fetch_add(1, Ordering::SeqCst);
         async { Ok(()) }
     };
-    let worker =
-        Worker::builder(&db.client).register(count).queue("default", 3).poll(SELDOM).start().await.unwrap();
+    let worker = db.worker().register(count).queue("default", 3).poll(SELDOM).start().await.unwrap();
     for batch in 0..5 {
         let jobs = (0..50).map(|n| db.client.enqueue(task(format!("{batch}-{n}")))).collect();
         db.client.enqueue_many(jobs).await.unwrap();

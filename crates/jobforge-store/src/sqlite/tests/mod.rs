@@ -89,6 +89,7 @@ async fn worker(store: &SqliteStore) -> WorkerId {
         types: None,
         slots: 10,
         lease: Duration::from_secs(3600),
+        place: None,
     };
     store.register(&worker, Now::Database).await.expect("register");
     id

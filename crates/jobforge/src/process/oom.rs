@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How often the kernel has killed in this process's control group; `None` where it does not say.
-pub(super) fn kernel_kills() -> Option<u64> {
+pub fn kernel_kills() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     counter_files(&groups, Path::new("/sys/fs/cgroup"))
         .into_iter()

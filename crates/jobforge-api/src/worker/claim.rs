@@ -1,0 +1,206 @@
+//! Taking jobs.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jobforge_core::claim::Claimed;
+use jobforge_core::job::{ClaimedJob, Job, JobId, Lease, WorkerId};
+use jobforge_core::payload::Payload;
+use jobforge_core::settle::RetryPolicy;
+use jobforge_core::time::{add, since};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::millis;
+
+/// `POST /v1/worker/claim`: takes due jobs, most urgent first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimRequest {
+    /// Who asks.
+    pub worker_id: WorkerId,
+    /// How many from each queue, in order of preference.
+    pub queues: Vec<QueueRoomView>,
+    /// The types it can run; absent is every type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<Vec<String>>,
+    /// How long the server may hold the request until there is work.
+    #[serde(default)]
+    pub wait_ms: u64,
+    /// How long until the first heartbeat of a claimed job at the latest; absent is by the server's rhythm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_due_ms: Option<u64>,
+    /// Every job that the worker has and whose end it has not reported. Given after a claim whose answer did not
+    /// arrive: what the server gave away then is given again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Vec<HeldJob>>,
+}
+
+/// How many jobs of one queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueRoomView {
+    /// The queue.
+    pub name: String,
+    /// At most this many.
+    pub max: usize,
+}
+
+/// A job under the fence of one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldJob {
+    /// The job.
+    pub id: JobId,
+    /// Its fence.
+    pub fence: Lease,
+}
+
+/// What a claim gave.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClaimAnswer {
+    /// The jobs, each now running under its fence.
+    pub jobs: Vec<ClaimedJobView>,
+    /// More may be had at once.
+    pub more: bool,
+    /// When the next waiting job of any queue becomes due, if one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_due_ms: Option<u64>,
+    /// The server's clock at the claim.
+    pub as_of: Timestamp,
+}
+
+/// A job handed to a worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClaimedJobView {
+    /// Identity, the same in every attempt.
+    pub id: JobId,
+    /// The fence of this attempt; every later word about it carries this number.
+    pub fence: Lease,
+    /// Which handler runs it.
+    #[serde(rename = "type")]
+    pub job_type: String,
+    /// Who it belongs to.
+    pub tenant_id: String,
+    /// The queue it came from.
+    pub queue: String,
+    /// Lower runs first.
+    pub priority: i16,
+    /// The handler's input.
+    pub payload: Payload,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// Attempts it may use.
+    pub max_attempts: u32,
+    /// Bound on this attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// What an earlier attempt saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Value>,
+    /// Free labels.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// W3C trace context of the enqueuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// Back-off of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
+    /// When it was enqueued.
+    pub enqueued_at: Timestamp,
+    /// When this attempt began.
+    pub started_at: Timestamp,
+}
+
+impl ClaimedJobView {
+    /// A job that already runs, as it was when its worker claimed it.
+    pub fn running(job: Job) -> Self {
+        Self {
+            id: job.id,
+            fence: job.lease,
+            job_type: job.job_type,
+            tenant_id: job.tenant_id,
+            queue: job.queue,
+            priority: job.priority,
+            payload: job.payload,
+            attempt: job.attempts,
+            max_attempts: job.max_attempts,
+            timeout_ms: job.timeout.map(millis),
+            checkpoint: job.checkpoint,
+            tags: job.tags,
+            traceparent: job.traceparent,
+            retry: job.retry,
+            enqueued_at: job.created_at,
+            started_at: job.started_at.unwrap_or(job.updated_at),
+        }
+    }
+}
+
+impl From<ClaimedJob> for ClaimedJobView {
+    fn from(job: ClaimedJob) -> Self {
+        Self {
+            id: job.id,
+            fence: job.lease,
+            job_type: job.job_type,
+            tenant_id: job.tenant_id,
+            queue: job.queue,
+            priority: job.priority,
+            payload: job.payload,
+            attempt: job.attempt,
+            max_attempts: job.max_attempts,
+            timeout_ms: job.timeout.map(millis),
+            checkpoint: job.checkpoint,
+            tags: job.tags,
+            traceparent: job.traceparent,
+            retry: job.retry,
+            enqueued_at: job.created_at,
+            started_at: job.started_at,
+        }
+    }
+}
+
+impl From<ClaimedJobView> for ClaimedJob {
+    fn from(job: ClaimedJobView) -> Self {
+        Self {
+            id: job.id,
+            lease: job.fence,
+            job_type: job.job_type,
+            tenant_id: job.tenant_id,
+            queue: job.queue,
+            priority: job.priority,
+            payload: job.payload,
+            attempt: job.attempt,
+            max_attempts: job.max_attempts,
+            timeout: job.timeout_ms.map(Duration::from_millis),
+            checkpoint: job.checkpoint,
+            tags: job.tags,
+            traceparent: job.traceparent,
+            retry: job.retry,
+            created_at: job.enqueued_at,
+            started_at: job.started_at,
+        }
+    }
+}
+
+impl From<Claimed> for ClaimAnswer {
+    fn from(claimed: Claimed) -> Self {
+        Self {
+            next_due_ms: claimed.next_due.map(|due| millis(since(due, claimed.as_of))),
+            jobs: claimed.jobs.into_iter().map(ClaimedJobView::from).collect(),
+            more: claimed.more,
+            as_of: claimed.as_of,
+        }
+    }
+}
+
+impl From<ClaimAnswer> for Claimed {
+    fn from(answer: ClaimAnswer) -> Self {
+        Self {
+            next_due: answer.next_due_ms.map(|ms| add(answer.as_of, Duration::from_millis(ms))),
+            jobs: answer.jobs.into_iter().map(ClaimedJob::from).collect(),
+            more: answer.more,
+            as_of: answer.as_of,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `jobforge drill`: really kills, freezes or cuts off a worker, and measures how its work comes back.
+//!
+//! The drill brings its own worker, its own queue and its own jobs, and touches no others. What it tests is the installation:
+//! the same database, the same settings, and the watchdog that runs there.
+
+mod canary;
+mod proxy;
+mod verdict;
+
+use std::time::Duration;
+
+use jobforge::core::job::JobId;
+use jobforge::core::state::Status;
+use jobforge::core::time::{Now, parse_duration, words};
+use jobforge::store::rows::Move;
+use jobforge::{Client, OpenOptions, Purpose, clock};
+use nix::sys::signal::Signal;
+
+use self::canary::{Canary, Frozen, Place};
+use self::proxy::Proxy;
+use self::verdict::{Measured, Scene};
+use super::{Context, asked_to_stop};
+use crate::cli::{DrillArgs, DrillCommand, Global};
+use crate::failure::{self, Failure};
+use crate::output;
+
+/// Jobs that the canary holds when it is struck.
+const JOBS: usize = 3;
+/// How long the canary may take to start and to take its jobs.
+const BEGIN: Duration = Duration::from_secs(30);
+/// How long a worker that was frozen or cut off is watched after it came back.
+const AFTERMATH: Duration = Duration::from_secs(3);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What is done to the canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    Kill,
+    Stop,
+    Partition,
+}
+
+impl Fault {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill-worker",
+            Self::Stop => "stop-worker",
+            Self::Partition => "partition",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Kill => "killed the worker process with SIGKILL",
+            Self::Stop => "froze the worker process with SIGSTOP",
+            Self::Partition => "cut the worker and its supervisor off from the database",
+        }
+    }
+
+    /// A supervisor proves a death at once; silence is proven by nothing but the end of the lease.
+    fn bound(self, lease: Duration) -> Duration {
+        match self {
+            Self::Kill => Duration::from_secs(5),
+            Self::Stop | Self::Partition => lease + Duration::from_secs(10),
+        }
+    }
+}
+
+pub(crate) async fn run(context: Context, global: &Global, command: DrillCommand) -> Result<(), Failure> {
+    let (fault, args) = match command {
+        DrillCommand::KillWorker(args) => (Fault::Kill, args),
+        DrillCommand::StopWorker(args) => (Fault::Stop, args),
+        DrillCommand::Partition(args) => (Fault::Partition, args),
+    };
+    let options = OpenOptions::from_settings(&context.settings, Purpose::Visit, false);
+    if !options.is_postgres() {
+        return Err(Failure::new(
+            failure::CONFIG,
+            "a drill needs workers in processes of their own, which need PostgreSQL",
+        )
+        .hint("name the database with --database-url postgres://…"));
+    }
+    let client = context.visit().await?;
+    let place = Place::new()?;
+    let drill = Drill { context: &context, global, client: &client, place: &place };
+    let outcome = tokio::select! {
+        outcome = drill.play(fault, &args, &options.database_url) => outcome,
+        _ = asked_to_stop() => Err(Failure::new(failure::INTERRUPTED, "the drill was stopped")),
+    };
+    if !args.keep {
+        // Whatever came of it: nothing of the drill is left.
+        let ids = place.jobs(&client).await.unwrap_or_default();
+        for step in [Move::Cancel, Move::Delete] {
+            let _ = client.store().move_jobs(&ids, step, Now::Database).await;
+        }
+    }
+    let measured = outcome?;
+    measured.print(fault, context.json)?;
+    if measured.passed() { Ok(()) } else { Err(Failure::new(failure::FAILED, "")) }
+}
+
+/// Where and with what a drill is played.
+struct Drill<'a> {
+    context: &'a Context,
+    global: &'a Global,
+    client: &'a Client,
+    place: &'a Place,
+}
+
+impl Drill<'_> {
+    /// Strikes a worker and watches its jobs come back.
+    async fn play(&self, fault: Fault, args: &DrillArgs, url: &str) -> Result<Measured, Failure> {
+        let Self { context, global, client, place } = *self;
+        let lease = context.settings.millis("worker_lease_ms");
+        let within = args.within.as_deref().map(parse_duration).transpose();
+        let within = within.map_err(|error| Failure::usage(format!("--within: {error}")))?;
+        let within = within.unwrap_or_else(|| fault.bound(lease));
+        let proxy = match fault {
+            Fault::Partition => Some(Proxy::start(url).await?),
+            Fault::Kill | Fault::Stop => None,
+        };
+        let struck = Canary::start(global, context, place, proxy.as_ref().map(Proxy::url))?;
+        let ids = place.enqueue(client, JOBS).await?;
+        until(BEGIN, "the canary runs its jobs", || async { Ok(place.starts().len() >= JOBS) }).await?;
+        let Some(pid) = place.workers(client).await?.first().map(|worker| worker.pid) else {
+            return Err(Failure::new(
+                failure::FAILED,
+                "the canary died before the drill began; see it with --log info",
+            ));
+        };
+        // The heir of a killed worker is started by its supervisor; any other needs a second worker.
+        let heir =
+            if fault == Fault::Kill { None } else { Some(Canary::start(global, context, place, None)?) };
+        if heir.is_some() {
+            until(BEGIN, "a second worker is up", || async { Ok(place.workers(client).await?.len() >= 2) })
+                .await?;
+        }
+        let struck_at = client.store().now().await?;
+        let mut frozen = None;
+        match (fault, &proxy) {
+            (Fault::Kill, _) => canary::signal(pid, Signal::SIGKILL)?,
+            (Fault::Stop, _) => frozen = Some(Frozen::freeze(pid)?),
+            (Fault::Partition, proxy) => proxy.iter().for_each(Proxy::cut),
+        }
+        output::note(&format!("{}; waiting up to {} for its {JOBS} jobs", fault.words(), words(within)));
+        let back = until(within, "the jobs run again", || async { all_ended(client, &ids).await }).await;
+        drop(frozen);
+        proxy.iter().for_each(Proxy::mend);
+        if fault != Fault::Kill && back.is_ok() {
+            // It may try to report what it did before; that must change nothing.
+            tokio::time::sleep(AFTERMATH).await;
+        }
+        let scene = Scene { struck_at, within, starts: place.starts(), overlaps_count: fault != Fault::Stop };
+        let measured = Measured::of(client, &ids, &scene).await?;
+        struck.stop().await;
+        if let Some(heir) = heir {
+            heir.stop().await;
+        }
+        Ok(measured)
+    }
+}
+
+async fn all_ended(client: &Client, ids: &[JobId]) -> Result<bool, Failure> {
+    for id in ids {
+        if client.job(*id).await?.status != Status::Succeeded {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Looks until it is so.
+async fn until<F>(limit: Duration, what: &str, mut is_so: impl FnMut() -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<bool, Failure>>,
+{
+    let began = clock::monotonic();
+    while !is_so().await? {
+        if clock::monotonic().duration_since(began) > limit {
+            return Err(Failure::new(failure::TIMED_OUT, format!("it took longer than {} until {what}", words(limit)))
+                .hint("see what `jobforge serve` and the workers say; without a watchdog nobody takes lost jobs back"));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}

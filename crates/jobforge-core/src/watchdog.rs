@@ -1,0 +1,337 @@
+//! When the watchdog may believe what it sees, and what it tells of each run.
+//!
+//! An expired lease is believed only if the watchdog itself was there to see it expire. The guards below hold its verdicts
+//! back while its own view is in doubt: after a gap in which nobody watched, when the database's clock stepped, and when a
+//! large part of the fleet seems lost at once without proof. Extending leases is always safe: a worker counts from its own
+//! last acknowledged renewal and stops its jobs no later than before.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::job::{JobId, WorkerId};
+use crate::rescue::Cause;
+use crate::time::{add, since, words};
+use crate::worker::DEFAULT_WORKER_LEASE;
+
+/// Nobody watched for longer than this: half a default lease.
+pub const GAP: Duration = Duration::from_secs(10);
+/// Between two signs of life of one watchdog, while it ticks.
+pub const SIGN_EVERY: Duration = Duration::from_secs(5);
+/// The two clocks may drift apart by this between two ticks, or by a tenth of the time between them.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+/// Workers that may be lost at once whatever the size of the fleet.
+const ALWAYS_BELIEVED: u32 = 3;
+/// The share of the fleet, in percent, that may be lost at once.
+const BELIEVED_PERCENT: u32 = 30;
+/// After a mass loss was confirmed, one part in this many of the lost workers is taken at each tick.
+const RELEASE_PARTS: u32 = 10;
+/// Verdicts kept of one run.
+pub const MAX_VERDICTS: usize = 100;
+
+/// What one tick sees, before anything is decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Survey {
+    /// The database's clock.
+    pub as_of: Timestamp,
+    /// The last sign of life of any watchdog of this database.
+    pub last_sign_at: Option<Timestamp>,
+    /// Workers that are live or draining, those whose lease has run out included.
+    pub active: u32,
+    /// Active workers whose lease has run out.
+    pub overdue: u32,
+}
+
+/// Why verdicts are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Nobody watched, for this long or ever.
+    Gap {
+        /// How long, when any watchdog was there before.
+        silent: Option<Duration>,
+    },
+    /// The database's clock and this process's clock disagree about the time between two ticks.
+    ClockStep {
+        /// By how much.
+        by: Duration,
+    },
+    /// A large part of the fleet seems lost at once.
+    MassLoss {
+        /// Workers whose lease has run out.
+        overdue: u32,
+        /// Of so many.
+        active: u32,
+    },
+}
+
+impl Guard {
+    /// The stored word.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Gap { .. } => "gap",
+            Self::ClockStep { .. } => "clock_step",
+            Self::MassLoss { .. } => "mass_loss",
+        }
+    }
+}
+
+impl std::fmt::Display for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Gap { silent: None } => write!(f, "no watchdog has run before"),
+            Self::Gap { silent: Some(silent) } => write!(f, "no watchdog ran for {}", words(*silent)),
+            Self::ClockStep { by } => {
+                write!(f, "the database's clock and this machine's went apart by {}", words(*by))
+            }
+            Self::MassLoss { overdue, active } => {
+                write!(f, "{overdue} of {active} workers seem lost at once without proof")
+            }
+        }
+    }
+}
+
+/// What a tick may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leave {
+    /// Give every active worker a whole lease from now.
+    pub extend: bool,
+    /// How many workers may be declared lost.
+    pub expire: u32,
+    /// Which guard holds the rest back, and until when.
+    pub held: Option<(Guard, Timestamp)>,
+}
+
+impl Leave {
+    /// No guard holds anything back.
+    pub const FREE: Self = Self { extend: false, expire: u32::MAX, held: None };
+
+    /// Whether a cause may be acted upon. What is proven always may; silence only while nothing explains it otherwise.
+    pub fn believes(&self, cause: &Cause) -> bool {
+        let Some((guard, _)) = &self.held else { return true };
+        match (guard, cause) {
+            (_, Cause::WorkerUnknown | Cause::WorkerEnded { .. } | Cause::DeadlinePassed { .. }) => true,
+            (Guard::MassLoss { .. }, Cause::LeaseExpired { .. }) => false,
+            (Guard::MassLoss { .. }, Cause::HeartbeatLate { .. }) => true,
+            (Guard::Gap { .. } | Guard::ClockStep { .. }, Cause::LeaseExpired { .. }) => true,
+            (Guard::Gap { .. } | Guard::ClockStep { .. }, Cause::HeartbeatLate { .. }) => false,
+        }
+    }
+}
+
+/// The memory of one watchdog from tick to tick.
+#[derive(Debug, Clone, Default)]
+pub struct Guards {
+    last: Option<(Timestamp, Duration)>,
+    held: Option<(Guard, Timestamp)>,
+    mass_since: Option<Timestamp>,
+}
+
+impl Guards {
+    /// Decides what this tick may do. `local` is this process's own clock since any fixed moment.
+    pub fn judge(&mut self, seen: &Survey, local: Duration) -> Leave {
+        let before = self.last.replace((seen.as_of, local));
+        if let Some(guard) = clock_step(before, seen.as_of, local).or_else(|| gap(seen)) {
+            let until = add(seen.as_of, DEFAULT_WORKER_LEASE);
+            self.held = Some((guard, until));
+            self.mass_since = None;
+            return Leave { extend: true, expire: 0, held: self.held };
+        }
+        // The leases were extended, so one that runs out now is believed; job heartbeats need the time to come again.
+        self.held = self.held.filter(|(_, until)| seen.as_of < *until);
+        let leave = self.brake(seen);
+        Leave { held: leave.held.or(self.held), ..leave }
+    }
+
+    fn brake(&mut self, seen: &Survey) -> Leave {
+        let believed = ALWAYS_BELIEVED.max(seen.active.saturating_mul(BELIEVED_PERCENT) / 100);
+        if seen.overdue <= believed && self.mass_since.is_none() {
+            return Leave::FREE;
+        }
+        if seen.overdue == 0 {
+            self.mass_since = None;
+            return Leave::FREE;
+        }
+        let began = *self.mass_since.get_or_insert(seen.as_of);
+        let until = add(began, DEFAULT_WORKER_LEASE);
+        let guard = Guard::MassLoss { overdue: seen.overdue, active: seen.active };
+        let expire = if seen.as_of < until { 0 } else { seen.overdue.div_ceil(RELEASE_PARTS) };
+        Leave { extend: false, expire, held: Some((guard, until)) }
+    }
+}
+
+fn gap(seen: &Survey) -> Option<Guard> {
+    match seen.last_sign_at {
+        None => Some(Guard::Gap { silent: None }),
+        Some(sign) => Some(since(seen.as_of, sign))
+            .filter(|silent| *silent > GAP)
+            .map(|silent| Guard::Gap { silent: Some(silent) }),
+    }
+}
+
+fn clock_step(before: Option<(Timestamp, Duration)>, as_of: Timestamp, local: Duration) -> Option<Guard> {
+    let (then, local_then) = before?;
+    let passed = local.saturating_sub(local_then);
+    let expected = add(then, passed);
+    let by = since(as_of, expected).max(since(expected, as_of));
+    (by > CLOCK_TOLERANCE.max(passed / 10)).then_some(Guard::ClockStep { by })
+}
+
+/// Who watches: one process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchdogRow {
+    /// `host:pid`.
+    pub id: String,
+    /// When it began, on the database's clock.
+    pub started_at: Timestamp,
+    /// Its last sign of life; it gives one every [`SIGN_EVERY`].
+    pub last_sign_at: Timestamp,
+    /// How often it sweeps at least.
+    pub check_interval_ms: u64,
+}
+
+impl WatchdogRow {
+    /// Whether it has been silent for too long to be called running.
+    pub fn is_silent(&self, as_of: Timestamp) -> bool {
+        since(as_of, self.last_sign_at) > GAP
+    }
+}
+
+/// What one run did with one job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunVerdict {
+    /// The job.
+    pub job: JobId,
+    /// The worker that held it.
+    pub worker: Option<WorkerId>,
+    /// What was wrong: the kind of the stored error.
+    pub cause: String,
+    /// Where the job went, or `lost_race` if somebody else was faster.
+    pub outcome: String,
+    /// The evidence in a sentence.
+    pub why: String,
+}
+
+/// One recorded run of a watchdog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Who ran.
+    pub watchdog: String,
+    /// When, on the database's clock.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// What made it run: `interval`, `lease` or `operator`.
+    pub trigger: String,
+    /// The guard that held verdicts back.
+    pub guard: Option<String>,
+    /// Running jobs looked at because something might be wrong with them.
+    pub suspects: u64,
+    /// Workers declared lost.
+    pub workers_lost: u64,
+    /// Jobs that went back to the queue.
+    pub requeued: u64,
+    /// Jobs that ended as failed or dead.
+    pub ended: u64,
+    /// Jobs that somebody else changed first.
+    pub lost_races: u64,
+    /// What was decided, job by job: the first [`MAX_VERDICTS`].
+    pub verdicts: Vec<RunVerdict>,
+    /// Why the run broke off, if it did.
+    pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(second: i64, sign: Option<i64>, active: u32, overdue: u32) -> Survey {
+        let at = |second| Timestamp::from_second(second).expect("in range");
+        Survey { as_of: at(second), last_sign_at: sign.map(at), active, overdue }
+    }
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// A watchdog that has ticked at second 100 beside another, so that nothing is in doubt.
+    fn settled() -> Guards {
+        let mut guards = Guards::default();
+        assert_eq!(guards.judge(&seen(100, Some(99), 10, 0), s(100)), Leave::FREE);
+        guards
+    }
+
+    #[test]
+    fn a_steady_watchdog_believes_what_it_sees() {
+        let mut guards = settled();
+        assert_eq!(guards.judge(&seen(101, Some(99), 10, 3), s(101)), Leave::FREE);
+    }
+
+    #[test]
+    fn the_first_watchdog_ever_extends_first_and_believes_late_heartbeats_after_a_lease() {
+        let due_at = Timestamp::from_second(90).expect("in range");
+        let late = Cause::HeartbeatLate { due_at };
+        let mut guards = Guards::default();
+        let leave = guards.judge(&seen(100, None, 2, 2), s(5));
+        assert!(leave.extend && leave.expire == 0 && !leave.believes(&late));
+        let leave = guards.judge(&seen(119, Some(118), 2, 1), s(24));
+        assert!(!leave.extend && !leave.believes(&late));
+        assert_eq!(leave.expire, u32::MAX, "a lease that runs out after it was extended is believed");
+        assert_eq!(guards.judge(&seen(120, Some(118), 2, 2), s(25)), Leave::FREE);
+    }
+
+    #[test]
+    fn proof_is_believed_whatever_holds() {
+        let mut guards = Guards::default();
+        let leave = guards.judge(&seen(100, None, 2, 2), s(5));
+        assert!(leave.believes(&Cause::WorkerEnded { reason: "signal 9".to_owned() }));
+    }
+
+    #[test]
+    fn after_a_gap_in_which_nobody_watched_leases_are_extended_first() {
+        let mut guards = settled();
+        let leave = guards.judge(&seen(160, Some(100), 10, 10), s(160));
+        assert!(leave.extend && leave.expire == 0);
+        assert_eq!(
+            leave.held.map(|(guard, _)| guard.to_string()).as_deref(),
+            Some("no watchdog ran for 60 s")
+        );
+    }
+
+    #[test]
+    fn a_second_watchdog_that_starts_beside_a_running_one_waits_for_nothing() {
+        let mut guards = Guards::default();
+        assert_eq!(guards.judge(&seen(100, Some(96), 10, 1), s(0)), Leave::FREE);
+    }
+
+    #[test]
+    fn a_step_of_the_databases_clock_in_either_direction_is_no_silence_of_workers() {
+        for second in [701, -499] {
+            let mut guards = settled();
+            let leave = guards.judge(&seen(second, Some(second - 1), 10, 10), s(101));
+            assert!(leave.extend, "{leave:?}");
+            assert_eq!(leave.held.map(|(guard, _)| guard.as_str()), Some("clock_step"));
+        }
+    }
+
+    #[test]
+    fn a_mass_loss_is_held_for_a_lease_and_then_released_in_parts() {
+        let mut guards = settled();
+        let leave = guards.judge(&seen(101, Some(99), 100, 31), s(101));
+        assert_eq!((leave.extend, leave.expire), (false, 0));
+        assert_eq!(
+            leave.held.map(|(guard, _)| guard.to_string()).as_deref(),
+            Some("31 of 100 workers seem lost at once without proof")
+        );
+        assert_eq!(guards.judge(&seen(120, Some(118), 100, 31), s(120)).expire, 0);
+        assert_eq!(guards.judge(&seen(121, Some(118), 100, 31), s(121)).expire, 4);
+        assert_eq!(guards.judge(&seen(122, Some(118), 96, 27), s(122)).expire, 3);
+        assert_eq!(guards.judge(&seen(123, Some(118), 70, 0), s(123)), Leave::FREE);
+    }
+
+    #[test]
+    fn of_three_workers_all_may_be_lost_at_once() {
+        let mut guards = settled();
+        assert_eq!(guards.judge(&seen(101, Some(99), 3, 3), s(101)), Leave::FREE);
+    }
+}

@@ -1,0 +1,161 @@
+//! Giving jobs to a worker, now or as soon as there are any.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use jobforge::clock::monotonic;
+use jobforge::core::claim::{ClaimAsk, Claimed, QueueAsk};
+use jobforge::core::job::WorkerId;
+use jobforge::core::state::Status;
+use jobforge::core::time::{Now, since};
+use jobforge::store::rows::{JobFilter, MAX_PAGE, WakeEvent};
+use jobforge_api::worker::{ClaimAnswer, ClaimRequest, ClaimedJobView, HeldJob};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{LIMITS, check_names, check_worker, read};
+use crate::api_error::ApiError;
+use crate::routes::json;
+use crate::workers::{Peer, Turn, Workers};
+
+/// The longest that a claim is held.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// Between two looks of a held claim that hears nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Added to the moment at which a waiting job becomes due, so that the claim does not come a hair too early.
+const DUE_SLACK: Duration = Duration::from_millis(2);
+
+/// `POST /v1/worker/claim`
+pub(super) async fn claim(
+    State(workers): State<Arc<Workers>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let request: ClaimRequest = read(&headers, body).await?;
+    check_worker(&request.worker_id)?;
+    workers.presence.adopt(&request.worker_id, peer).await;
+    let wait = Duration::from_millis(request.wait_ms).min(MAX_WAIT);
+    let held = request.held.clone();
+    let ask = ask(&workers, request)?;
+    let Some(turn) = workers.turns.take(&ask.worker).await else { return Err(superseded()) };
+    if let Some(held) = held {
+        let again = unheard(&workers, &ask.worker, &held).await?;
+        if !again.is_empty() {
+            let as_of = workers.store.now().await?;
+            return json(StatusCode::OK, &ClaimAnswer { jobs: again, more: true, next_due_ms: None, as_of });
+        }
+    }
+    let claimed = wait_for_work(&workers, ask, turn, wait).await?;
+    json(StatusCode::OK, &ClaimAnswer::from(claimed))
+}
+
+/// Claims until there is something, the time is over, or nobody waits for the answer any more.
+async fn wait_for_work(
+    workers: &Workers,
+    ask: ClaimAsk,
+    mut turn: Turn,
+    wait: Duration,
+) -> Result<Claimed, ApiError> {
+    let deadline = monotonic() + wait;
+    let ask = Arc::new(ask);
+    let mut events = workers.store.subscribe();
+    loop {
+        // What was announced so far is seen by the claim.
+        events = events.resubscribe();
+        let claimed;
+        (claimed, turn) = claim_once(workers, &ask, turn).await?;
+        let left = deadline.saturating_duration_since(monotonic());
+        if !claimed.jobs.is_empty() || claimed.more || left.is_zero() {
+            return Ok(claimed);
+        }
+        let due_in = claimed.next_due.map_or(LOOK_EVERY, |due| since(due, claimed.as_of) + DUE_SLACK);
+        tokio::select! {
+            () = tokio::time::sleep(left.min(due_in).min(LOOK_EVERY)) => {}
+            () = work(&mut events, &ask) => {}
+            () = turn.superseded() => return Err(superseded()),
+            () = workers.closing.cancelled() => return Ok(claimed),
+        }
+    }
+}
+
+/// Claims in a task of its own: the turn must not end before the claim has, though the client may go away meanwhile.
+async fn claim_once(workers: &Workers, ask: &Arc<ClaimAsk>, turn: Turn) -> Result<(Claimed, Turn), ApiError> {
+    let (store, ask) = (Arc::clone(&workers.store), Arc::clone(ask));
+    let claiming = tokio::spawn(async move { (store.claim(&ask, Now::Database).await, turn) });
+    let (claimed, turn) = claiming.await.map_err(|fault| ApiError::internal(fault.to_string()))?;
+    Ok((claimed?, turn))
+}
+
+/// Resolves when one of the queues may have work.
+async fn work(events: &mut Receiver<WakeEvent>, ask: &ClaimAsk) {
+    loop {
+        match events.recv().await {
+            Ok(WakeEvent::Work { queue }) if ask.queues.iter().all(|asked| asked.queue != queue) => {}
+            Ok(WakeEvent::Work { .. } | WakeEvent::Everything) | Err(RecvError::Lagged(_)) => return,
+            Ok(WakeEvent::Moved { .. }) => {}
+            // The store is gone; only time is left to wait for.
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// What the worker was given and does not know of, because the answer did not arrive.
+async fn unheard(
+    workers: &Workers,
+    worker: &WorkerId,
+    held: &[HeldJob],
+) -> Result<Vec<ClaimedJobView>, ApiError> {
+    let known: HashSet<&HeldJob> = held.iter().collect();
+    let its_own = JobFilter {
+        worker: Some(worker.clone()),
+        statuses: vec![Status::Running],
+        limit: MAX_PAGE,
+        ..JobFilter::default()
+    };
+    let running = workers.store.jobs(&its_own).await?;
+    let mut again: Vec<_> = running
+        .into_iter()
+        .filter(|job| !known.contains(&HeldJob { id: job.id, fence: job.lease }))
+        .map(ClaimedJobView::running)
+        .collect();
+    again.truncate(LIMITS.claim);
+    Ok(again)
+}
+
+fn ask(workers: &Workers, request: ClaimRequest) -> Result<ClaimAsk, ApiError> {
+    let names: Vec<String> = request.queues.iter().map(|queue| queue.name.clone()).collect();
+    check_names("queues", names.iter())?;
+    check_names("types", request.types.as_deref().unwrap_or_default().iter())?;
+    let mut left = LIMITS.claim;
+    let mut queues = Vec::with_capacity(names.len());
+    for queue in request.queues {
+        let limit = queue.max.min(left);
+        left -= limit;
+        if limit > 0 {
+            queues.push(QueueAsk { queue: queue.name, limit });
+        }
+    }
+    if queues.is_empty() {
+        return Err(ApiError::invalid_request("queues asks for no job; name a queue with max 1 or more"));
+    }
+    let beat = &workers.terms.beat;
+    let due = request.heartbeat_due_ms.map(Duration::from_millis);
+    Ok(ClaimAsk {
+        worker: request.worker_id,
+        queues,
+        types: request.types,
+        beat_due_in: due.unwrap_or_else(|| beat.due_in(beat.interval)),
+    })
+}
+
+fn superseded() -> ApiError {
+    let title = "the claim was given up";
+    let detail = "this worker has sent a newer claim, which ended this one; nothing was claimed by it";
+    ApiError::conflict("claim_superseded", title, detail)
+}

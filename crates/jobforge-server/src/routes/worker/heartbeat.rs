@@ -1,0 +1,52 @@
+//! Renewing a worker's lease and hearing of its jobs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use jobforge::core::heartbeat::{Beat, BeatPolicy, Report};
+use jobforge::core::time::Now;
+use jobforge_api::worker::{BeatAnswer, HeartbeatAnswer, HeartbeatRequest, JobBeat, LeaseState, WorkerMode};
+
+use super::{LIMITS, check_count, check_worker, read};
+use crate::api_error::ApiError;
+use crate::routes::json;
+use crate::workers::{Peer, Workers};
+
+/// `POST /v1/worker/heartbeat`
+pub(super) async fn heartbeat(
+    State(workers): State<Arc<Workers>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let request: HeartbeatRequest = read(&headers, body).await?;
+    check_worker(&request.worker_id)?;
+    check_count("jobs", request.jobs.len(), LIMITS.heartbeat)?;
+    let (store, worker) = (&workers.store, &request.worker_id);
+    workers.presence.adopt(worker, peer).await;
+    let renewed = match request.state {
+        None => None,
+        Some(mode) => {
+            let live = store.renew(worker, mode == WorkerMode::Draining, Now::Database).await?;
+            Some(if live { LeaseState::Live } else { LeaseState::Lost })
+        }
+    };
+    let beats: Vec<Beat> = request.jobs.into_iter().map(|job| beat(&workers.terms.beat, job)).collect();
+    let replies = store.heartbeat(worker, &beats, Now::Database).await?;
+    let jobs = beats.iter().zip(replies).map(|(beat, reply)| BeatAnswer::of(beat.id, reply)).collect();
+    json(StatusCode::OK, &HeartbeatAnswer { worker: renewed, jobs })
+}
+
+fn beat(policy: &BeatPolicy, job: JobBeat) -> Beat {
+    let due_in = job.due_in_ms.map(Duration::from_millis);
+    Beat {
+        id: job.id,
+        lease: job.fence,
+        due_in: due_in.unwrap_or_else(|| policy.due_in(policy.max_interval)),
+        report: job.report.map(Report::from).unwrap_or_default(),
+    }
+}

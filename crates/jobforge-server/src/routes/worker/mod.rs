@@ -1,0 +1,98 @@
+//! The worker protocol, `/v1/worker/*`. What each call promises is in `docs/worker-protocol.md`.
+
+mod claim;
+mod heartbeat;
+mod register;
+mod results;
+mod signals;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::routing::{get, post};
+use jobforge::core::enqueue::check_name;
+use jobforge::core::job::WorkerId;
+use jobforge_api::worker::{Limits, PROTOCOL, PROTOCOL_HEADER};
+use serde::de::DeserializeOwned;
+
+use crate::api_error::ApiError;
+use crate::body;
+use crate::workers::Workers;
+
+/// What one request may hold.
+const LIMITS: Limits = Limits { claim: 100, heartbeat: 1000, results: 1000, body_bytes: 8 * 1024 * 1024 };
+/// The most queues or types that a request may name.
+const MAX_NAMES: usize = 1000;
+/// The longest free text that names something, in bytes.
+const MAX_TEXT: usize = 255;
+
+/// The calls of workers.
+pub(super) fn router(workers: Arc<Workers>) -> Router {
+    Router::new()
+        .route("/register", post(register::register))
+        .route("/claim", post(claim::claim))
+        .route("/heartbeat", post(heartbeat::heartbeat))
+        .route("/results", post(results::results))
+        .route("/leave", post(register::leave))
+        .route("/purge", post(register::purge))
+        .route("/signals", get(signals::signals))
+        .fallback(super::not_found)
+        .method_not_allowed_fallback(super::method_not_allowed)
+        .with_state(workers)
+}
+
+/// Reads a request of the protocol.
+async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
+    check_version(headers)?;
+    body::json(headers, body, LIMITS.body_bytes).await
+}
+
+/// A request without a version is of the first; another version than ours cannot be understood.
+fn check_version(headers: &HeaderMap) -> Result<(), ApiError> {
+    match headers.get(PROTOCOL_HEADER) {
+        Some(version) if version.as_bytes() != PROTOCOL.as_bytes() => Err(ApiError::bad_request(
+            "protocol_version",
+            format!("this server speaks version {PROTOCOL} of the worker protocol; use an SDK that does"),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A worker's identity is `worker-` and eight hex digits, so that a mistake is not taken for one.
+fn check_worker(worker: &WorkerId) -> Result<(), ApiError> {
+    let digits = worker.as_str().strip_prefix("worker-").unwrap_or_default();
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if digits.len() == 8 && digits.bytes().all(is_hex) {
+        return Ok(());
+    }
+    Err(ApiError::invalid_request("worker_id must be worker- and eight hex digits, as register answered it"))
+}
+
+fn check_names<'a>(field: &str, names: impl ExactSizeIterator<Item = &'a String>) -> Result<(), ApiError> {
+    check_count(field, names.len(), MAX_NAMES)?;
+    for name in names {
+        check_name(name).map_err(|fault| ApiError::invalid_request(format!("{field}: {fault}")))?;
+    }
+    Ok(())
+}
+
+fn check_count(field: &str, count: usize, most: usize) -> Result<(), ApiError> {
+    if count <= most {
+        return Ok(());
+    }
+    Err(ApiError::invalid_request(format!("{field} has {count} entries; at most {most} are taken at once")))
+}
+
+/// Text for people: not too long, and nothing that a database cannot keep.
+fn check_text(field: &str, text: Option<&String>) -> Result<(), ApiError> {
+    match text {
+        Some(text) if text.len() > MAX_TEXT || text.chars().any(char::is_control) => {
+            let fault =
+                format!("{field} must be text of at most {MAX_TEXT} bytes without control characters");
+            Err(ApiError::invalid_request(fault))
+        }
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,129 @@
+//! A server on a Unix socket, and a worker written by hand.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use jobforge::Client;
+use jobforge::core::rescue::RescuePolicy;
+use jobforge::core::settings::Settings;
+use jobforge_server::{SocketOptions, WorkerTerms, bind_socket};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
+
+use crate::harness::{Answer, PATIENCE, database};
+
+/// The worker of these tests.
+pub(crate) const WORKER: &str = "worker-0a1b2c3d";
+
+pub(crate) struct WorkerSite {
+    pub(crate) client: Client,
+    pub(crate) socket: PathBuf,
+    _stop: DropGuard,
+    _dir: TempDir,
+}
+
+/// A server that has the worker registered.
+pub(crate) async fn registered() -> Result<WorkerSite> {
+    let site = worker_site().await?;
+    site.ok("register", &registration()).await?;
+    Ok(site)
+}
+
+pub(crate) fn registration() -> Value {
+    json!({
+        "worker_id": WORKER, "name": "night shift", "host": "build-7", "pid": 4242, "sdk": "jobforge-python/0.1.0",
+        "queues": ["default", "mail"], "types": ["email.send"], "slots": 4,
+    })
+}
+
+pub(crate) async fn worker_site() -> Result<WorkerSite> {
+    let (client, dir) = database().await?;
+    let socket = dir.path().join("jobs.sock");
+    let policy = RescuePolicy::default();
+    let terms = WorkerTerms::from_settings(&Settings::defaults());
+    let server = bind_socket(SocketOptions { path: socket.clone(), terms }, client.clone(), policy)?;
+    let stop = CancellationToken::new();
+    tokio::spawn(server.run(stop.clone()));
+    Ok(WorkerSite { client, socket, _stop: stop.drop_guard(), _dir: dir })
+}
+
+impl WorkerSite {
+    /// Enqueues a job and returns its id.
+    pub(crate) async fn job(&self, more: &Value) -> Result<String> {
+        let mut job = json!({ "type": "email.send", "payload": { "to": "a@example.org" } });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            job[name] = value.clone();
+        }
+        let answer = self.raw(&post("/v1/jobs", &[], job.to_string().as_bytes())).await?;
+        Ok(answer.json()["id"].as_str().context("an id")?.to_owned())
+    }
+
+    pub(crate) async fn call(&self, call: &str, request: &Value) -> Result<Answer> {
+        self.raw(&post(&format!("/v1/worker/{call}"), &[], request.to_string().as_bytes())).await
+    }
+
+    /// A call that must be answered with success.
+    pub(crate) async fn ok(&self, call: &str, request: &Value) -> Result<Value> {
+        let answer = self.call(call, request).await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        Ok(answer.json())
+    }
+
+    pub(crate) async fn claim(&self, wait_ms: u64) -> Result<Value> {
+        self.ok("claim", &claim(wait_ms)).await
+    }
+
+    /// Claims the one job that must be there; returns its id and fence.
+    pub(crate) async fn claim_one(&self) -> Result<(Value, Value)> {
+        let claimed = self.claim(0).await?;
+        let job = claimed["jobs"].get(0).context("a job")?;
+        Ok((job["id"].clone(), job["fence"].clone()))
+    }
+
+    /// How the one attempt ended, and what the server says to that.
+    pub(crate) async fn result(&self, result: &Value) -> Result<Value> {
+        let answer = self.ok("results", &json!({ "worker_id": WORKER, "results": [result] })).await?;
+        Ok(answer["results"][0].clone())
+    }
+
+    pub(crate) async fn status(&self, id: &Value) -> Result<String> {
+        let id = id.as_str().context("an id")?.parse()?;
+        Ok(self.client.job(id).await?.status.to_string())
+    }
+
+    pub(crate) async fn connect(&self) -> Result<UnixStream> {
+        Ok(UnixStream::connect(&self.socket).await?)
+    }
+
+    /// Sends bytes as they are and reads the answer to its end.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> Result<Answer> {
+        let talk = async {
+            let mut stream = self.connect().await?;
+            stream.write_all(bytes).await?;
+            Answer::read(&mut stream).await
+        };
+        tokio::time::timeout(PATIENCE, talk).await.context("the server did not answer")?
+    }
+}
+
+pub(crate) fn claim(wait_ms: u64) -> Value {
+    json!({
+        "worker_id": WORKER, "queues": [{ "name": "default", "max": 4 }], "types": ["email.send"], "wait_ms": wait_ms,
+    })
+}
+
+pub(crate) fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    if !headers.iter().any(|(name, _)| *name == "Content-Type") {
+        head.push_str("Content-Type: application/json\r\n");
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    [head.as_bytes(), b"\r\n", body].concat()
+}

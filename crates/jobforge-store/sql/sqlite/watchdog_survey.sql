@@ -1,0 +1,9 @@
+-- What a tick of the watchdog goes by.
+-- ?1 now
+-- Scans the workers and the watchdogs, of which there are few.
+SELECT
+    (SELECT max(last_sign_at) FROM jobforge_watchdogs),
+    count(*),
+    count(*) FILTER (WHERE lease_expires_at < ?1)
+FROM jobforge_workers
+WHERE state IN ('live', 'draining');

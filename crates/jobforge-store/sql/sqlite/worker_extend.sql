@@ -1,0 +1,7 @@
+-- Gives every active worker a whole lease from now, never a shorter one than it has.
+-- ?1 now
+-- Scans the workers, of which there are few.
+UPDATE jobforge_workers
+SET lease_expires_at = ?1 + lease_ms * 1000
+WHERE state IN ('live', 'draining')
+  AND lease_expires_at < ?1 + lease_ms * 1000;

@@ -1,0 +1,83 @@
+//! Workers that are proven dead: marked, and their jobs taken back in the same transaction.
+
+use jobforge_core::death::{Death, DeathReport, Place, Proof};
+use jobforge_core::rescue::{RescuePolicy, Suspect, SuspectPage, plan};
+use jobforge_core::time::Now;
+use jobforge_core::worker::WorkerRow;
+use rusqlite::params;
+
+use super::rescue;
+use super::rows::{self, earlier, json, limit};
+use super::statements;
+use super::tx::{Tx, as_of};
+use crate::error::Result;
+use crate::rows::{DEATH_PAGE, DEATH_PAGES, Deaths};
+
+/// Marks all that a process was as dead, and takes its jobs back.
+pub(super) fn report(tx: &Tx<'_>, report: &DeathReport, policy: &RescuePolicy, at: Now) -> Result<Deaths> {
+    let now = tx.now(at)?;
+    let process = &report.process;
+    let (namespace, started) = (process.pid_namespace.cast_signed(), process.started.cast_signed());
+    tx.prepare(&statements::DEAD_MARK)?.execute(params![
+        process.machine_id,
+        process.boot_id,
+        namespace,
+        process.pid,
+        started,
+        now,
+        report.death.proof.to_string(),
+        json(&report.death),
+    ])?;
+    let dead = tx
+        .prepare(&statements::DEAD_FIND)?
+        .all(params![process.machine_id, process.boot_id, namespace, process.pid, started], rows::worker)?;
+    bury(tx, dead, policy, at)
+}
+
+/// Marks earlier holders of a slot as dead, and takes their jobs back.
+pub(super) fn supersede(tx: &Tx<'_>, place: &Place, at: Now) -> Result<Deaths> {
+    let Some(slot) = &place.slot else { return Ok(Deaths::default()) };
+    let now = tx.now(at)?;
+    let process = &place.process;
+    let taken = Proof::SlotTaken { slot: slot.name.clone() };
+    let (taken_words, rebooted_words) = (taken.to_string(), Proof::Rebooted.to_string());
+    let dead = tx.prepare(&statements::SUPERSEDE)?.all(
+        params![
+            slot.id,
+            process.machine_id,
+            process.boot_id,
+            process.pid_namespace.cast_signed(),
+            process.pid,
+            process.started.cast_signed(),
+            earlier(now, place.up_for),
+            now,
+            taken_words,
+            json(&Death::new(taken, [])),
+            rebooted_words,
+            json(&Death::new(Proof::Rebooted, [])),
+        ],
+        rows::worker,
+    )?;
+    bury(tx, dead, &slot.policy, at)
+}
+
+/// Takes back what ended workers hold.
+fn bury(tx: &Tx<'_>, dead: Vec<WorkerRow>, policy: &RescuePolicy, at: Now) -> Result<Deaths> {
+    let as_of = as_of(tx.now(at)?);
+    let mut deaths = Deaths::default();
+    for worker in dead {
+        for _ in 0..DEATH_PAGES {
+            let jobs = tx
+                .prepare(&statements::DEAD_JOBS)?
+                .all(params![worker.id.as_str(), limit(DEATH_PAGE)], rows::job)?;
+            let suspects = jobs.into_iter().map(|job| Suspect { job, worker: Some(worker.clone()) });
+            let lines = plan(&SuspectPage { as_of, suspects: suspects.collect() }, policy);
+            let report = rescue::apply(tx, &lines, at)?;
+            if !deaths.add(lines, report) {
+                break;
+            }
+        }
+        deaths.workers.push(worker.id);
+    }
+    Ok(deaths)
+}

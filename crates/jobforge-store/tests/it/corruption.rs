@@ -1,0 +1,88 @@
+//! The consistency check checked: every rule is broken on purpose, by hand, and must be found under its name.
+
+use std::sync::Arc;
+
+use jobforge_core::payload::Payload;
+use jobforge_core::settle::Outcome;
+use jobforge_core::state::Status;
+use jobforge_store::Store;
+use jobforge_store::postgres::Pooler;
+use jobforge_store::sqlite::{SqliteOptions, SqliteStore, Synchronous};
+use jobforge_store::traits::Admin;
+use testkit::Result;
+use testkit::fixtures::{at, claim_one, ended_job, enqueue, job, register, running_job, settle_one};
+
+/// What breaks a rule of both engines, in words that both understand. Ids are compared as the engine stores them.
+const CORRUPTIONS: [(&str, &str); 14] = [
+    ("running_is_owned", "UPDATE jobforge_jobs SET locked_by = NULL WHERE status = 'running'"),
+    ("running_is_owned", "UPDATE jobforge_jobs SET locked_by = 'worker-x' WHERE status = 'queued'"),
+    ("ended_has_end", "UPDATE jobforge_jobs SET finished_at = NULL WHERE status = 'succeeded'"),
+    ("ended_has_end", "UPDATE jobforge_jobs SET finished_at = created_at WHERE status = 'queued'"),
+    ("failure_says_why", "UPDATE jobforge_jobs SET error = NULL WHERE status = 'dead'"),
+    ("times_in_order", "UPDATE jobforge_jobs SET created_at = finished_at WHERE status = 'succeeded'"),
+    (
+        "attempt_times_in_order",
+        "UPDATE jobforge_job_attempts SET finished_at = (SELECT min(created_at) FROM jobforge_jobs)",
+    ),
+    ("owner_is_known", "UPDATE jobforge_jobs SET locked_by = 'worker-x' WHERE status = 'running'"),
+    ("fence_is_highest", "UPDATE jobforge_job_attempts SET lease = lease + 100"),
+    ("success_is_final", "UPDATE jobforge_job_attempts SET outcome = 'succeeded' WHERE outcome = 'dead'"),
+    ("result_is_of_success", "UPDATE jobforge_jobs SET result_id = NULL WHERE status = 'succeeded'"),
+    ("named_result_exists", "DELETE FROM jobforge_job_results"),
+    ("children_share_tenant", "UPDATE jobforge_job_attempts SET tenant_id = 'somebody-else'"),
+    ("lease_is_kept", "UPDATE jobforge_workers SET lease_expires_at = started_at"),
+];
+
+/// One job of each kind whose rows the corruptions touch: queued, running, succeeded with a result, dead.
+async fn populate(store: &Arc<dyn Store>) -> Result<()> {
+    running_job(store, "worker-00000001", at(0)).await?;
+    let worker = register(store, "worker-00000002", at(0)).await?;
+    enqueue(store, job("email"), at(1)).await?;
+    let held = claim_one(store, &worker, at(2)).await?;
+    let result = Some(Payload::parse(r#"{"sent":1}"#)?);
+    settle_one(store, &worker, &held, Outcome::Succeeded { result }, at(5)).await?;
+    ended_job(store, Status::Dead, job("dies"), at(6)).await?;
+    enqueue(store, job("waits"), at(7)).await?;
+    assert!(store.check(at(60)).await?.is_empty(), "the database is sound before it is broken");
+    Ok(())
+}
+
+async fn found(store: &dyn Store) -> Result<Vec<String>> {
+    Ok(store.check(at(60)).await?.into_iter().map(|finding| finding.rule).collect())
+}
+
+#[tokio::test]
+async fn every_rule_finds_its_corruption_on_postgres() -> Result<()> {
+    for (rule, sql) in CORRUPTIONS {
+        let (store, database) = crate::postgres::with_database(Pooler::Off).await?;
+        populate(&store).await?;
+        // As somebody does it who knows how to get past the guard, or as a damaged disk does.
+        database.psql(&format!("SET session_replication_role = replica; {sql}"))?;
+        assert!(found(store.as_ref()).await?.iter().any(|name| name == rule), "{rule}: {sql}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_rule_finds_its_corruption_on_sqlite() -> Result<()> {
+    for (rule, sql) in CORRUPTIONS {
+        let directory = testkit::fixtures::directory()?;
+        let path = directory.path().join("jobforge.db");
+        let store = SqliteStore::open(SqliteOptions {
+            path: path.clone(),
+            synchronous: Synchronous::Normal,
+            slow_query: std::time::Duration::from_secs(1),
+            exclusive: true,
+            create: true,
+        })?;
+        store.migrate().await?;
+        let store: Arc<dyn Store> = Arc::new(store);
+        populate(&store).await?;
+        let raw = rusqlite::Connection::open(&path)?;
+        raw.execute_batch(&format!(
+            "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; {sql}"
+        ))?;
+        assert!(found(store.as_ref()).await?.iter().any(|name| name == rule), "{rule}: {sql}");
+    }
+    Ok(())
+}

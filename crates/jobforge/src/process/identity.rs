@@ -1,0 +1,65 @@
+//! Which process on which start of which machine.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use jobforge_core::death::ProcessId;
+
+/// The field of `/proc/PID/stat` after the name in which the start is told, counted from there.
+const START_FIELD: usize = 19;
+
+/// This process; `None` where the operating system does not tell, as without `/proc`.
+pub fn own() -> Option<ProcessId> {
+    of(std::process::id())
+}
+
+/// A process of this namespace that has not been reaped yet.
+pub fn of(pid: u32) -> Option<ProcessId> {
+    let boot_id = word("/proc/sys/kernel/random/boot_id")?;
+    let machine = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+    // A machine without a name, as many containers are, is another one after each start: nothing is proven by mistake.
+    let machine_id = machine.iter().find_map(|file| word(file)).unwrap_or_else(|| boot_id.clone());
+    Some(ProcessId {
+        machine_id,
+        boot_id,
+        pid_namespace: fs::metadata("/proc/self/ns/pid").ok()?.ino(),
+        pid,
+        started: started(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?,
+    })
+}
+
+fn word(file: &str) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    let word = text.trim();
+    (!word.is_empty()).then(|| word.to_owned())
+}
+
+/// The name stands in brackets and may hold anything, so what follows counts from the last bracket.
+fn started(stat: &str) -> Option<u64> {
+    stat.rsplit_once(") ")?.1.split(' ').nth(START_FIELD)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_of_a_process_is_read_past_any_name() {
+        let fields = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 424242 20";
+        assert_eq!(started(&format!("7 (sh) {fields}")), Some(424_242));
+        assert_eq!(started(&format!("7 (a) b) c) {fields}")), Some(424_242));
+        assert_eq!(started("7 (sh"), None);
+    }
+
+    #[test]
+    fn this_process_knows_itself_and_tells_itself_from_another() {
+        let own = own().expect("a Linux machine");
+        assert_eq!(Some(&own), of(std::process::id()).as_ref());
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        let known = of(other.id()).expect("it runs");
+        assert!(known.pid != own.pid && known.boot_id == own.boot_id);
+        other.kill().expect("kill");
+        other.wait().expect("wait");
+        assert_eq!(of(other.id()), None);
+    }
+}

@@ -1,0 +1,11 @@
+//! This process and others, as the operating system knows them: what proofs of death are made of.
+
+mod identity;
+mod oom;
+mod slot;
+mod tree;
+
+pub use identity::{of, own};
+pub use oom::kernel_kills;
+pub use slot::SlotLock;
+pub use tree::{kill_children, reap_children};

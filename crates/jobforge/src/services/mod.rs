@@ -1,0 +1,88 @@
+//! What a server does besides answering: the watchdog takes lost jobs back, the housekeeper keeps the queue right.
+//!
+//! Each service is a step that can be driven by hand (`run_once`) and a loop that drives it.
+
+mod watchdog;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobforge_core::retention::{PURGE_BATCH, Retention};
+use jobforge_core::state::Status;
+use jobforge_core::time::Now;
+use jobforge_store::traits::Purge;
+use jobforge_store::{Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+pub use watchdog::{SweepReport, Watchdog, tell};
+
+/// Between two reconciliations of the side tables.
+const RECONCILE_EVERY: Duration = Duration::from_secs(60);
+
+/// Keeps right what says which jobs may be claimed, and forgets workers that ended long ago.
+#[derive(Clone)]
+pub struct Housekeeper {
+    store: Arc<dyn Store>,
+}
+
+impl std::fmt::Debug for Housekeeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Housekeeper").finish_non_exhaustive()
+    }
+}
+
+impl Housekeeper {
+    /// Reconciles from time to time.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// Reconciles until `stop` fires.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            match self.store.reconcile(Now::Database).await {
+                Ok(0) => {}
+                Ok(mended) => tracing::warn!(
+                    mended,
+                    "Mended {mended} queued jobs that were offered wrongly or not at all"
+                ),
+                Err(error) => {
+                    tracing::warn!(error = error.chain(), "could not reconcile the queue; trying again");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RECONCILE_EVERY) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+}
+
+/// Deletes ended jobs past their horizon, batch by batch, until none is left or `enough` says so.
+///
+/// `progress` is called after each batch with all that was deleted so far.
+///
+/// # Errors
+/// When the database fails; what was deleted stays deleted.
+pub async fn purge(
+    store: &(impl Purge + ?Sized),
+    retention: &Retention,
+    mut progress: impl FnMut(&[(Status, u64)]),
+    mut enough: impl FnMut() -> bool,
+) -> Result<Vec<(Status, u64)>, StoreError> {
+    let mut total: Vec<(Status, u64)> = Vec::new();
+    loop {
+        let batch = store.purge(retention, Now::Database).await?;
+        let deleted: u64 = batch.iter().map(|(_, count)| count).sum();
+        for (status, count) in batch {
+            match total.iter_mut().find(|(known, _)| *known == status) {
+                Some((_, sum)) => *sum += count,
+                None => total.push((status, count)),
+            }
+        }
+        progress(&total);
+        if deleted < PURGE_BATCH as u64 || enough() {
+            return Ok(total);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Taking jobs of lost workers back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jobforge_core::job::{JobId, WorkerId};
+use jobforge_core::rescue::{Rescue, RescuePolicy, plan_believing};
+use jobforge_core::state::Status;
+use jobforge_core::time::Now;
+use jobforge_core::watchdog::{Guards, Leave, MAX_VERDICTS, Run, RunVerdict, SIGN_EVERY};
+use jobforge_store::{Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+
+/// Between two looks at the workers' leases.
+const TICK: Duration = Duration::from_secs(1);
+/// Most suspects judged at once; the rest follow in the next round of the same sweep.
+const BATCH: usize = 500;
+/// Most rounds of one sweep.
+const ROUNDS: usize = 100;
+
+/// What one sweep of the watchdog did.
+#[derive(Debug, Clone, Default)]
+pub struct SweepReport {
+    /// Workers whose lease had run out.
+    pub expired: Vec<WorkerId>,
+    /// Running jobs that were looked at.
+    pub checked: usize,
+    /// Jobs moved, as decided.
+    pub moved: Vec<Rescue>,
+    /// Jobs that somebody else changed between the look and the move.
+    pub lost_races: Vec<JobId>,
+}
+
+/// Takes jobs of lost workers back. Any number may run: safety comes from the conditions of its statements.
+#[derive(Clone)]
+pub struct Watchdog {
+    store: Arc<dyn Store>,
+    policy: RescuePolicy,
+    check_interval: Duration,
+    name: String,
+}
+
+impl std::fmt::Debug for Watchdog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watchdog")
+            .field("name", &self.name)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a watchdog remembers from tick to tick.
+#[derive(Debug)]
+struct Memory {
+    began: Instant,
+    guards: Guards,
+    last_sweep: Option<Instant>,
+    last_sign: Option<Instant>,
+    told: Option<&'static str>,
+}
+
+impl Watchdog {
+    /// A watchdog that sweeps at least every `check_interval`, and at once when a lease has run out.
+    pub fn new(store: Arc<dyn Store>, policy: RescuePolicy, check_interval: Duration) -> Self {
+        let name = format!("{}:{}", crate::worker::hostname(), std::process::id());
+        Self { store, policy, check_interval, name }
+    }
+
+    /// One whole sweep by the given clock, believing every lease that has run out: what an operator asks for.
+    ///
+    /// # Errors
+    /// When the database fails; what was moved before stays moved, and the next sweep goes on.
+    pub async fn run_once(&self, at: Now) -> Result<SweepReport, StoreError> {
+        self.sweep(&Leave::FREE, at).await
+    }
+
+    /// The same, recorded among the runs.
+    ///
+    /// # Errors
+    /// As [`Self::run_once`].
+    pub async fn run_recorded(&self, trigger: &str) -> Result<(Run, SweepReport), StoreError> {
+        self.sweep_recorded(&Leave::FREE, trigger).await
+    }
+
+    /// Sweeps until `stop` fires: when the check interval is over, and at the next tick once a lease has run out or a
+    /// sweep has failed. Its guards decide when silence may be believed.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut memory = Memory {
+            began: clock::monotonic(),
+            guards: Guards::default(),
+            last_sweep: None,
+            last_sign: None,
+            told: None,
+        };
+        loop {
+            if let Err(error) = self.tick(&mut memory).await {
+                // The workers that were just marked lost are not told again: the next tick must sweep.
+                memory.last_sweep = None;
+                tracing::error!(error = error.chain(), "[QCWorker] Stuck job check failed");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(TICK) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn tick(&self, memory: &mut Memory) -> Result<(), StoreError> {
+        let seen = self.store.survey(Now::Database).await?;
+        let now = clock::monotonic();
+        let over = |since: Option<Instant>, length| since.is_none_or(|at| now.duration_since(at) >= length);
+        let leave = match self.policy.heartbeats {
+            true => memory.guards.judge(&seen, now.duration_since(memory.began)),
+            false => Leave::FREE,
+        };
+        if leave.extend {
+            let extended = self.store.extend_leases(Now::Database).await?;
+            tracing::debug!(extended, "gave {extended} workers a whole lease before judging them");
+        }
+        // After the judgement: a sign of its own would hide the gap that it ended.
+        if over(memory.last_sign, SIGN_EVERY) {
+            self.store.watchdog_sign(&self.name, self.check_interval, Now::Database).await?;
+            memory.last_sign = Some(now);
+        }
+        tell_guard(&leave, &mut memory.told);
+        let trigger = if over(memory.last_sweep, self.check_interval) {
+            "interval"
+        } else if self.policy.heartbeats && seen.overdue > 0 && leave.expire > 0 {
+            "lease"
+        } else {
+            return Ok(());
+        };
+        self.sweep_recorded(&leave, trigger).await?;
+        memory.last_sweep = Some(now);
+        Ok(())
+    }
+
+    async fn sweep_recorded(&self, leave: &Leave, trigger: &str) -> Result<(Run, SweepReport), StoreError> {
+        let started_at = self.store.now().await?;
+        let began = clock::monotonic();
+        let swept = self.sweep(leave, Now::Database).await;
+        let empty = SweepReport::default();
+        let report = swept.as_ref().unwrap_or(&empty);
+        let to = |to: fn(Status) -> bool| report.moved.iter().filter(|line| to(line.to)).count() as u64;
+        let run = Run {
+            watchdog: self.name.clone(),
+            started_at,
+            duration_ms: u64::try_from(clock::monotonic().duration_since(began).as_millis())
+                .unwrap_or(u64::MAX),
+            trigger: trigger.to_owned(),
+            guard: leave.held.map(|(guard, _)| guard.as_str().to_owned()),
+            suspects: report.checked as u64,
+            workers_lost: report.expired.len() as u64,
+            requeued: to(|status| status == Status::Queued),
+            ended: to(|status| status != Status::Queued),
+            lost_races: report.lost_races.len() as u64,
+            verdicts: verdicts(report),
+            error: swept.as_ref().err().map(StoreError::chain),
+        };
+        let recorded = self.store.record_run(&run, Now::Database).await;
+        let report = swept?;
+        recorded?;
+        Ok((run, report))
+    }
+
+    async fn sweep(&self, leave: &Leave, at: Now) -> Result<SweepReport, StoreError> {
+        let mut report = SweepReport::default();
+        if self.policy.heartbeats && leave.expire > 0 {
+            report.expired = self.store.expire_workers(leave.expire, at).await?;
+        }
+        for _ in 0..ROUNDS {
+            let page = self.store.suspects(BATCH, at).await?;
+            report.checked += page.suspects.len();
+            let lines = plan_believing(&page, &self.policy, |cause| leave.believes(cause));
+            let applied = self.store.apply_rescues(&lines, at).await?;
+            for line in lines {
+                if applied.moved.contains(&line.id) {
+                    tell(&line);
+                    report.moved.push(line);
+                }
+            }
+            report.lost_races.extend(applied.lost_races);
+            // A page that was not full was the last; one of which nothing moved would come again unchanged.
+            if page.suspects.len() < BATCH || applied.moved.is_empty() {
+                break;
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// One line when a guard begins to hold and one when it lets go, not one a second.
+fn tell_guard(leave: &Leave, told: &mut Option<&'static str>) {
+    let held = leave.held.map(|(guard, _)| guard.as_str());
+    if held == *told {
+        return;
+    }
+    match leave.held {
+        Some((guard, until)) => {
+            tracing::warn!(guard = guard.as_str(), %until, "silence is not held against workers and jobs until {until}: {guard}");
+        }
+        None => tracing::info!("silence counts again"),
+    }
+    *told = held;
+}
+
+/// Says in the log what became of a lost job.
+pub fn tell(line: &Rescue) {
+    let (id, to) = (line.id, line.to);
+    tracing::warn!(job.id = %id, status = %to, misses = line.misses, "[QCWorker] Rescued job {id}, now {to}: {}", line.error.message);
+}
+
+fn verdicts(report: &SweepReport) -> Vec<RunVerdict> {
+    let moved = report.moved.iter().map(|line| {
+        let told = |key: &str| line.error.details.as_ref()?.get(key)?.as_str();
+        RunVerdict {
+            job: line.id,
+            worker: told("worker").map(|id| WorkerId(id.to_owned())),
+            cause: line.error.kind.clone(),
+            outcome: line.to.as_str().to_owned(),
+            why: told("evidence").unwrap_or(&line.error.message).to_owned(),
+        }
+    });
+    let lost = report.lost_races.iter().map(|id| RunVerdict {
+        job: *id,
+        worker: None,
+        cause: "lost_race".to_owned(),
+        outcome: "lost_race".to_owned(),
+        why: "somebody else changed the job first".to_owned(),
+    });
+    moved.chain(lost).take(MAX_VERDICTS).collect()
+}

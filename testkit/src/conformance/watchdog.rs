@@ -1,0 +1,109 @@
+//! What watchdogs go by, and what is kept of their runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use jobforge_core::job::{JobId, WorkerId};
+use jobforge_core::time::Now;
+use jobforge_core::watchdog::{Run, RunVerdict, Survey};
+use jobforge_store::Store;
+
+use crate::fixtures::{at, moment, register_for, s};
+
+fn run(second: i64) -> Run {
+    Run {
+        watchdog: "host-a:7".to_owned(),
+        started_at: moment(second),
+        duration_ms: 12,
+        trigger: "lease".to_owned(),
+        guard: Some("mass_loss".to_owned()),
+        suspects: 5,
+        workers_lost: 1,
+        requeued: 2,
+        ended: 1,
+        lost_races: 1,
+        verdicts: vec![RunVerdict {
+            job: JobId(uuid::Uuid::from_u128(7)),
+            worker: Some(WorkerId("worker-00000001".to_owned())),
+            cause: "worker_lost".to_owned(),
+            outcome: "queued".to_owned(),
+            why: "it was not heard".to_owned(),
+        }],
+        error: Some("broke off".to_owned()),
+    }
+}
+
+pub async fn a_survey_counts_the_workers_and_tells_the_last_sign_of_any_watchdog(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    let empty = store.survey(at(0)).await?;
+    assert_eq!((empty.as_of, empty.last_sign_at), (moment(0), None));
+    assert_eq!((empty.active, empty.overdue), (0, 0));
+    register_for(&store, "worker-00000001", s(20), at(0)).await?;
+    register_for(&store, "worker-00000002", s(60), at(0)).await?;
+    let left = register_for(&store, "worker-00000003", s(20), at(0)).await?;
+    store.leave(&left, "done", at(1)).await?;
+    store.watchdog_sign("host-a:7", s(60), at(12)).await?;
+    store.watchdog_sign("host-b:8", s(60), at(10)).await?;
+    let Survey { active, overdue, last_sign_at, .. } = store.survey(at(20)).await?;
+    assert_eq!((active, overdue, last_sign_at), (2, 0, Some(moment(12))), "on its last moment a lease holds");
+    let Survey { active, overdue, .. } = store.survey(at(21)).await?;
+    assert_eq!((active, overdue), (2, 1));
+    Ok(())
+}
+
+pub async fn extending_gives_a_whole_lease_from_now_and_never_shortens_one(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    let short = register_for(&store, "worker-00000001", s(20), at(0)).await?;
+    register_for(&store, "worker-00000002", s(20), at(40)).await?;
+    let left = register_for(&store, "worker-00000003", s(20), at(0)).await?;
+    store.leave(&left, "done", at(1)).await?;
+    assert_eq!(store.extend_leases(at(30)).await?, 1, "the younger one has more than a lease left");
+    let workers = store.workers(at(30)).await?;
+    let until = |id: &WorkerId| workers.iter().find(|w| w.id == *id).map(|w| w.lease_expires_at);
+    assert_eq!(until(&short), Some(moment(50)));
+    assert_eq!(until(&left), Some(moment(20)), "who has ended stays ended");
+    assert!(store.renew(&short, false, at(45)).await?, "an extended worker may renew again");
+    Ok(())
+}
+
+pub async fn no_more_workers_are_expired_than_asked_for_the_longest_overdue_first(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    let second = register_for(&store, "worker-00000001", s(20), at(1)).await?;
+    let first = register_for(&store, "worker-00000002", s(20), at(0)).await?;
+    assert_eq!(store.expire_workers(0, at(60)).await?, []);
+    assert_eq!(store.expire_workers(1, at(60)).await?, [first]);
+    assert_eq!(store.expire_workers(1, at(60)).await?, [second]);
+    Ok(())
+}
+
+pub async fn watchdogs_are_listed_by_their_last_sign_and_forgotten_after_a_day(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    store.watchdog_sign("host-a:7", s(60), at(0)).await?;
+    store.watchdog_sign("host-b:8", s(30), at(2)).await?;
+    store.watchdog_sign("host-a:7", s(60), at(5)).await?;
+    let seen = store.watchdogs(at(6)).await?;
+    assert_eq!(seen.iter().map(|w| w.id.as_str()).collect::<Vec<_>>(), ["host-a:7", "host-b:8"]);
+    assert_eq!((seen[0].started_at, seen[0].last_sign_at), (moment(0), moment(5)));
+    assert_eq!(seen[1].check_interval_ms, 30_000);
+    assert!(!seen[1].is_silent(moment(12)) && seen[1].is_silent(moment(13)));
+    store.watchdog_sign("host-c:9", s(60), at(2 * 86_400)).await?;
+    let seen = store.watchdogs(at(2 * 86_400)).await?;
+    assert_eq!(seen.iter().map(|w| w.id.as_str()).collect::<Vec<_>>(), ["host-c:9"]);
+    Ok(())
+}
+
+pub async fn runs_are_kept_in_every_field_newest_first_for_a_week(store: Arc<dyn Store>) -> Result<()> {
+    store.record_run(&run(10), at(10)).await?;
+    store.record_run(&run(20), at(20)).await?;
+    assert_eq!(store.watchdog_runs(10).await?, [run(20), run(10)]);
+    assert_eq!(store.watchdog_runs(1).await?, [run(20)]);
+    let later = 10 + i64::try_from(Duration::from_secs(7 * 86_400).as_secs())? + 5;
+    store.record_run(&run(later), Now::Fixed(moment(later))).await?;
+    assert_eq!(store.watchdog_runs(10).await?, [run(later), run(20)]);
+    Ok(())
+}
