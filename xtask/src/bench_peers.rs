@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
+use jobforge::process::cpu_time_with_children;
 use serde_json::{Value, json};
 use testkit::postgres::{Cluster, ClusterOptions, Server, TestDatabase};
 
@@ -206,10 +207,9 @@ impl Driver {
         figures.insert(BULK, number(&enqueued, "per_second")?);
 
         database.psql("VACUUM ANALYZE; CHECKPOINT;")?;
-        let processes = PostgresProcesses::of(server)?;
-        let before = processes.cpu_time()?;
+        let before = cpu_time(server)?;
         let drained = self.scenario("drain", &database.url(), &["--jobs", &jobs])?;
-        let used = processes.cpu_time()?.saturating_sub(before);
+        let used = cpu_time(server)?.saturating_sub(before);
         figures.insert(DRAIN, number(&drained, "per_second")?);
         figures.insert(POSTGRES_CPU, used.as_secs_f64() * 1e6 / f64::from(args.jobs));
 
@@ -256,61 +256,15 @@ fn number(object: &Value, key: &str) -> Result<f64> {
     object.get(key).and_then(Value::as_f64).with_context(|| format!("no number {key} in {object}"))
 }
 
-/// The processes of a PostgreSQL server on this machine, for their CPU time.
-struct PostgresProcesses {
-    postmaster: u32,
-}
+/// Sessions that have just been closed take a moment to end.
+const SESSIONS_END: Duration = Duration::from_millis(200);
 
-impl PostgresProcesses {
-    /// What the kernel counts in, for programs; it has been this on Linux for ever.
-    const TICKS_PER_SECOND: f64 = 100.0;
-    /// Sessions that have just been closed take a moment to end.
-    const SETTLE: Duration = Duration::from_millis(200);
-
-    fn of(server: &Server) -> Result<Self> {
-        let pid = server.psql("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)")?;
-        let postmaster = pid.trim().parse().with_context(|| format!("postmaster.pid holds {pid:?}"))?;
-        Ok(Self { postmaster })
-    }
-
-    /// Returns the CPU time of the postmaster and all its children so far, those that have ended included.
-    fn cpu_time(&self) -> Result<Duration> {
-        sleep(Self::SETTLE);
-        let own = ProcessTimes::of(self.postmaster)
-            .with_context(|| format!("failed to read the CPU time of process {}", self.postmaster))?;
-        let children = fs::read_dir("/proc")?
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter_map(ProcessTimes::of)
-            .filter(|process| process.parent == self.postmaster)
-            .map(|child| child.own_ticks)
-            .sum::<u64>();
-        let ticks = own.own_ticks + own.ended_children_ticks + children;
-        Ok(Duration::from_secs_f64(ticks as f64 / Self::TICKS_PER_SECOND))
-    }
-}
-
-struct ProcessTimes {
-    parent: u32,
-    own_ticks: u64,
-    ended_children_ticks: u64,
-}
-
-impl ProcessTimes {
-    fn of(pid: u32) -> Option<Self> {
-        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-    }
-
-    /// Reads a line of `/proc/PID/stat`. The second field is the program's name, which may hold spaces and brackets.
-    fn parse(line: &str) -> Option<Self> {
-        let (_, after_name) = line.rsplit_once(')')?;
-        let fields: Vec<&str> = after_name.split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();
-        Some(Self {
-            parent: fields.get(1)?.parse().ok()?,
-            own_ticks: ticks(11)? + ticks(12)?,
-            ended_children_ticks: ticks(13)? + ticks(14)?,
-        })
-    }
+/// Returns the CPU time of a server on this machine so far, by all its processes.
+fn cpu_time(server: &Server) -> Result<Duration> {
+    sleep(SESSIONS_END);
+    let pid = server.psql("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)")?;
+    let pid = pid.trim().parse().with_context(|| format!("postmaster.pid holds {pid:?}"))?;
+    cpu_time_with_children(pid).with_context(|| format!("failed to read the CPU time of process {pid}"))
 }
 
 /// Returns the median of every figure that at least one round has.
@@ -427,13 +381,6 @@ fn stdout_of(command: &mut Command) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_times_of_a_process_are_found_behind_any_name() {
-        let line = "77 (a) b (c) S 42 77 77 0 -1 4194560 1 2 3 4 10 20 300 400 20 0 1 0 5";
-        let process = ProcessTimes::parse(line).unwrap();
-        assert_eq!((process.parent, process.own_ticks, process.ended_children_ticks), (42, 30, 700));
-    }
 
     #[test]
     fn a_ratio_needs_both_sides_and_is_held_against_its_target() {

@@ -11,21 +11,41 @@ use crate::error::{Result, StoreError};
 /// How often a call is tried when it loses to a concurrent one by deadlock or serialization failure.
 pub(super) const CONFLICT_TRIES: u32 = 4;
 
+/// Overrides the session's option of one plan for all parameters until the transaction ends.
+const PLAN_WITH_PARAMETERS: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
+
 /// One statement of `sql/postgres/`.
 #[derive(Debug)]
 pub(super) struct Sql {
     pub(super) name: &'static str,
     pub(super) text: &'static str,
     pub(super) types: &'static [Type],
+    pub(super) plans: Plans,
 }
 
-/// Makes a [`Sql`] from a file and its parameter types.
+/// When a statement is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plans {
+    /// Once per connection: one plan is right for all parameters. Planning a claim takes longer than running it.
+    Once,
+    /// Each time: which index serves it depends on which filters are null.
+    EachTime,
+}
+
+/// Makes a [`Sql`] from a file and its parameter types; `each_time` before them if no one plan suits all parameters.
 macro_rules! sql {
+    (each_time $name:literal $(, $type:ident)* $(,)?) => {
+        $crate::postgres::session::Sql {
+            plans: $crate::postgres::session::Plans::EachTime,
+            ..$crate::postgres::session::sql!($name $(, $type)*)
+        }
+    };
     ($name:literal $(, $type:ident)* $(,)?) => {
         $crate::postgres::session::Sql {
             name: $name,
             text: include_str!(concat!("../../sql/postgres/", $name, ".sql")),
             types: &[$(tokio_postgres::types::Type::$type),*],
+            plans: $crate::postgres::session::Plans::Once,
         }
     };
 }
@@ -74,11 +94,16 @@ impl PostgresStore {
         let watch = self.slow.watch(sql.name);
         let fault = |error| self.attempted(sql.name, error);
         let prepared = self.prepare(&client, sql).await.map_err(fault)?;
-        let rows = match at {
-            Now::Database => run(&**client, prepared.as_ref(), sql, params).await.map_err(fault)?,
-            Now::Fixed(_) => {
+        let rows = match (at, sql.plans) {
+            (Now::Database, Plans::Once) => {
+                run(&**client, prepared.as_ref(), sql, params).await.map_err(fault)?
+            }
+            (Now::Fixed(_), _) | (_, Plans::EachTime) => {
                 let transaction = client.transaction().await.map_err(fault)?;
                 fix_clock(&*transaction, at).await.map_err(fault)?;
+                if sql.plans == Plans::EachTime {
+                    transaction.batch_execute(PLAN_WITH_PARAMETERS).await.map_err(fault)?;
+                }
                 let rows = run(&*transaction, prepared.as_ref(), sql, params).await.map_err(fault)?;
                 transaction.commit().await.map_err(fault)?;
                 rows

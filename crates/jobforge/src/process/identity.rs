@@ -5,8 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use jobforge_core::death::ProcessId;
 
-/// The field of `/proc/PID/stat` after the name in which the start is told, counted from there.
-const START_FIELD: usize = 19;
+use super::stat::Stat;
 
 /// This process; `None` where the operating system does not tell, as without `/proc`.
 pub fn own() -> Option<ProcessId> {
@@ -24,7 +23,7 @@ pub fn of(pid: u32) -> Option<ProcessId> {
         boot_id,
         pid_namespace: fs::metadata("/proc/self/ns/pid").ok()?.ino(),
         pid,
-        started: started(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?,
+        started: Stat::of(pid)?.started,
     })
 }
 
@@ -34,22 +33,9 @@ fn word(file: &str) -> Option<String> {
     (!word.is_empty()).then(|| word.to_owned())
 }
 
-/// The name stands in brackets and may hold anything, so what follows counts from the last bracket.
-fn started(stat: &str) -> Option<u64> {
-    stat.rsplit_once(") ")?.1.split(' ').nth(START_FIELD)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_start_of_a_process_is_read_past_any_name() {
-        let fields = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 424242 20";
-        assert_eq!(started(&format!("7 (sh) {fields}")), Some(424_242));
-        assert_eq!(started(&format!("7 (a) b) c) {fields}")), Some(424_242));
-        assert_eq!(started("7 (sh"), None);
-    }
 
     #[test]
     fn this_process_knows_itself_and_tells_itself_from_another() {

@@ -1,10 +1,13 @@
 //! This process and others, as the operating system knows them: what proofs of death are made of.
 
+mod cpu;
 mod identity;
 mod oom;
 mod slot;
+mod stat;
 mod tree;
 
+pub use cpu::cpu_time_with_children;
 pub use identity::{of, own};
 pub use oom::kernel_kills;
 pub use slot::SlotLock;

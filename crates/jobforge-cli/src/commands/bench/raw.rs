@@ -1,5 +1,8 @@
-//! Plain SQL beside the store, for what only a measurement needs: VACUUM, snapshots, statement counts.
+//! Plain SQL beside the store, for what only a measurement needs: VACUUM, snapshots, statement counts, CPU time.
 
+use std::time::Duration;
+
+use jobforge::process::cpu_time_with_children;
 use tokio_postgres::{Client, NoTls};
 
 use crate::failure::{self, Failure};
@@ -30,6 +33,15 @@ impl Raw {
             "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()";
         let row = self.client.query_one(sql, &[]).await.map_err(|error| fail(&error))?;
         Ok(row.get(0))
+    }
+
+    /// CPU time of the server so far; `None` if it runs elsewhere or its administrator alone may know.
+    pub(super) async fn cpu_time(&self) -> Option<Duration> {
+        let sql = "SELECT inet_server_addr() IS NOT DISTINCT FROM inet_client_addr(),
+                          split_part(pg_read_file('postmaster.pid'), E'\\n', 1)";
+        let row = self.client.query_one(sql, &[]).await.ok()?;
+        let is_here: bool = row.get(0);
+        cpu_time_with_children(row.get::<_, &str>(1).parse().ok().filter(|_| is_here)?)
     }
 }
 

@@ -23,6 +23,9 @@ const AT_MOST: Duration = Duration::from_secs(600);
 struct Round {
     enqueue_per_second: f64,
     drain_per_second: f64,
+    /// Of the drain; absent without a server on this machine that tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    postgres_cpu_us_per_job: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -71,6 +74,7 @@ pub(super) async fn run(context: &Context, bench: &Bench, args: &ThroughputArgs)
     }
     bench.remove(&leftovers).await?;
     let of = |value: fn(&Round) -> f64| median(&rounds.iter().map(value).collect::<Vec<_>>());
+    let cpu: Vec<f64> = rounds.iter().filter_map(|r| r.postgres_cpu_us_per_job).collect();
     let report = Report {
         scenario: "throughput",
         engine: bench.store.capabilities().engine,
@@ -82,6 +86,7 @@ pub(super) async fn run(context: &Context, bench: &Bench, args: &ThroughputArgs)
         median: Round {
             enqueue_per_second: of(|r| r.enqueue_per_second),
             drain_per_second: of(|r| r.drain_per_second),
+            postgres_cpu_us_per_job: (!cpu.is_empty()).then(|| median(&cpu)),
         },
         rounds,
     };
@@ -91,9 +96,10 @@ pub(super) async fn run(context: &Context, bench: &Bench, args: &ThroughputArgs)
     let rows = report.rounds.iter().enumerate().map(|(index, round)| (format!("{}", index + 1), round));
     let rows = rows.chain([("median".to_owned(), &report.median)]);
     let rows = rows.map(|(name, r)| {
-        vec![name, format!("{:.0}", r.enqueue_per_second), format!("{:.0}", r.drain_per_second)]
+        let cpu = r.postgres_cpu_us_per_job.map_or_else(|| "-".to_owned(), |us| format!("{us:.1}"));
+        vec![name, format!("{:.0}", r.enqueue_per_second), format!("{:.0}", r.drain_per_second), cpu]
     });
-    output::table(&["round", "enqueued/s", "drained/s"], &[1, 2], rows.collect());
+    output::table(&["round", "enqueued/s", "drained/s", "server cpu us/job"], &[1, 2, 3], rows.collect());
     Ok(())
 }
 
@@ -132,7 +138,9 @@ async fn round(
         raw.run("VACUUM ANALYZE").await?;
         raw.run("CHECKPOINT").await?;
     }
+    let cpu_before = cpu_time(bench).await;
     let took = drain(context, bench, args.slots, jobs).await?;
+    let cpu = cpu_time(bench).await.zip(cpu_before).map(|(after, before)| after.saturating_sub(before));
     let mut ids: Vec<JobId> = batch.iter().chain(&backlog).map(|job| job.id).collect();
     if args.backlog > 0 {
         // The next round starts clean.
@@ -140,7 +148,18 @@ async fn round(
         ids.clear();
     }
     leftovers.append(&mut ids);
-    Ok(Round { enqueue_per_second, drain_per_second: per_second(jobs, took) })
+    Ok(Round {
+        enqueue_per_second,
+        drain_per_second: per_second(jobs, took),
+        postgres_cpu_us_per_job: cpu.map(|spent| super::round(spent.as_secs_f64() * 1e6 / jobs as f64)),
+    })
+}
+
+async fn cpu_time(bench: &Bench) -> Option<Duration> {
+    match &bench.raw {
+        Some(raw) => raw.cpu_time().await,
+        None => None,
+    }
 }
 
 fn make(bench: &Bench, count: usize) -> Result<Vec<NewJob>, Failure> {
