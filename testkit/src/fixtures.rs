@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
-use jobforge_core::claim::{ClaimAsk, Claimed, QueueAsk};
+use jobforge_core::claim::{ClaimAsk, Claimed, QueueAsk, TypeBounds};
 use jobforge_core::heartbeat::{Beat, BeatReply, Report};
 use jobforge_core::job::{ClaimedJob, ErrorInfo, Job, JobId, Lease, NewJob, RunAt, WorkerId};
 use jobforge_core::payload::Payload;
@@ -62,6 +62,7 @@ pub fn job(job_type: &str) -> NewJob {
         when: RunAt::Now,
         max_attempts: 5,
         timeout: None,
+        progress_timeout: None,
         idempotency_key: None,
         tags: Vec::new(),
         traceparent: None,
@@ -131,6 +132,8 @@ pub fn asking(worker: &WorkerId, queue: &str, limit: usize) -> ClaimAsk {
         queues: vec![QueueAsk { queue: queue.to_owned(), limit }],
         types: None,
         beat_due_in: BEAT_DUE_IN,
+        alone: false,
+        bounds: TypeBounds::default(),
     }
 }
 

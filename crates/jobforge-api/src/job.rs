@@ -9,6 +9,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::millis;
+
 /// A job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobView {
@@ -49,6 +51,10 @@ pub struct JobView {
     pub deadline_at: Option<Timestamp>,
     /// Bound on one attempt.
     pub timeout_ms: Option<u64>,
+    /// Bound on the time between two reports of progress.
+    pub progress_timeout_ms: Option<u64>,
+    /// How long the running attempt may stand still, by the job's bound or its worker's.
+    pub progress_limit_ms: Option<u64>,
     /// How far it has come.
     pub progress: ProgressView,
     /// Items it counted.
@@ -113,7 +119,9 @@ impl From<Job> for JobView {
             locked_by: job.locked_by.map(|worker| worker.0),
             heartbeat_at: job.heartbeat_at,
             deadline_at: job.deadline_at,
-            timeout_ms: job.timeout.and_then(|timeout| u64::try_from(timeout.as_millis()).ok()),
+            timeout_ms: job.timeout.map(millis),
+            progress_timeout_ms: job.progress_timeout.map(millis),
+            progress_limit_ms: job.progress_limit.map(millis),
             progress: ProgressView {
                 percent: job.progress.percent,
                 message: job.progress.message,

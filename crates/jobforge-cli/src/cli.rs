@@ -239,6 +239,9 @@ pub(crate) struct EnqueueArgs {
     /// Bound on one attempt, such as 90s
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<String>,
+    /// Bound on the time between two reports of progress, such as 5m
+    #[arg(long, value_name = "TIME")]
+    pub(crate) progress_timeout: Option<String>,
     /// Make at most one job of this tenant and type exist with this key
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,

@@ -34,9 +34,11 @@ impl Report {
         self.changed = true;
     }
 
-    /// Whether percent, message or phase are reported.
+    /// Whether this says that the work went on: percent, message, phase, counted items or a checkpoint.
     pub fn has_progress(&self) -> bool {
-        self.progress.is_some() || self.message.is_some() || self.phase.is_some()
+        let Self { progress, message, phase, items, checkpoint, log_tail: _, log_changed: _, changed: _ } =
+            self;
+        progress.is_some() || message.is_some() || phase.is_some() || items.is_some() || checkpoint.is_some()
     }
 }
 

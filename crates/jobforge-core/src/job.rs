@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::payload::Payload;
+use crate::poison::Crash;
 use crate::state::Status;
 
 /// A job's identity: a UUID v7, so ids sort by creation.
@@ -130,6 +131,8 @@ pub struct NewJob {
     pub max_attempts: u32,
     /// Bound on one attempt; the handler is stopped when it is reached.
     pub timeout: Option<Duration>,
+    /// Bound on the time between two reports of progress; the handler is stopped when it is reached.
+    pub progress_timeout: Option<Duration>,
     /// At most one job per (tenant, type, key) exists at a time.
     pub idempotency_key: Option<String>,
     /// Free labels for filtering.
@@ -257,6 +260,8 @@ pub struct Job {
     pub max_attempts: u32,
     /// Lost leases since the last fresh start.
     pub misses: u32,
+    /// Deaths of workers in which it was running since the last fresh start.
+    pub crashes: Vec<Crash>,
     /// When it may run, or could.
     pub run_at: Timestamp,
     /// The worker that holds it now.
@@ -271,10 +276,14 @@ pub struct Job {
     pub heartbeat_at: Option<Timestamp>,
     /// When the next sign of life is due at the latest.
     pub heartbeat_due_at: Option<Timestamp>,
-    /// Bound on one attempt.
+    /// Bound on one attempt, of the job's own.
     pub timeout: Option<Duration>,
-    /// When the running attempt must be over.
+    /// Bound on the time between two reports of progress, of the job's own.
+    pub progress_timeout: Option<Duration>,
+    /// When the running attempt must be over, by the job's bound or its worker's.
     pub deadline_at: Option<Timestamp>,
+    /// How long the running attempt may stand still, by the job's bound or its worker's.
+    pub progress_limit: Option<Duration>,
     /// When the last attempt began.
     pub started_at: Option<Timestamp>,
     /// When it reached a terminal status.
@@ -326,8 +335,10 @@ pub struct ClaimedJob {
     pub max_attempts: u32,
     /// The fence of this attempt.
     pub lease: Lease,
-    /// Bound on this attempt.
+    /// Bound on this attempt: the job's own, or what the claim said of its type.
     pub timeout: Option<Duration>,
+    /// Bound on the time between two reports of progress, likewise.
+    pub progress_timeout: Option<Duration>,
     /// When it was enqueued.
     pub created_at: Timestamp,
     /// When this attempt began, on the database's clock.
@@ -340,4 +351,6 @@ pub struct ClaimedJob {
     pub traceparent: Option<String>,
     /// Back-off of its own.
     pub retry: Option<crate::settle::RetryPolicy>,
+    /// Nothing else may run in the process while it does (see [`crate::poison`]).
+    pub alone: bool,
 }

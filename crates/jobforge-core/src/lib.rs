@@ -18,10 +18,12 @@ pub mod claim;
 pub mod death;
 pub mod enqueue;
 pub mod heartbeat;
+pub mod poison;
 pub mod rescue;
 pub mod settle;
 
 pub mod standing;
+pub mod verdict;
 pub mod watchdog;
 
 pub mod poll;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::claim::{ClaimAsk, Claimed};
-use jobforge_core::death::DeathReport;
+use jobforge_core::death::{DeathReport, ProcessId};
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
 use jobforge_core::rescue::{Rescue, RescuePolicy, SuspectPage};
@@ -19,6 +19,7 @@ use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
+use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge_core::worker::{NewWorker, WorkerRow};
 use tokio::sync::broadcast;
@@ -90,8 +91,14 @@ pub trait Watchdog: Send + Sync {
     /// What a tick goes by: the clock, the last sign of life of any watchdog, how many workers are overdue.
     async fn survey(&self, at: Now) -> Result<Survey>;
 
-    /// Stores a sign of life of a watchdog (`host:pid`) that sweeps at least so often.
-    async fn watchdog_sign(&self, watchdog: &str, check_interval: Duration, at: Now) -> Result<()>;
+    /// Stores a sign of life of a watchdog (`host:pid`) that sweeps at least so often, and what holds its verdicts back.
+    async fn watchdog_sign(
+        &self,
+        watchdog: &str,
+        check_interval: Duration,
+        held: Option<HeldBack>,
+        at: Now,
+    ) -> Result<()>;
 
     /// Gives every active worker a whole lease from now, never a shorter one than it has; returns how many were given one.
     async fn extend_leases(&self, at: Now) -> Result<u64>;
@@ -107,6 +114,11 @@ pub trait Watchdog: Send + Sync {
     ///
     /// A report may be sent again; a claim that was still on its way when the process died is found by a later one.
     async fn report_death(&self, report: &DeathReport, policy: &RescuePolicy, at: Now) -> Result<Deaths>;
+
+    /// Notes that a process is stopped (frozen, or in a debugger), or that it goes on; returns its workers.
+    ///
+    /// Takes nothing from anybody: only the lease or a death does. A worker that renews is not stopped.
+    async fn report_stopped(&self, process: &ProcessId, stopped: bool, at: Now) -> Result<Vec<WorkerId>>;
 
     /// Mends what raw SQL or a restored dump may have left behind: ready rows that are missing or stale. Returns how many.
     async fn reconcile(&self, at: Now) -> Result<u64>;

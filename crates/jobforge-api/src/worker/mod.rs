@@ -8,8 +8,6 @@ mod claim;
 mod heartbeat;
 mod results;
 
-use std::time::Duration;
-
 use jobforge_core::job::{JobId, WorkerId};
 use jobforge_core::retention::Retention;
 use jobforge_core::state::Status;
@@ -160,9 +158,4 @@ pub enum Signal {
         /// The job.
         id: JobId,
     },
-}
-
-/// A duration in whole milliseconds, as the protocol writes it.
-pub fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

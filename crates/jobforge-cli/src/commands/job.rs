@@ -137,6 +137,7 @@ fn print_detail(detail: &JobDetail, now: jiff::Timestamp) {
         ("finished", job.finished_at.map(ago)),
         ("worker", job.locked_by.as_ref().or(job.last_worker.as_ref()).map(ToString::to_string)),
         ("time-out", job.timeout.map(words)),
+        ("standstill", job.progress_timeout.map(|limit| format!("at most {}", words(limit)))),
         ("progress", progress(job)),
         (
             "items",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge::core::claim::{ClaimAsk, Claimed};
-use jobforge::core::death::DeathReport;
+use jobforge::core::death::{DeathReport, ProcessId};
 use jobforge::core::heartbeat::{Beat, BeatReply};
 use jobforge::core::job::{Job, JobId, NewJob, WorkerId};
 use jobforge::core::rescue::{Rescue, RescuePolicy, SuspectPage};
@@ -16,6 +16,7 @@ use jobforge::core::settle::{Settled, Settlement};
 use jobforge::core::standing::Facts;
 use jobforge::core::state::Status;
 use jobforge::core::time::Now;
+use jobforge::core::verdict::HeldBack;
 use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge::core::worker::{NewWorker, WorkerRow};
 use jobforge::store::rows::{
@@ -111,7 +112,7 @@ impl Watchdog for FailingStore {
     async fn survey(&self, _: Now) -> Result<Survey> {
         self.fail()
     }
-    async fn watchdog_sign(&self, _: &str, _: Duration, _: Now) -> Result<()> {
+    async fn watchdog_sign(&self, _: &str, _: Duration, _: Option<HeldBack>, _: Now) -> Result<()> {
         self.fail()
     }
     async fn extend_leases(&self, _: Now) -> Result<u64> {
@@ -124,6 +125,9 @@ impl Watchdog for FailingStore {
         self.fail()
     }
     async fn report_death(&self, _: &DeathReport, _: &RescuePolicy, _: Now) -> Result<Deaths> {
+        self.fail()
+    }
+    async fn report_stopped(&self, _: &ProcessId, _: bool, _: Now) -> Result<Vec<WorkerId>> {
         self.fail()
     }
     async fn reconcile(&self, _: Now) -> Result<u64> {

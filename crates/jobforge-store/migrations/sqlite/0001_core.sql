@@ -32,8 +32,14 @@ CREATE TABLE jobforge_jobs (
     last_worker       TEXT,
     heartbeat_due_at  INTEGER,
     deadline_at       INTEGER,
-    timeout_ms        INTEGER CHECK (timeout_ms >= 0),
+    timeout_ms        INTEGER CHECK (timeout_ms > 0),
+    progress_timeout_ms INTEGER CHECK (progress_timeout_ms > 0),
+    -- How long the running attempt may stand still: the job's own bound, or what its worker said of its type.
+    progress_limit_ms INTEGER,
     misses            INTEGER NOT NULL DEFAULT 0 CHECK (misses >= 0),
+    -- Deaths of workers in which it was running, if there were any; after the second it runs alone.
+    crashes           TEXT,
+    alone             INTEGER NOT NULL DEFAULT 0 CHECK (alone IN (0, 1)),
     queued_because    TEXT    NOT NULL DEFAULT 'enqueued',
     progress          INTEGER CHECK (progress BETWEEN 0 AND 100),
     progress_message  TEXT,
@@ -55,7 +61,7 @@ CREATE TABLE jobforge_jobs (
 ) STRICT;
 
 -- What may be claimed, in the order in which it is. `type` comes last so that a claim filters without reading rows.
-CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (queue, priority, run_at, id, type)
+CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (queue, alone, priority, run_at, id, type)
     WHERE status = 'queued' AND due = 1;
 
 -- What waits for its time.
@@ -134,6 +140,11 @@ CREATE TABLE jobforge_workers (
     slot               TEXT,
     slot_id            TEXT,
     death              TEXT,
+    -- How many jobs its process was running when it was proven dead.
+    died_with          INTEGER,
+    -- Since when its supervisor sees the process stopped, and since when its connection is lost.
+    stopped_at         INTEGER,
+    suspect_at         INTEGER,
     CONSTRAINT jobforge_workers_ended_has_ended_at
         CHECK ((state IN ('gone', 'lost', 'dead')) = (ended_at IS NOT NULL))
 ) STRICT;
@@ -149,7 +160,10 @@ CREATE TABLE jobforge_watchdogs (
     id                 TEXT    NOT NULL PRIMARY KEY,
     started_at         INTEGER NOT NULL,
     last_sign_at       INTEGER NOT NULL,
-    check_interval_ms  INTEGER NOT NULL
+    check_interval_ms  INTEGER NOT NULL,
+    -- What holds its verdicts back, and until when.
+    guard              TEXT,
+    guard_until        INTEGER
 ) STRICT;
 
 -- What watchdogs did: every run of the check interval, and every other that found something.

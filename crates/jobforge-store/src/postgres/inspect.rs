@@ -14,6 +14,7 @@ use tokio_postgres::Row;
 use super::PostgresStore;
 use super::rows::{Json, count, error_info, job, worker};
 use super::session::{Params, Sql, sql};
+use super::watchdog;
 use crate::error::Result;
 use crate::rows::{Attempt, COUNT_CAP, JobDetail, JobFilter, LogTail, MAX_PAGE, QueueInfo};
 use crate::traits::Inspect;
@@ -76,10 +77,11 @@ impl Inspect for PostgresStore {
         let Some(row) = rows.first() else { return Ok(None) };
         let some = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
         Ok(Some(Facts {
-            as_of: row.try_get(0).map_err(fault)?,
-            queue_paused_at: row.try_get(1).map_err(fault)?,
-            queue_workers: some(row.try_get(2).map_err(fault)?),
-            able_workers: some(row.try_get(3).map_err(fault)?),
+            as_of: row.try_get("as_of").map_err(fault)?,
+            queue_paused_at: row.try_get("paused_at").map_err(fault)?,
+            queue_workers: some(row.try_get("queue_workers").map_err(fault)?),
+            able_workers: some(row.try_get("able_workers").map_err(fault)?),
+            held: watchdog::held(row).map_err(fault)?,
             worker,
             job,
         }))

@@ -1,6 +1,7 @@
 //! From database rows to the words of the core.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
@@ -11,6 +12,7 @@ use jobforge_core::payload::Payload;
 use jobforge_core::state::Status;
 use jobforge_core::worker::{WorkerRow, WorkerState};
 use tokio_postgres::Row;
+use tokio_postgres::row::RowIndex;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 /// JSON as text, so that a payload crosses the seam without being built as a tree.
@@ -93,6 +95,10 @@ pub(super) fn job(row: &Row) -> RowResult<Job> {
         attempts: count(row.try_get("attempts")?),
         max_attempts: count(row.try_get("max_attempts")?),
         misses: count(row.try_get("misses")?),
+        crashes: row
+            .try_get::<_, Option<Json>>("crashes")?
+            .and_then(|json| json.decode())
+            .unwrap_or_default(),
         run_at: row.try_get("run_at")?,
         locked_by: row.try_get::<_, Option<String>>("locked_by")?.map(WorkerId),
         locked_at: row.try_get("locked_at")?,
@@ -100,10 +106,10 @@ pub(super) fn job(row: &Row) -> RowResult<Job> {
         lease: Lease(row.try_get("lease")?),
         heartbeat_at: row.try_get("heartbeat_at")?,
         heartbeat_due_at: row.try_get("heartbeat_due_at")?,
-        timeout: row
-            .try_get::<_, Option<i64>>("timeout_ms")?
-            .map(|ms| Duration::from_millis(ms.unsigned_abs())),
+        timeout: duration(row, "timeout_ms")?,
+        progress_timeout: duration(row, "progress_timeout_ms")?,
         deadline_at: row.try_get("deadline_at")?,
+        progress_limit: duration(row, "progress_limit_ms")?,
         started_at: row.try_get("started_at")?,
         finished_at: row.try_get("finished_at")?,
         progress: Progress {
@@ -130,6 +136,11 @@ pub(super) fn job(row: &Row) -> RowResult<Job> {
     })
 }
 
+/// A column of milliseconds.
+pub(super) fn duration<I: RowIndex + Display>(row: &Row, column: I) -> RowResult<Option<Duration>> {
+    Ok(row.try_get::<_, Option<i64>>(column)?.map(|ms| Duration::from_millis(ms.unsigned_abs())))
+}
+
 /// A stored status; the schema's check allows no other word.
 pub(super) fn status(word: &str) -> Status {
     word.parse().unwrap_or(Status::Failed)
@@ -153,7 +164,10 @@ pub(super) fn worker(row: &Row) -> RowResult<WorkerRow> {
         end_reason: row.try_get("end_reason")?,
         process: process(row)?,
         slot: row.try_get("slot")?,
+        stopped_at: row.try_get("stopped_at")?,
+        suspect_at: row.try_get("suspect_at")?,
         death: row.try_get::<_, Option<Json>>("death")?.and_then(|json| json.decode()),
+        died_with: row.try_get::<_, Option<i32>>("died_with")?.map(count),
     })
 }
 

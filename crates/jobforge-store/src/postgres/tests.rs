@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobforge_core::claim::{ClaimAsk, QueueAsk};
+use jobforge_core::claim::{ClaimAsk, QueueAsk, TypeBounds};
 use jobforge_core::enqueue::{JobRequest, validate};
 use jobforge_core::heartbeat::{Beat, BeatReply, Report};
 use jobforge_core::job::{ClaimedJob, Job, NewJob, QueuedBecause, WorkerId};
@@ -65,6 +65,8 @@ impl Lab {
             queues: vec![QueueAsk { queue: "default".to_owned(), limit }],
             types: None,
             beat_due_in: Duration::from_secs(120),
+            alone: false,
+            bounds: TypeBounds::default(),
         };
         self.store.claim(&ask, Now::Database).await.expect("claim").jobs
     }

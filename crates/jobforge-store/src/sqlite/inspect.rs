@@ -11,6 +11,7 @@ use rusqlite::{Row, params};
 use super::rows::{self, earlier, limit};
 use super::statements;
 use super::tx::{Tx, as_of};
+use super::watchdog;
 use super::workers::REMEMBERED;
 use crate::error::Result;
 use crate::rows::{Attempt, JobDetail, JobFilter, LogTail, MAX_PAGE};
@@ -68,7 +69,8 @@ pub(super) fn facts(tx: &Tx<'_>, id: JobId, at: Now) -> Result<Option<Facts>> {
         .prepare(&statements::FACTS_WORKERS)?
         .one(params![job.queue, job.job_type, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (queue_workers, able_workers) = workers.unwrap_or_default();
-    Ok(Some(Facts { job, worker, queue_paused_at, queue_workers, able_workers, as_of: as_of(now) }))
+    let held = tx.prepare(&statements::FACTS_HELD)?.one([now], watchdog::held)?.flatten();
+    Ok(Some(Facts { job, worker, queue_paused_at, queue_workers, able_workers, held, as_of: as_of(now) }))
 }
 
 /// Jobs that match, newest first.

@@ -149,6 +149,7 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         attempts: row.get("attempts")?,
         max_attempts: row.get("max_attempts")?,
         misses: row.get("misses")?,
+        crashes: maybe_json(row, "crashes")?.unwrap_or_default(),
         run_at: at(row, "run_at")?,
         locked_by: maybe_worker(row, "locked_by")?,
         locked_at: maybe_at(row, "locked_at")?,
@@ -157,7 +158,9 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         heartbeat_at: maybe_at(row, "heartbeat_at")?,
         heartbeat_due_at: maybe_at(row, "heartbeat_due_at")?,
         timeout: maybe_duration(row, "timeout_ms")?,
+        progress_timeout: maybe_duration(row, "progress_timeout_ms")?,
         deadline_at: maybe_at(row, "deadline_at")?,
+        progress_limit: maybe_duration(row, "progress_limit_ms")?,
         started_at: maybe_at(row, "started_at")?,
         finished_at: maybe_at(row, "finished_at")?,
         progress: Progress {
@@ -206,7 +209,10 @@ pub(super) fn worker(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
         end_reason: row.get("end_reason")?,
         process: process(row)?,
         slot: row.get("slot")?,
+        stopped_at: maybe_at(row, "stopped_at")?,
+        suspect_at: maybe_at(row, "suspect_at")?,
         death: maybe_json(row, "death")?,
+        died_with: row.get("died_with")?,
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::claim::{ClaimAsk, Claimed};
-use jobforge_core::death::DeathReport;
+use jobforge_core::death::{DeathReport, ProcessId};
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
 use jobforge_core::rescue::{Rescue, RescuePolicy, SuspectPage};
@@ -14,10 +14,12 @@ use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
+use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge_core::worker::{NewWorker, WorkerRow};
 use tokio::sync::broadcast;
 
+use super::tx::Tx;
 use super::{
     SqliteStore, check, claim, death, enqueue, heartbeat, inspect, migrate, operate, queues, rescue,
     retention,
@@ -99,9 +101,16 @@ impl Watchdog for SqliteStore {
         self.read("survey", move |tx| watchdog::survey(tx, at)).await
     }
 
-    async fn watchdog_sign(&self, watchdog: &str, check_interval: Duration, at: Now) -> Result<()> {
+    async fn watchdog_sign(
+        &self,
+        watchdog: &str,
+        check_interval: Duration,
+        held: Option<HeldBack>,
+        at: Now,
+    ) -> Result<()> {
         let watchdog = watchdog.to_owned();
-        self.write("watchdog_sign", 1, move |tx| watchdog::sign(tx, &watchdog, check_interval, at)).await
+        let sign = move |tx: &Tx<'_>| watchdog::sign(tx, &watchdog, check_interval, held, at);
+        self.write("watchdog_sign", 1, sign).await
     }
 
     async fn extend_leases(&self, at: Now) -> Result<u64> {
@@ -120,6 +129,11 @@ impl Watchdog for SqliteStore {
     async fn report_death(&self, report: &DeathReport, policy: &RescuePolicy, at: Now) -> Result<Deaths> {
         let (report, policy) = (report.clone(), policy.clone());
         self.write("report_death", 1, move |tx| death::report(tx, &report, &policy, at)).await
+    }
+
+    async fn report_stopped(&self, process: &ProcessId, stopped: bool, at: Now) -> Result<Vec<WorkerId>> {
+        let process = process.clone();
+        self.write("report_stopped", 1, move |tx| death::stopped(tx, &process, stopped, at)).await
     }
 
     async fn reconcile(&self, at: Now) -> Result<u64> {

@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use jobforge_api::millis;
 use jobforge_api::worker::{
     BeatAnswer, ClaimAnswer, ClaimRequest, HeartbeatAnswer, HeartbeatRequest, JobBeat, JobReport, JobResult,
     LeaseState, LeaveRequest, PurgeAnswer, PurgeRequest, QueueRoomView, RegisterAnswer, RegisterRequest,
-    ResultAnswer, ResultsAnswer, ResultsRequest, WorkerMode, millis,
+    ResultAnswer, ResultsAnswer, ResultsRequest, WorkerMode,
 };
 use jobforge_core::claim::{ClaimAsk, Claimed, QueueAsk};
 use jobforge_core::heartbeat::{Beat, BeatReply};
@@ -166,6 +167,8 @@ impl WorkerSide for RemoteStore {
             // The signals tell when there is work, so nothing need be held open.
             wait_ms: 0,
             heartbeat_due_ms: Some(millis(ask.beat_due_in)),
+            alone: ask.alone,
+            bounds: ask.bounds.clone(),
             // Until the answer is here, its being lost must be reckoned with: this call may be dropped at any moment.
             held: self.known().held.before_claim(),
         };

@@ -224,12 +224,13 @@ impl Pool {
         self.beat_all.swap(false, Ordering::Relaxed)
     }
 
-    /// The room in each queue.
+    /// The room in each queue: none beside a job that must run alone.
     pub(crate) fn rooms(&self) -> Vec<QueueRoom> {
+        let alone = self.table().values().any(|held| held.ctx.job().alone);
         let room = |queue: &Queue| QueueRoom {
             queue: queue.name.clone(),
             slots: queue.slots,
-            held: queue.held.load(Ordering::Relaxed),
+            held: if alone { usize::MAX } else { queue.held.load(Ordering::Relaxed) },
             quick: u128::from(queue.run_us.load(Ordering::Relaxed)) < QUICK.as_micros(),
         };
         self.queues.iter().map(room).collect()

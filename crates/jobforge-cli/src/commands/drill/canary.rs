@@ -24,11 +24,11 @@ use crate::supervise;
 /// How long a worker may take to stop before it is killed.
 const STOP: Duration = Duration::from_secs(15);
 /// What a job does: it writes its start down, and whether the program of the attempt before still lives. Only the first
-/// attempt goes on for ever.
+/// one goes on for ever.
 const SCRIPT: &str = r#"before=$(cat "$0/$JOB_ID" 2>/dev/null) && kill -0 "$before" 2>/dev/null && beside=yes || beside=no
 echo $$ > "$0/$JOB_ID"
 echo "$JOB_ID $beside" >> "$0/ledger"
-[ "$JOB_ATTEMPT" -gt 1 ] || exec sleep 3600"#;
+[ "$JOB_FENCE" -gt 1 ] || exec sleep 3600"#;
 
 /// Where a drill happens: a queue and a directory of its own.
 pub(super) struct Place {

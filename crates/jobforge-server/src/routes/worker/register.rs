@@ -17,9 +17,9 @@ use jobforge::core::state::Status;
 use jobforge::core::time::Now;
 use jobforge::core::worker::{NewWorker, RENEWALS_PER_LEASE};
 use jobforge::store::rows::JobFilter;
+use jobforge_api::millis;
 use jobforge_api::worker::{
     HeartbeatRhythm, LeaveRequest, PollRhythm, PurgeAnswer, PurgeRequest, RegisterAnswer, RegisterRequest,
-    millis,
 };
 
 use super::{LIMITS, check_names, check_text, check_worker, read};
