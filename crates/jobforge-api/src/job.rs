@@ -198,6 +198,12 @@ pub struct AttemptView {
     pub finished_at: Option<Timestamp>,
     /// What went wrong.
     pub error: Option<ErrorInfo>,
+    /// When its worker said that the handler goes on although the job was taken from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_ignored_at: Option<Timestamp>,
+    /// Reports of its worker that were refused after it had ended.
+    #[serde(default)]
+    pub refused: u32,
 }
 
 /// The kept log lines of one attempt.

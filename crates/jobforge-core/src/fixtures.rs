@@ -76,6 +76,7 @@ pub(crate) fn facts(job: Job, second: i64) -> Facts {
     Facts {
         job,
         worker: None,
+        last_attempt: None,
         queue_paused_at: None,
         queue_workers: 1,
         able_workers: 1,

@@ -26,6 +26,8 @@ pub struct Report {
     pub log_changed: bool,
     /// Whether anything was reported since the last time.
     pub changed: bool,
+    /// The handler goes on although its job was taken from it and it was asked to stop.
+    pub ignores_stop: bool,
 }
 
 impl Report {
@@ -36,8 +38,7 @@ impl Report {
 
     /// Whether this says that the work went on: percent, message, phase, counted items or a checkpoint.
     pub fn has_progress(&self) -> bool {
-        let Self { progress, message, phase, items, checkpoint, log_tail: _, log_changed: _, changed: _ } =
-            self;
+        let Self { progress, message, phase, items, checkpoint, .. } = self;
         progress.is_some() || message.is_some() || phase.is_some() || items.is_some() || checkpoint.is_some()
     }
 }

@@ -314,6 +314,53 @@ pub struct Job {
     pub updated_at: Timestamp,
 }
 
+/// One ended or running attempt of a job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// Its fence.
+    pub lease: Lease,
+    /// The worker that ran it.
+    pub worker: Option<WorkerId>,
+    /// `succeeded`, `failed`, `retry`, `dead`, `snoozed`, `released`, `lost`, `canceled`, `reset` or `running`.
+    pub outcome: String,
+    /// What went wrong.
+    pub error: Option<ErrorInfo>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended; absent while it runs.
+    pub finished_at: Option<Timestamp>,
+    /// When its worker said that the handler goes on although the job was taken from it.
+    pub stop_ignored_at: Option<Timestamp>,
+    /// Reports of its worker that were refused after it had ended.
+    pub refused: u32,
+}
+
+impl Attempt {
+    /// The attempt that has no row of its own: the running one, or a success at the first try.
+    pub fn untold(job: &Job, last_told: Option<&Self>) -> Option<Self> {
+        let outcome = match job.status {
+            Status::Running => "running",
+            Status::Succeeded if last_told.is_none_or(|told| told.lease < job.lease) => "succeeded",
+            Status::Queued | Status::Succeeded | Status::Failed | Status::Dead | Status::Canceled => {
+                return None;
+            }
+        };
+        Some(Self {
+            attempt: job.attempts,
+            lease: job.lease,
+            worker: job.locked_by.clone().or_else(|| job.last_worker.clone()),
+            outcome: outcome.to_owned(),
+            error: None,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+            stop_ignored_at: None,
+            refused: 0,
+        })
+    }
+}
+
 /// A job handed to a worker, with the lease under which it may be changed.
 #[derive(Debug, Clone)]
 pub struct ClaimedJob {

@@ -63,6 +63,7 @@ impl std::fmt::Debug for Inner {
 #[derive(Debug, Default)]
 struct State {
     reason: Option<StopReason>,
+    asked_to_stop: Option<Instant>,
     /// When progress was last reported.
     progressed: Option<Instant>,
     /// What was reported since the last time.
@@ -253,8 +254,21 @@ impl JobContext {
 
     /// Asks the handler to stop; the first reason stands.
     pub(crate) fn ask_to_stop(&self, reason: StopReason) {
-        self.report_state().reason.get_or_insert(reason);
+        let mut state = self.report_state();
+        if state.reason.is_none() {
+            (state.reason, state.asked_to_stop) = (Some(reason), Some(clock::monotonic()));
+        }
+        drop(state);
         self.inner.stop.cancel();
+    }
+
+    /// For how long the handler has gone on after its job was taken from it; `None` as long as it was not.
+    pub(crate) fn goes_on_for(&self, now: Instant) -> Option<Duration> {
+        let state = self.report_state();
+        match state.reason? {
+            StopReason::Canceled | StopReason::LeaseLost => Some(now.duration_since(state.asked_to_stop?)),
+            StopReason::TimedOut | StopReason::NoProgress | StopReason::Shutdown => None,
+        }
     }
 
     /// Whether anything was reported that is not known to have arrived.

@@ -155,6 +155,8 @@ macro_rules! conformance {
                 a_zombie_cannot_settle_after_rescue,
                 a_worker_whose_lease_ran_out_may_settle_what_nobody_took,
                 a_canceled_or_deleted_job_cannot_be_settled,
+                what_comes_too_late_is_counted_with_the_attempt_that_was_taken,
+                a_handler_that_ignores_cancel_is_told_of,
             }
             rescue {
                 healthy_jobs_are_no_suspects,

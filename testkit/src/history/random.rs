@@ -104,6 +104,7 @@ pub(super) fn a_report(random: &mut Random) -> Report {
         log_changed: log_tail.is_some(),
         log_tail,
         changed: true,
+        ignores_stop: random.percent(10),
     }
 }
 

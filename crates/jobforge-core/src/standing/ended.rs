@@ -30,7 +30,8 @@ pub(super) fn ended(facts: &Facts) -> Standing {
         }
         Status::Canceled => {
             draft.can("run it after all", "retry");
-            draft.done(Kind::Canceled, None, format!("was canceled{ago}"), keep)
+            let still = if draft.late_handler() { "; its handler is ignoring cancel" } else { "" };
+            draft.done(Kind::Canceled, None, format!("was canceled{ago}{still}"), keep)
         }
         Status::Dead | Status::Queued | Status::Running => {
             draft.can("run it again with fresh attempts", "retry");

@@ -7,7 +7,7 @@ mod running;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::job::Job;
+use crate::job::{Attempt, Job};
 use crate::rescue::RescuePolicy;
 use crate::state::Status;
 use crate::verdict::{HeldBack, Verdict};
@@ -56,6 +56,8 @@ pub struct Facts {
     pub job: Job,
     /// The worker that holds it, if one does.
     pub worker: Option<WorkerRow>,
+    /// Its last recorded attempt.
+    pub last_attempt: Option<Attempt>,
     /// Since when its queue is paused.
     pub queue_paused_at: Option<Timestamp>,
     /// Live workers that take from its queue.
@@ -166,6 +168,24 @@ impl<'a> Draft<'a> {
     fn done(self, kind: Kind, waiting_for: Option<WaitingFor>, headline: String, next: NextStep) -> Standing {
         let Self { facts, verdict, evidence, actions } = self;
         Standing { kind, waiting_for, verdict, headline, evidence, next, actions, as_of: facts.as_of }
+    }
+
+    /// What a handler does whose job was taken from it; says whether it was told to go on.
+    fn late_handler(&mut self) -> bool {
+        let Some(attempt) = &self.facts.last_attempt else { return false };
+        let worker = attempt.worker.as_ref().map_or_else(|| "its worker".to_owned(), ToString::to_string);
+        if let Some(at) = attempt.stop_ignored_at {
+            self.saw(
+                format!(
+                    "its handler on {worker} is ignoring the request to stop; what it reports is refused"
+                ),
+                Some(at),
+            );
+        }
+        if attempt.refused > 0 {
+            self.saw(format!("{} late report(s) of {worker} were refused", attempt.refused), None);
+        }
+        attempt.stop_ignored_at.is_some()
     }
 
     fn last_failure(&mut self) {

@@ -24,6 +24,7 @@ pub(super) fn queued(facts: &Facts) -> Standing {
         let worker = crash.worker.as_ref().map_or_else(|| "a worker".to_owned(), ToString::to_string);
         draft.saw(format!("it was running when {worker} died, {beside}: {}", crash.proof), Some(crash.at));
     }
+    draft.late_handler();
     draft.can("stop it from running", "cancel");
     if job.run_at > facts.as_of {
         return waiting_for_time(facts, draft);

@@ -115,6 +115,10 @@ CREATE TABLE jobforge_job_attempts (
   started_at   timestamptz,
   finished_at  timestamptz,
   error        jsonb,
+  -- When its worker said that the handler goes on although the job was taken from it, and how many of its reports were
+  -- refused since.
+  stop_ignored_at  timestamptz,
+  refused      integer     NOT NULL DEFAULT 0,
   created_at   timestamptz NOT NULL DEFAULT now(),
   UNIQUE (job_id, lease)
 );

@@ -102,6 +102,10 @@ CREATE TABLE jobforge_job_attempts (
     started_at   INTEGER,
     finished_at  INTEGER NOT NULL,
     error        TEXT,
+    -- When its worker said that the handler goes on although the job was taken from it, and how many of its reports were
+    -- refused since.
+    stop_ignored_at  INTEGER,
+    refused      INTEGER NOT NULL DEFAULT 0,
     created_at   INTEGER NOT NULL,
     PRIMARY KEY (job_id, lease)
 ) STRICT;

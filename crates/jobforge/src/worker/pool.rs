@@ -64,6 +64,8 @@ pub(crate) struct Held {
     pub(crate) ctx: JobContext,
     pub(crate) beat_interval: Duration,
     pub(crate) next_beat: Instant,
+    /// It was told that the handler ignores the request to stop.
+    pub(crate) told_ignoring: bool,
 }
 
 #[derive(Debug, Default)]
@@ -248,6 +250,7 @@ impl Pool {
                 ctx: ctx.clone(),
                 beat_interval: self.config.beat.interval,
                 next_beat,
+                told_ignoring: false,
             };
             if let Some(old) = table.insert(ctx.id(), held) {
                 // The job came back while its handler of before has not ended: that one has lost it for certain.
