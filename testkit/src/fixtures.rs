@@ -223,26 +223,30 @@ pub async fn settle_one(
     Ok(answers.remove(0))
 }
 
-/// Brings a new job of this type to the given terminal status. Uses a worker of its own.
+/// Brings a new job to the given terminal status. Uses a worker of its own.
 pub async fn ended_job(store: &Arc<dyn Store>, status: Status, new: NewJob, now: Now) -> Result<JobId> {
-    let queue = new.queue.clone();
-    let worker = WorkerId::random();
-    let id = enqueue(store, new, now).await?;
-    if status == Status::Canceled {
-        store.move_jobs(&[id], jobforge_store::rows::Move::Cancel, now).await?;
-        return Ok(id);
-    }
-    store.register(&NewWorker { queues: vec![queue.clone()], ..new_worker(worker.as_str()) }, now).await?;
-    let claimed = claim_as(store, &asking(&worker, &queue, 1), now).await?.jobs;
-    anyhow::ensure!(claimed.len() == 1 && claimed[0].id == id, "another job of queue {queue} was in the way");
     let outcome = match status {
+        Status::Canceled => {
+            let id = enqueue(store, new, now).await?;
+            store.move_jobs(&[id], jobforge_store::rows::Move::Cancel, now).await?;
+            return Ok(id);
+        }
         Status::Succeeded => success(),
         Status::Failed => Outcome::Failed { error: error("no such account") },
         Status::Dead => failure("boom"),
-        Status::Queued | Status::Running | Status::Canceled => {
-            anyhow::bail!("{status} is not an end by a worker")
-        }
+        Status::Queued | Status::Running => anyhow::bail!("{status} is not an end"),
     };
+    end_with(store, new, outcome, now).await
+}
+
+/// Runs a new job once, as its last attempt, with this outcome. Uses a worker of its own.
+pub async fn end_with(store: &Arc<dyn Store>, new: NewJob, outcome: Outcome, now: Now) -> Result<JobId> {
+    let queue = new.queue.clone();
+    let worker = WorkerId::random();
+    let id = enqueue(store, new, now).await?;
+    store.register(&NewWorker { queues: vec![queue.clone()], ..new_worker(worker.as_str()) }, now).await?;
+    let claimed = claim_as(store, &asking(&worker, &queue, 1), now).await?.jobs;
+    anyhow::ensure!(claimed.len() == 1 && claimed[0].id == id, "another job of queue {queue} was in the way");
     // The last attempt, as the worker sees it, so that a failure is the end.
     let last = ClaimedJob { attempt: claimed[0].max_attempts, ..claimed[0].clone() };
     let settled = settle_one(store, &worker, &last, outcome, now).await?;

@@ -1,7 +1,7 @@
 //! Jobs and what surrounds them, as seen from outside.
 
 use jiff::Timestamp;
-use jobforge_core::job::{ErrorInfo, Job};
+use jobforge_core::job::{ErrorInfo, Job, Resolution};
 use jobforge_core::payload::Payload;
 use jobforge_core::settle::RetryPolicy;
 use jobforge_core::worker::WorkerRow;
@@ -61,6 +61,10 @@ pub struct JobView {
     pub items: ItemsView,
     /// Why its last attempt failed.
     pub error: Option<ErrorInfo>,
+    /// Names the cause that it shares with other dead jobs.
+    pub dead_group: Option<String>,
+    /// A person's word that it stays dead.
+    pub resolved: Option<Resolution>,
     /// At most one job per (tenant, type, key).
     pub idempotency_key: Option<String>,
     /// Free labels.
@@ -134,6 +138,8 @@ impl From<Job> for JobView {
                 skipped: job.items.skipped,
             },
             error: job.error,
+            dead_group: job.dead_group,
+            resolved: job.resolved,
             idempotency_key: job.idempotency_key,
             tags: job.tags,
             traceparent: job.traceparent,

@@ -45,6 +45,8 @@ pub(crate) fn queued_job(second: i64) -> Job {
         items: Items::default(),
         checkpoint: None,
         error: None,
+        dead_group: None,
+        resolved: None,
         result_id: None,
         idempotency_key: None,
         tags: Vec::new(),

@@ -235,6 +235,18 @@ pub struct ErrorInfo {
     pub details: Option<serde_json::Value>,
 }
 
+impl ErrorInfo {
+    /// What is said where nothing is known.
+    pub fn none() -> Self {
+        Self {
+            message: "no reason was stored".to_owned(),
+            kind: "unknown".to_owned(),
+            retryable: true,
+            details: None,
+        }
+    }
+}
+
 /// A job as stored: one row.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -296,6 +308,10 @@ pub struct Job {
     pub checkpoint: Option<serde_json::Value>,
     /// Why its last attempt failed, or why it ended.
     pub error: Option<ErrorInfo>,
+    /// What it died of, if it is dead (see [`crate::dead`]).
+    pub dead_group: Option<String>,
+    /// Who settled that it stays dead, and why, if somebody did.
+    pub resolved: Option<Resolution>,
     /// Its stored result.
     pub result_id: Option<Uuid>,
     /// At most one job per (tenant, type, key).
@@ -359,6 +375,17 @@ impl Attempt {
             refused: 0,
         })
     }
+}
+
+/// A person's word that a dead job need not run any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolution {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub note: String,
 }
 
 /// A job handed to a worker, with the lease under which it may be changed.

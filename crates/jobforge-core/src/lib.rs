@@ -15,6 +15,7 @@ pub mod state;
 pub mod worker;
 
 pub mod claim;
+pub mod dead;
 pub mod death;
 pub mod enqueue;
 pub mod heartbeat;

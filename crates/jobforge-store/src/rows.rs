@@ -122,6 +122,32 @@ pub enum Move {
     Delete,
 }
 
+/// Which dead jobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeadFilter {
+    /// Only of this cause.
+    pub group: Option<String>,
+    /// Only of this tenant.
+    pub tenant_id: Option<String>,
+    /// Only of this type.
+    pub job_type: Option<String>,
+    /// Only of this queue.
+    pub queue: Option<String>,
+    /// Also those of which somebody said that they stay dead.
+    pub resolved: bool,
+}
+
+/// Causes that are told at once, the most frequent.
+pub const MAX_GROUPS: usize = 1000;
+
+/// Dead jobs whose causes are named in one step.
+pub(crate) const NAMING_STEP: usize = 1000;
+
+impl Move {
+    /// Run again at once.
+    pub const RETRY: Self = Self::Retry { delay: Duration::ZERO };
+}
+
 /// Which jobs a rescue moved, and which it was too late for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RescueReport {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::claim::{ClaimAsk, Claimed};
+use jobforge_core::dead::DeadGroup;
 use jobforge_core::death::{DeathReport, ProcessId};
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
@@ -26,8 +27,8 @@ use tokio::sync::broadcast;
 
 use crate::error::Result;
 use crate::rows::{
-    Capabilities, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
-    RescueReport, WakeEvent,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
+    QueueInfo, RescueReport, WakeEvent,
 };
 
 /// Putting jobs in.
@@ -156,6 +157,24 @@ pub trait Operate: Send + Sync {
     async fn pause_queue(&self, queue: &str, paused: bool, at: Now) -> Result<bool>;
 }
 
+/// Dead letters: the dead jobs, by what they died of.
+#[async_trait]
+pub trait DeadLetters: Send + Sync {
+    /// Gives dead jobs the fingerprint of their cause that have none yet, at most so many as one step takes; returns how
+    /// many. Whoever makes a job dead, raw SQL included, need not know of fingerprints.
+    async fn name_causes(&self) -> Result<u64>;
+
+    /// The causes of the dead jobs that match, the most frequent first. The filter's `group` and `job_type` do not count:
+    /// a cause is of one type. Causes that have no name yet are left out: see [`Self::name_causes`].
+    async fn dead_groups(&self, filter: &DeadFilter) -> Result<Vec<DeadGroup>>;
+
+    /// Dead jobs that match, newest first, only those before `before`, at most `limit`.
+    async fn dead_jobs(&self, filter: &DeadFilter, before: Option<JobId>, limit: usize) -> Result<Vec<Job>>;
+
+    /// Notes that dead jobs need not run any more, by whom and why; returns those of which nobody had said so yet.
+    async fn resolve_dead(&self, ids: &[JobId], by: &str, note: &str, at: Now) -> Result<Vec<JobId>>;
+}
+
 /// Forgetting what is past its time.
 #[async_trait]
 pub trait Purge: Send + Sync {
@@ -192,6 +211,6 @@ pub trait WorkerStore: WorkerSide + Purge + Wake {}
 impl<T: WorkerSide + Purge + Wake> WorkerStore for T {}
 
 /// A database that keeps jobs.
-pub trait Store: WorkerStore + Enqueue + Watchdog + Inspect + Operate + Admin {}
+pub trait Store: WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Admin {}
 
-impl<T: WorkerStore + Enqueue + Watchdog + Inspect + Operate + Admin> Store for T {}
+impl<T: WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Admin> Store for T {}

@@ -163,7 +163,7 @@ impl Client {
     /// # Errors
     /// `NotFound`, or when the database fails.
     pub async fn retry(&self, id: JobId) -> Result<(), Error> {
-        self.move_one(id, Move::Retry { delay: Duration::ZERO }, "retried").await
+        self.move_one(id, Move::RETRY, "retried").await
     }
 
     /// Removes a job that is not running.

@@ -18,6 +18,7 @@ use crate::fixtures::{at, sweep};
 pub mod bounds;
 pub mod bulk;
 pub mod claim;
+pub mod dead;
 pub mod death;
 pub mod enqueue;
 pub mod fence;
@@ -198,6 +199,15 @@ macro_rules! conformance {
                 a_job_that_was_there_twice_comes_only_to_who_asks_for_it_alone,
                 a_job_that_kills_alone_is_dead_with_the_proofs,
                 an_operators_retry_forgets_the_deaths,
+            }
+            dead {
+                the_dead_are_told_by_cause_the_most_frequent_first,
+                a_filter_narrows_causes_and_jobs_alike,
+                who_makes_a_job_dead_need_not_name_the_cause,
+                a_person_may_say_once_that_a_job_stays_dead,
+                only_a_dead_job_can_be_discarded,
+                an_operators_retry_forgets_cause_and_discard,
+                the_dead_are_listed_newest_first_page_by_page,
             }
             bounds {
                 a_jobs_own_bounds_come_before_its_types_and_those_before_the_workers,

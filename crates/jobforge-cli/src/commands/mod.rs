@@ -2,6 +2,7 @@
 
 mod bench;
 mod db;
+mod dead;
 mod demo;
 mod drill;
 mod help;
@@ -87,6 +88,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Job(command) => job::run(visit(BTreeMap::new())?, command).await,
         Command::Queue(command) => queue::run(visit(BTreeMap::new())?, command).await,
+        Command::Dead(command) => dead::run(visit(BTreeMap::new())?, command).await,
         Command::Watchdog(command) => watchdog::run(visit(BTreeMap::new())?, command).await,
         Command::CleanupDaemon => watchdog::daemon(Context::new(&global, BTreeMap::new(), true)?).await,
         Command::Db(command) => db::run(visit(BTreeMap::new())?, command).await,

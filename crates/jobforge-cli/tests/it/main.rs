@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod dead;
 mod life;
 mod liveness;
 mod program;

@@ -33,16 +33,27 @@ pub(super) fn ended(facts: &Facts) -> Standing {
             let still = if draft.late_handler() { "; its handler is ignoring cancel" } else { "" };
             draft.done(Kind::Canceled, None, format!("was canceled{ago}{still}"), keep)
         }
-        Status::Dead | Status::Queued | Status::Running => {
-            draft.can("run it again with fresh attempts", "retry");
-            let reason = job.error.as_ref().map(|e| format!(": {}", e.message)).unwrap_or_default();
-            let step = next("nothing until a person retries it", "a person", None);
-            draft.done(
-                Kind::Dead,
-                None,
-                format!("is dead{ago} after {} attempt(s){reason}", job.attempts),
-                step,
-            )
-        }
+        Status::Dead | Status::Queued | Status::Running => dead(draft, &ago),
     }
+}
+
+fn dead(mut draft: Draft, ago: &str) -> Standing {
+    let job = &draft.facts.job;
+    draft.can("run it again with fresh attempts", "retry");
+    draft.also("see the evidence of every attempt", format!("jobforge dead show {}", job.id));
+    if let Some(group) = &job.dead_group {
+        draft.also("see what else died of this", format!("jobforge dead list --group {group}"));
+    }
+    let step = match &job.resolved {
+        None => next("nothing until a person retries or discards it", "a person", None),
+        Some(resolved) => {
+            draft.saw(
+                format!("{} settled that it stays dead: {}", resolved.by, resolved.note),
+                Some(resolved.at),
+            );
+            next("nothing; it is kept until a cleanup job deletes it", "nobody", None)
+        }
+    };
+    let reason = job.error.as_ref().map(|e| format!(": {}", e.message)).unwrap_or_default();
+    draft.done(Kind::Dead, None, format!("is dead{ago} after {} attempt(s){reason}", job.attempts), step)
 }

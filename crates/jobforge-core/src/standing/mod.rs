@@ -150,7 +150,10 @@ impl<'a> Draft<'a> {
     }
 
     fn can(&mut self, why: &str, verb: &str) {
-        let command = format!("jobforge job {verb} {}", self.facts.job.id);
+        self.also(why, format!("jobforge job {verb} {}", self.facts.job.id));
+    }
+
+    fn also(&mut self, why: &str, command: String) {
         self.actions.push(Action { why: why.to_owned(), command });
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge::core::claim::{ClaimAsk, Claimed};
+use jobforge::core::dead::DeadGroup;
 use jobforge::core::death::{DeathReport, ProcessId};
 use jobforge::core::heartbeat::{Beat, BeatReply};
 use jobforge::core::job::{Job, JobId, NewJob, WorkerId};
@@ -20,10 +21,12 @@ use jobforge::core::verdict::HeldBack;
 use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge::core::worker::{NewWorker, WorkerRow};
 use jobforge::store::rows::{
-    Capabilities, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
-    RescueReport, WakeEvent,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
+    QueueInfo, RescueReport, WakeEvent,
 };
-use jobforge::store::traits::{Admin, Enqueue, Inspect, Operate, Purge, Wake, Watchdog, WorkerSide};
+use jobforge::store::traits::{
+    Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, Wake, Watchdog, WorkerSide,
+};
 use jobforge::store::{Result, StoreError};
 use tokio::sync::broadcast;
 
@@ -172,6 +175,25 @@ impl Operate for FailingStore {
         self.fail()
     }
     async fn pause_queue(&self, _: &str, _: bool, _: Now) -> Result<bool> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl DeadLetters for FailingStore {
+    async fn name_causes(&self) -> Result<u64> {
+        self.fail()
+    }
+
+    async fn dead_groups(&self, _: &DeadFilter) -> Result<Vec<DeadGroup>> {
+        self.fail()
+    }
+
+    async fn dead_jobs(&self, _: &DeadFilter, _: Option<JobId>, _: usize) -> Result<Vec<Job>> {
+        self.fail()
+    }
+
+    async fn resolve_dead(&self, _: &[JobId], _: &str, _: &str, _: Now) -> Result<Vec<JobId>> {
         self.fail()
     }
 }

@@ -57,7 +57,13 @@ CREATE TABLE jobforge_jobs (
   checkpoint        jsonb,
   tags              text[],
   traceparent       text,
-  retry             jsonb
+  retry             jsonb,
+  -- What a dead job died of: a fingerprint, filled in by whoever asks or by the housekeeper. And a person's word that it
+  -- stays dead.
+  dead_group        text,
+  resolved_at       timestamptz,
+  resolved_by       text,
+  resolution        text
 ) WITH (
   -- Half of each page stays free, so that the two updates of a job's life find room beside it.
   fillfactor = 45,
@@ -70,7 +76,7 @@ CREATE TABLE jobforge_jobs (
 CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (run_at) WHERE status = 'queued';
 CREATE INDEX idx_jobforge_jobs_running ON jobforge_jobs (locked_by) WHERE status = 'running';
 CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (finished_at) WHERE finished_at IS NOT NULL;
-CREATE INDEX idx_jobforge_jobs_dead ON jobforge_jobs (created_at) WHERE status IN ('failed', 'dead');
+CREATE INDEX idx_jobforge_jobs_dead ON jobforge_jobs (dead_group, finished_at) WHERE status = 'dead';
 CREATE UNIQUE INDEX idx_jobforge_jobs_idempotency
   ON jobforge_jobs (tenant_id, type, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
@@ -303,6 +309,10 @@ BEGIN
     job.error := NULL;
     job.misses := 0;
     job.crashes := NULL;
+    job.dead_group := NULL;
+    job.resolved_at := NULL;
+    job.resolved_by := NULL;
+    job.resolution := NULL;
     job.alone := false;
     job.progress := NULL;
     job.progress_message := NULL;
@@ -340,6 +350,10 @@ BEGIN
       error = job.error,
       misses = job.misses,
       crashes = job.crashes,
+      dead_group = job.dead_group,
+      resolved_at = job.resolved_at,
+      resolved_by = job.resolved_by,
+      resolution = job.resolution,
       alone = job.alone,
       progress = job.progress,
       progress_message = job.progress_message,

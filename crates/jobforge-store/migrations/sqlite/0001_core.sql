@@ -52,6 +52,12 @@ CREATE TABLE jobforge_jobs (
     tags              TEXT    NOT NULL DEFAULT '[]',
     traceparent       TEXT,
     retry             TEXT,
+    -- What a dead job died of: a fingerprint, filled in by whoever asks or by the housekeeper. And a person's word that it
+    -- stays dead.
+    dead_group        TEXT,
+    resolved_at       INTEGER,
+    resolved_by       TEXT,
+    resolution        TEXT,
     -- Only on SQLite: 1 when run_at has been reached, so that the claim index holds nothing that must wait.
     due               INTEGER NOT NULL DEFAULT 1 CHECK (due IN (0, 1)),
     CONSTRAINT jobforge_jobs_running_has_owner
@@ -75,6 +81,10 @@ CREATE INDEX idx_jobforge_jobs_running ON jobforge_jobs (locked_by, queue)
 -- What has ended, for the purge and for lists of one status.
 CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (status, finished_at)
     WHERE finished_at IS NOT NULL;
+
+-- Dead letters by cause.
+CREATE INDEX idx_jobforge_jobs_dead ON jobforge_jobs (dead_group, finished_at)
+    WHERE status = 'dead';
 
 -- At most one job per (tenant, type, key); the key comes first so that it can be looked up alone.
 CREATE UNIQUE INDEX idx_jobforge_jobs_idempotency ON jobforge_jobs (idempotency_key, type, tenant_id)

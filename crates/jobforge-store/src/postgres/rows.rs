@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::{BufMut, BytesMut};
 use jiff::Timestamp;
 use jobforge_core::death::ProcessId;
-use jobforge_core::job::{ErrorInfo, Items, Job, JobId, Lease, Progress, QueuedBecause, WorkerId};
+use jobforge_core::job::{
+    ErrorInfo, Items, Job, JobId, Lease, Progress, QueuedBecause, Resolution, WorkerId,
+};
 use jobforge_core::payload::Payload;
 use jobforge_core::state::Status;
 use jobforge_core::worker::{WorkerRow, WorkerState};
@@ -125,6 +127,8 @@ pub(super) fn job(row: &Row) -> RowResult<Job> {
         },
         checkpoint: row.try_get::<_, Option<Json>>("checkpoint")?.and_then(|json| json.decode()),
         error: row.try_get::<_, Option<Json>>("error")?.as_ref().map(error_info),
+        dead_group: row.try_get("dead_group")?,
+        resolved: resolution(row)?,
         result_id: row.try_get("result_id")?,
         idempotency_key: row.try_get("idempotency_key")?,
         tags: row.try_get::<_, Option<Vec<String>>>("tags")?.unwrap_or_default(),
@@ -134,6 +138,12 @@ pub(super) fn job(row: &Row) -> RowResult<Job> {
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
     })
+}
+
+fn resolution(row: &Row) -> RowResult<Option<Resolution>> {
+    let Some(at) = row.try_get("resolved_at")? else { return Ok(None) };
+    let text = |column| row.try_get::<_, Option<String>>(column).map(Option::unwrap_or_default);
+    Ok(Some(Resolution { at, by: text("resolved_by")?, note: text("resolution")? }))
 }
 
 /// A column of milliseconds.

@@ -17,7 +17,7 @@ use testkit::postgres::TestDatabase;
 
 use super::session::Sql;
 use super::{
-    PostgresOptions, PostgresStore, admin, claim, death, enqueue, heartbeat, inspect, operate, rescue,
+    PostgresOptions, PostgresStore, admin, claim, dead, death, enqueue, heartbeat, inspect, operate, rescue,
     settle, watchdog, workers,
 };
 use crate::traits::{Admin, Enqueue, Inspect, Watchdog, WorkerSide};
@@ -96,6 +96,7 @@ fn statements() -> Vec<&'static Sql> {
     [
         admin::statements(),
         claim::statements(),
+        dead::statements(),
         death::statements(),
         enqueue::statements(),
         heartbeat::statements(),

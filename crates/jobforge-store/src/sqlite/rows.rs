@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jobforge_core::death::ProcessId;
-use jobforge_core::job::{ErrorInfo, Items, Job, JobId, Lease, Progress, QueuedBecause, WorkerId};
+use jobforge_core::job::{
+    ErrorInfo, Items, Job, JobId, Lease, Progress, QueuedBecause, Resolution, WorkerId,
+};
 use jobforge_core::payload::{Payload, sanitize_text, sanitize_value};
 use jobforge_core::settle::RetryPolicy;
 use jobforge_core::state::Status;
@@ -176,6 +178,8 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         },
         checkpoint: maybe_json(row, "checkpoint")?,
         error: maybe_error(row, "error")?,
+        dead_group: row.get("dead_group")?,
+        resolved: resolution(row)?,
         result_id: result_id(row)?,
         idempotency_key: row.get("idempotency_key")?,
         tags: row.get::<_, Json<Vec<String>>>("tags")?.0,
@@ -185,6 +189,12 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         created_at: at(row, "created_at")?,
         updated_at: at(row, "updated_at")?,
     })
+}
+
+fn resolution(row: &Row<'_>) -> rusqlite::Result<Option<Resolution>> {
+    let Some(at) = maybe_at(row, "resolved_at")? else { return Ok(None) };
+    let text = |column| row.get::<_, Option<String>>(column).map(Option::unwrap_or_default);
+    Ok(Some(Resolution { at, by: text("resolved_by")?, note: text("resolution")? }))
 }
 
 fn result_id(row: &Row<'_>) -> rusqlite::Result<Option<Uuid>> {
