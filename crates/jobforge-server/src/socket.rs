@@ -95,26 +95,18 @@ impl SocketServer {
     /// When the listener breaks.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServerError> {
         let Self { listener, path, router, closing } = self;
-        let told = async {
-            stop.cancelled().await;
+        let (socket, stopped) = (path.clone(), stop.clone());
+        let told = async move {
+            stopped.cancelled().await;
             // New workers shall wait for the next server, and nothing shall be held open for the old ones.
-            let _ = fs::remove_file(&path);
+            let _ = fs::remove_file(&socket);
             closing.cancel();
         };
         let service = router.into_make_service_with_connect_info::<Peer>();
-        let serve = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let answered = async {
-            tokio::select! {
-                served = serve.into_future() => {
-                    served.map_err(|source| ServerError::Socket { path: path.clone(), source })
-                }
-                () = grace_is_over(&stop) => Ok(()),
-            }
-        };
-        tokio::pin!(answered);
+        let serve = axum::serve(listener, service).with_graceful_shutdown(told);
         tokio::select! {
-            answered = &mut answered => answered,
-            () = told => answered.await,
+            served = serve.into_future() => served.map_err(|source| ServerError::Socket { path, source }),
+            () = grace_is_over(&stop) => Ok(()),
         }
     }
 }
