@@ -7,11 +7,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jobforge::core::death::{Death, LAST_OUTPUT, ProcessId, Proof};
 use jobforge::core::settings::Settings;
-use jobforge::process;
+use jobforge::{clock, process};
 use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
@@ -85,6 +85,7 @@ pub(super) struct Child {
     tail: Tail,
     relays: Vec<oneshot::Receiver<()>>,
     kills: Option<u64>,
+    stopped_since: Option<Instant>,
 }
 
 type Tail = Arc<Mutex<VecDeque<String>>>;
@@ -120,6 +121,7 @@ impl Child {
             tail,
             relays,
             kills: process::kernel_kills(),
+            stopped_since: None,
         })
     }
 
@@ -147,6 +149,17 @@ impl Child {
     /// Takes the kernel's count of processes killed for want of memory, so that a later end is not put down to an old kill.
     pub(super) fn note_kills(&mut self) {
         self.kills = process::kernel_kills();
+    }
+
+    /// Since when it has been stopped, by SIGSTOP or by a debugger, as far as [`Self::look`] has seen.
+    pub(super) fn stopped_since(&self) -> Option<Instant> {
+        self.stopped_since
+    }
+
+    /// Looks whether it is stopped.
+    pub(super) fn look(&mut self) {
+        self.stopped_since =
+            process::is_stopped(self.pid).then(|| self.stopped_since.unwrap_or_else(clock::monotonic));
     }
 
     /// Waits for its end and tells all that is known of it. May be dropped and called again.

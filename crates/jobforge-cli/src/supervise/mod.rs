@@ -35,6 +35,8 @@ const ORPHANS: Duration = Duration::from_secs(2);
 const UNUSABLE: [u8; 2] = [failure::CONFIG, failure::USAGE];
 /// Between two looks at the kernel's count of processes killed for want of memory.
 const KILLS_EVERY: Duration = Duration::from_secs(10);
+/// Between two looks whether the worker is stopped: the kernel tells its parent of SIGSTOP, but nobody of a debugger.
+const STOPPED_EVERY: Duration = Duration::from_millis(250);
 
 /// What the supervisor and its worker are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,7 +124,8 @@ impl Supervisor {
         let mut ends = signal(SignalKind::child()).map_err(|error| {
             Failure::new(failure::FAILED, format!("cannot listen for the ends of processes: {error}"))
         })?;
-        let mut look = tokio::time::interval(KILLS_EVERY);
+        let mut kills = tokio::time::interval(KILLS_EVERY);
+        let mut stopped = tokio::time::interval(STOPPED_EVERY);
         let mut told = Order::Run;
         let mut kill_at = None;
         loop {
@@ -136,16 +139,44 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 ended = child.ended() => return Ok(ended),
-                _ = ends.recv() => process::reap_children(Some(child.pid())),
+                _ = ends.recv() => {
+                    look(child);
+                    process::reap_children(Some(child.pid()));
+                }
                 Ok(()) = orders.changed() => {}
                 () = until(kill_at) => {
                     tracing::warn!(worker.pid = child.pid(), "worker process {} does not stop and is killed", child.pid());
                     child.kill();
                     kill_at = None;
                 }
-                _ = look.tick() => child.note_kills(),
+                _ = kills.tick() => child.note_kills(),
+                _ = stopped.tick() => look(child),
             }
         }
+    }
+}
+
+/// Looks whether the worker is stopped, and says so once when that begins and once when it is over.
+fn look(child: &mut Child) {
+    let (pid, before) = (child.pid(), child.stopped_since());
+    child.look();
+    match (before, child.stopped_since()) {
+        (None, Some(_)) => {
+            tracing::warn!(
+                worker.pid = pid,
+                "worker process {pid} is stopped, by SIGSTOP or by a debugger; if it stays so, its lease runs out and its jobs run elsewhere"
+            );
+        }
+        (Some(since), None) => {
+            let stopped = clock::monotonic().duration_since(since);
+            tracing::warn!(
+                worker.pid = pid,
+                stopped_ms = stopped.as_millis(),
+                "worker process {pid} is not stopped any more, after {}",
+                words(stopped)
+            );
+        }
+        (None, None) | (Some(_), Some(_)) => {}
     }
 }
 
