@@ -10,7 +10,7 @@ mod report;
 
 use std::time::Duration;
 
-use jobforge::core::death::Proof;
+use jobforge::core::death::{ProcessId, Proof};
 use jobforge::core::time::words;
 use jobforge::{clock, process};
 use tokio::process::Command;
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 pub(crate) use self::child::work_command;
 use self::child::{Child, Ended};
-pub(crate) use self::report::Reporter;
+pub(crate) use self::report::{Desk, Reporter};
 use crate::failure::{self, Failure};
 
 /// First and longest wait before a worker that ended soon after its start is started again.
@@ -59,6 +59,8 @@ pub(crate) struct Supervisor {
     pub(crate) reporter: Reporter,
     /// How long a worker that drains may take before it is killed.
     pub(crate) drain_limit: Duration,
+    /// Told of each worker process that is started.
+    pub(crate) started: watch::Sender<Option<ProcessId>>,
 }
 
 impl Supervisor {
@@ -85,6 +87,7 @@ impl Supervisor {
                 "worker process {} is started and supervised",
                 child.pid()
             );
+            self.started.send_replace(child.process().cloned());
             let ended = self.watch(&mut child, &mut orders).await?;
             kill_orphans().await;
             let asked = *orders.borrow();
@@ -95,6 +98,10 @@ impl Supervisor {
             self.reporter.report(ended);
             if asked != Order::Run {
                 self.reporter.finish().await;
+                if proof == (Proof::Exited { code: i32::from(failure::INTERRUPTED) }) {
+                    // It was asked not to wait, and has said itself what that means.
+                    return Err(Failure::new(failure::INTERRUPTED, ""));
+                }
                 let code = if asked == Order::Now { failure::INTERRUPTED } else { failure::FAILED };
                 let what = format!("worker process {pid} ended before it had drained: {proof}");
                 return Err(Failure::new(code, what));
