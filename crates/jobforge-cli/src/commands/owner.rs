@@ -26,6 +26,20 @@ pub(crate) fn of(database: &Path) -> Result<RemoteStore, Failure> {
     ))
 }
 
+/// Makes sure that the server of a database answers now.
+///
+/// # Errors
+/// When it does not, saying what to start.
+pub(crate) async fn must_answer(database: &Path) -> Result<(), Failure> {
+    let server = RemoteStore::at(socket_path(database));
+    server.reach().await.map_err(|error| {
+        tracing::debug!(error = error.chain(), "no server");
+        let message = format!("no server listens at {}", server.socket().display());
+        Failure::new(failure::UNREACHABLE, message)
+            .hint("start `jobforge up` or `jobforge serve` with the same --data-dir, then try again")
+    })
+}
+
 /// Waits until the server answers; `None` if `stopped` came first.
 ///
 /// A worker never takes the file for itself: it would keep the server out.

@@ -38,6 +38,8 @@ on_each_engine!(
     process_a_worker_that_is_stopped_under_load_loses_nothing,
     process_a_worker_whose_supervisor_is_killed_ends_with_its_programs,
     process_settings_that_no_worker_can_use_end_the_supervisor_too,
+    process_a_drill_really_kills_a_worker_and_measures_how_its_jobs_come_back,
+    process_drills_freeze_a_worker_and_cut_one_off,
 );
 
 /// When the second attempt began.
@@ -131,9 +133,7 @@ fn process_settings_that_no_worker_can_use_end_the_supervisor_too(site: &Site) {
     }
 }
 
-#[test]
-fn process_a_drill_really_kills_a_worker_and_measures_how_its_jobs_come_back() {
-    let site = Site::on_postgres();
+fn process_a_drill_really_kills_a_worker_and_measures_how_its_jobs_come_back(site: &Site) {
     let shown = site.home.json(&["drill", "kill-worker", "--config", "jobforge.toml"]);
     let result = &shown["result"];
     assert_eq!(
@@ -149,9 +149,7 @@ fn process_a_drill_really_kills_a_worker_and_measures_how_its_jobs_come_back() {
     );
 }
 
-#[test]
-fn process_drills_freeze_a_worker_and_cut_one_off() {
-    let site = Site::on_postgres();
+fn process_drills_freeze_a_worker_and_cut_one_off(site: &Site) {
     let _watchdog = site.watchdog();
     for drill in ["stop-worker", "partition"] {
         let shown = site.home.json(&["drill", drill, "--config", "jobforge.toml"]);

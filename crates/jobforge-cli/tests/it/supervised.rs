@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jobforge::clock;
 
-use crate::program::Home;
+use crate::program::{Home, done};
 use crate::site::{Site, lives, outcomes, pid_in, send, why_lost};
 
 /// Far below the lease, which alone would take three seconds.
@@ -147,4 +147,28 @@ fn process_a_supervised_worker_that_waits_for_its_server_can_be_stopped() {
     home.ok(&["db", "migrate"]);
     let work = home.start(&["work"], "waiting for one");
     assert_eq!(work.terminate(), 0);
+}
+
+#[test]
+fn a_drill_without_a_server_says_what_to_start() {
+    let home = Home::new();
+    home.ok(&["db", "migrate"]);
+    for drill in ["kill-worker", "stop-worker", "partition"] {
+        let done = home.run(&["drill", drill]);
+        assert_eq!(done.code, 6, "{}", done.err);
+        for part in ["no server listens at", "jobforge up", "--data-dir"] {
+            assert!(done.err.contains(part), "{part}: {}", done.err);
+        }
+    }
+}
+
+#[test]
+fn process_a_drill_whose_jobs_are_too_late_fails() {
+    let site = Site::on_sqlite();
+    for (drill, within) in [("kill-worker", "1ms"), ("stop-worker", "1s")] {
+        let mut drill = site.home.command(&["drill", drill, "--config", "jobforge.toml", "--within", within]);
+        let done = done(drill.env("SHUTDOWN_GRACE_MS", "100").output().unwrap());
+        assert_eq!(done.code, 1, "{}", done.err);
+        assert!(done.out.contains("failed"), "{}", done.out);
+    }
 }
