@@ -224,7 +224,7 @@ pub(crate) struct WorkArgs {
     /// Programs that exec jobs may run, or * for any [env: JOBFORGE_EXEC_ALLOW]
     #[arg(long, value_name = "PROGRAMS")]
     pub(crate) exec_allow: Option<String>,
-    /// Run the worker in this process: nobody then sees it die, and its jobs wait for its lease
+    /// Run the worker in this process, without a supervisor that starts another and tells how it died
     #[arg(long)]
     pub(crate) no_supervise: bool,
     /// Be the worker of a supervisor, whose orders come on standard input

@@ -9,6 +9,7 @@ mod help;
 mod job;
 mod job_enqueue;
 mod job_follow;
+mod owner;
 mod queue;
 mod serve;
 mod up;
@@ -117,11 +118,10 @@ pub(crate) fn flags(given: &[(&str, Option<&String>)]) -> BTreeMap<String, Strin
     given.iter().filter_map(|(key, value)| value.map(|value| ((*key).to_owned(), value.clone()))).collect()
 }
 
-/// Whether this process is to be no more than the supervisor of a worker. Settings that cannot be read are told later.
+/// Whether this process is to be no more than the supervisor of a worker.
 pub(crate) fn only_supervises(cli: &Cli) -> bool {
     match &cli.command {
-        Command::Work(args) => config::settings(&cli.global, work::flags(args))
-            .is_ok_and(|settings| !args.supervised && work::supervises(&settings, args)),
+        Command::Work(args) => work::supervises(args),
         _ => false,
     }
 }

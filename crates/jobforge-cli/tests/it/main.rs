@@ -11,5 +11,7 @@ mod life;
 mod liveness;
 mod program;
 mod shell;
+mod site;
 mod socket;
+mod supervised;
 mod watchdog;

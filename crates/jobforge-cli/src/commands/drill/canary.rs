@@ -1,7 +1,8 @@
 //! The drill's own workers, jobs and ledger.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -47,8 +48,14 @@ impl Place {
     pub(super) fn new() -> Result<Self, Failure> {
         let queue = format!("drill-{}-{}", std::process::id(), clock::wall().as_millisecond());
         let directory = std::env::temp_dir().join(format!("jobforge-{queue}"));
-        fs::create_dir(&directory).map_err(|error| failed("make a directory for its ledger", &error))?;
+        // For its user alone: what lies there may lead to the database.
+        let made = DirBuilder::new().mode(0o700).create(&directory);
+        made.map_err(|error| failed("make a directory for its ledger", &error))?;
         Ok(Self { queue, directory })
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     pub(super) async fn enqueue(&self, client: &Client, count: usize) -> Result<Vec<JobId>, Failure> {

@@ -57,7 +57,7 @@ pub(super) async fn register(
         place: seen.as_ref().map(place),
     };
     workers.store.register(&worker, Now::Database).await?;
-    workers.presence.watch(&worker.id, seen);
+    workers.presence.watch(&worker.id, seen, request.supervised);
     let (id, sdk) = (&worker.id, request.sdk.unwrap_or_else(|| "an unnamed SDK".to_owned()));
     tracing::info!(worker.id = %id, pid = worker.pid, sdk, "worker {id} of process {} registered, by {sdk}", worker.pid);
     json(StatusCode::OK, &terms(&workers.terms, worker.id, lease))
