@@ -102,6 +102,7 @@ pub fn new_worker(id: &str) -> NewWorker {
         types: None,
         slots: 8,
         lease: LONG_LEASE,
+        lease_scales: false,
         place: None,
     }
 }
@@ -280,7 +281,7 @@ pub async fn heartbeat_one(
 /// Does what a watchdog does in one tick.
 pub async fn sweep(store: &Arc<dyn Store>, policy: &RescuePolicy, now: Now) -> Result<RescueReport> {
     store.expire_workers(u32::MAX, now).await?;
-    let page = store.suspects(SWEEP_PAGE, now).await?;
+    let page = store.suspects(&[], SWEEP_PAGE, now).await?;
     Ok(store.apply_rescues(&rescue::plan(&page, policy), now).await?)
 }
 

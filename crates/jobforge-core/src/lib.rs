@@ -28,6 +28,7 @@ pub mod verdict;
 pub mod watchdog;
 
 pub mod poll;
+pub mod presence;
 pub mod retention;
 pub mod settings;
 pub mod time;

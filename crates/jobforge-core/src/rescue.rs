@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{ErrorInfo, Job, JobId, Lease, QueuedBecause};
 use crate::poison::{self, Crash};
+use crate::presence::FAST_AFTER;
 use crate::state::Status;
 use crate::time::{add, since, words};
 use crate::worker::{WorkerRow, WorkerState};
@@ -85,11 +86,14 @@ pub struct RescuePolicy {
     pub max_misses: u32,
     /// What becomes of a lost job.
     pub on_lost: LostPolicy,
+    /// Types whose jobs are taken from a worker as soon as it has been suspect for [`FAST_AFTER`]: two of their attempts
+    /// may overlap for the rest of its lease (`JOBFORGE_FAST_TYPES`).
+    pub fast: Vec<String>,
 }
 
 impl Default for RescuePolicy {
     fn default() -> Self {
-        Self { heartbeats: true, max_misses: 2, on_lost: LostPolicy::default() }
+        Self { heartbeats: true, max_misses: 2, on_lost: LostPolicy::default(), fast: Vec::new() }
     }
 }
 
@@ -107,6 +111,11 @@ pub enum Cause {
     LeaseExpired {
         /// When it had to.
         at: Timestamp,
+    },
+    /// Its worker has lost the connection that it holds while it lives, and its type need not wait for the lease.
+    PresenceLost {
+        /// Since when.
+        since: Timestamp,
     },
     /// The attempt should be over.
     DeadlinePassed {
@@ -134,6 +143,7 @@ impl Cause {
             Self::WorkerUnknown
             | Self::WorkerEnded { .. }
             | Self::LeaseExpired { .. }
+            | Self::PresenceLost { .. }
             | Self::HeartbeatLate { .. } => true,
             Self::DeadlinePassed { .. } | Self::NoProgress { .. } => false,
         }
@@ -145,6 +155,7 @@ impl Cause {
             Self::WorkerUnknown => None,
             Self::WorkerEnded { .. } => worker.and_then(|worker| worker.ended_at),
             Self::LeaseExpired { at } | Self::DeadlinePassed { at } => Some(*at),
+            Self::PresenceLost { since } => Some(add(*since, FAST_AFTER)),
             Self::NoProgress { since, limit } => Some(add(*since, *limit)),
             Self::HeartbeatLate { due_at } => Some(*due_at),
         }
@@ -156,6 +167,7 @@ impl Cause {
             Self::WorkerUnknown
             | Self::WorkerEnded { .. }
             | Self::LeaseExpired { .. }
+            | Self::PresenceLost { .. }
             | Self::HeartbeatLate { .. } => true,
             Self::DeadlinePassed { at } => add(*at, DEADLINE_GRACE) < as_of,
             Self::NoProgress { since, limit } => add(add(*since, *limit), DEADLINE_GRACE) < as_of,
@@ -165,7 +177,13 @@ impl Cause {
 
 /// The one definition of trouble, which operators call stuck: for the watchdog, the explanation and everything that counts
 /// stuck jobs.
-pub fn cause(job: &Job, worker: Option<&WorkerRow>, as_of: Timestamp, heartbeats: bool) -> Option<Cause> {
+pub fn cause(
+    job: &Job,
+    worker: Option<&WorkerRow>,
+    as_of: Timestamp,
+    policy: &RescuePolicy,
+) -> Option<Cause> {
+    let heartbeats = policy.heartbeats;
     if job.status != Status::Running {
         return None;
     }
@@ -180,6 +198,12 @@ pub fn cause(job: &Job, worker: Option<&WorkerRow>, as_of: Timestamp, heartbeats
     }
     if heartbeats && worker.lease_expires_at < as_of {
         return Some(Cause::LeaseExpired { at: worker.lease_expires_at });
+    }
+    if let Some(since) = worker.suspect_at.filter(|since| add(*since, FAST_AFTER) < as_of)
+        && heartbeats
+        && policy.fast.contains(&job.job_type)
+    {
+        return Some(Cause::PresenceLost { since });
     }
     if let Some(at) = job.deadline_at.filter(|deadline| *deadline < as_of) {
         return Some(Cause::DeadlinePassed { at });
@@ -258,7 +282,7 @@ pub fn plan_believing(
     believes: impl Fn(&Cause) -> bool,
 ) -> Vec<Rescue> {
     let decide = |suspect: &Suspect| {
-        let cause = cause(&suspect.job, suspect.worker.as_ref(), page.as_of, policy.heartbeats)?;
+        let cause = cause(&suspect.job, suspect.worker.as_ref(), page.as_of, policy)?;
         (cause.acted_on(page.as_of) && believes(&cause)).then(|| rescue(suspect, &cause, page.as_of, policy))
     };
     page.suspects.iter().filter_map(decide).collect()
@@ -336,14 +360,23 @@ fn error(
 ) -> ErrorInfo {
     let job = &suspect.job;
     let what = describe(cause, suspect, as_of);
-    let died = matches!(cause, Cause::WorkerUnknown | Cause::WorkerEnded { .. } | Cause::LeaseExpired { .. });
+    let died = match cause {
+        Cause::WorkerUnknown
+        | Cause::WorkerEnded { .. }
+        | Cause::LeaseExpired { .. }
+        | Cause::PresenceLost { .. } => true,
+        Cause::DeadlinePassed { .. } | Cause::NoProgress { .. } | Cause::HeartbeatLate { .. } => false,
+    };
     let poison = poison::accusation(crashes).filter(|_| to == Status::Dead && died);
     let kind = match cause {
         _ if poison.is_some() => "poison",
         Cause::DeadlinePassed { .. } => "timeout",
         Cause::NoProgress { .. } => "no_progress",
         Cause::HeartbeatLate { .. } => "heartbeat_late",
-        Cause::WorkerUnknown | Cause::WorkerEnded { .. } | Cause::LeaseExpired { .. } => "worker_lost",
+        Cause::WorkerUnknown
+        | Cause::WorkerEnded { .. }
+        | Cause::LeaseExpired { .. }
+        | Cause::PresenceLost { .. } => "worker_lost",
     };
     let message = match poison {
         Some(accusation) => accusation,
@@ -384,6 +417,10 @@ pub fn describe(cause: &Cause, suspect: &Suspect, as_of: Timestamp) -> String {
                 words(since(as_of, *at))
             )
         }
+        Cause::PresenceLost { since: lost } => format!(
+            "{worker}{host} lost its connection {} ago and has not renewed since",
+            words(since(as_of, *lost))
+        ),
         Cause::DeadlinePassed { at } => {
             format!(
                 "the attempt is {} past its time-out and {worker} did not stop it",
@@ -482,7 +519,7 @@ mod tests {
         job.progress_limit = Some(Duration::from_secs(30));
         job.heartbeat_due_at = Some(at(1000));
         let at_work = worker(100, 1000);
-        let trouble = |job: &Job, second| cause(job, Some(&at_work), at(second), true);
+        let trouble = |job: &Job, second| cause(job, Some(&at_work), at(second), &RescuePolicy::default());
         assert_eq!(trouble(&job, 130), None);
         let still = Cause::NoProgress { since: at(100), limit: Duration::from_secs(30) };
         assert_eq!(trouble(&job, 131), Some(still));
@@ -560,6 +597,19 @@ mod tests {
         let suspects = vec![Suspect { job, worker: Some(dead), beside: Some(0) }];
         let plan = plan(&SuspectPage { as_of: at(101), suspects }, &policy);
         assert_eq!((plan[0].to, plan[0].error.kind.as_str()), (Status::Dead, "poison"));
+    }
+
+    #[test]
+    fn only_jobs_of_fast_types_are_taken_from_a_suspect_worker_before_its_lease_ends() {
+        let suspect = WorkerRow { suspect_at: Some(at(104)), ..worker(103, 123) };
+        let policy = RescuePolicy { fast: vec!["thumbnail".to_owned()], ..RescuePolicy::default() };
+        let job = |job_type: &str| Job { job_type: job_type.to_owned(), ..running_job(100) };
+        let moved = |job, second| plan(&page(job, Some(suspect.clone()), second), &policy).pop();
+        assert!(moved(job("thumbnail"), 110).is_none(), "it may be back in a moment");
+        let line = moved(job("thumbnail"), 111).expect("taken");
+        assert_eq!((line.to, line.misses, line.error.kind.as_str()), (Status::Queued, 1, "worker_lost"));
+        assert!(line.error.message.ends_with("lost its connection 7 s ago and has not renewed since"));
+        assert!(moved(job("billing"), 122).is_none(), "its lease still holds");
     }
 
     #[test]

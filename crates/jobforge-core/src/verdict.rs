@@ -25,7 +25,7 @@ pub enum Verdict {
     Stopped,
     /// The worker's connection is lost, its lease is not.
     Suspect,
-    /// The lease has run out, and the recovery is due within a second.
+    /// The lease has run out, or the type need not wait for that, and the recovery is due within a second.
     Overdue,
     /// The worker has ended, and the job is being taken back.
     Recovering,
@@ -68,7 +68,7 @@ pub fn verdict(facts: &Facts, policy: &RescuePolicy) -> Option<Verdict> {
         return None;
     }
     let worker = facts.worker.as_ref();
-    let cause = cause(&facts.job, worker, facts.as_of, policy.heartbeats);
+    let cause = cause(&facts.job, worker, facts.as_of, policy);
     let holds = facts.held.is_some_and(|held| {
         held.until > facts.as_of && cause.as_ref().is_some_and(|cause| !held.guard.believes(cause))
     });
@@ -76,7 +76,7 @@ pub fn verdict(facts: &Facts, policy: &RescuePolicy) -> Option<Verdict> {
         Some(Cause::WorkerUnknown) => Verdict::Orphan,
         Some(Cause::WorkerEnded { .. }) => Verdict::Recovering,
         Some(_) if holds => Verdict::Held,
-        Some(Cause::LeaseExpired { .. }) => Verdict::Overdue,
+        Some(Cause::LeaseExpired { .. } | Cause::PresenceLost { .. }) => Verdict::Overdue,
         Some(Cause::DeadlinePassed { .. }) => Verdict::TimedOut,
         // A frozen process reports nothing either, and that it is frozen says more.
         _ if worker.is_some_and(|worker| worker.stopped_at.is_some()) => Verdict::Stopped,

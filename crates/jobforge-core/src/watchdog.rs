@@ -42,6 +42,10 @@ pub struct Survey {
     pub active: u32,
     /// Active workers whose lease has run out.
     pub overdue: u32,
+    /// The shortest lease that workers get which let it grow ([`crate::worker::least_lease`]), as stored.
+    pub least_lease: Duration,
+    /// Until when nothing may be claimed, because a standby has taken over and may not know of the last claims.
+    pub claims_from: Option<Timestamp>,
 }
 
 /// Why verdicts are held back.
@@ -57,6 +61,8 @@ pub enum Guard {
         /// By how much.
         by: Duration,
     },
+    /// A standby has taken over from the database that workers knew.
+    Failover,
     /// A large part of the fleet seems lost at once.
     MassLoss {
         /// Workers whose lease has run out.
@@ -72,6 +78,7 @@ impl Guard {
         match self {
             Self::Gap { .. } => GuardKind::Gap,
             Self::ClockStep { .. } => GuardKind::ClockStep,
+            Self::Failover => GuardKind::Failover,
             Self::MassLoss { .. } => GuardKind::MassLoss,
         }
     }
@@ -85,18 +92,21 @@ pub enum GuardKind {
     Gap,
     /// Two clocks went apart.
     ClockStep,
+    /// A standby has taken over.
+    Failover,
     /// A large part of the fleet seems lost at once.
     MassLoss,
 }
 
 impl GuardKind {
-    const ALL: [Self; 3] = [Self::Gap, Self::ClockStep, Self::MassLoss];
+    const ALL: [Self; 4] = [Self::Gap, Self::ClockStep, Self::Failover, Self::MassLoss];
 
     /// The stored word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Gap => "gap",
             Self::ClockStep => "clock_step",
+            Self::Failover => "failover",
             Self::MassLoss => "mass_loss",
         }
     }
@@ -111,6 +121,7 @@ impl GuardKind {
         match self {
             Self::Gap => "for a while nobody was there to hear workers",
             Self::ClockStep => "the database's clock was set",
+            Self::Failover => "a standby has taken over, which may not have heard the last word of workers",
             Self::MassLoss => "a large part of the fleet fell silent at once",
         }
     }
@@ -125,8 +136,10 @@ impl GuardKind {
                 | Cause::DeadlinePassed { .. }
                 | Cause::NoProgress { .. },
             ) => true,
-            (Self::MassLoss, Cause::LeaseExpired { .. }) => false,
+            (Self::MassLoss, Cause::LeaseExpired { .. } | Cause::PresenceLost { .. }) => false,
             (Self::MassLoss, Cause::HeartbeatLate { .. }) => true,
+            (Self::Failover, Cause::LeaseExpired { .. } | Cause::HeartbeatLate { .. }) => false,
+            (Self::Gap | Self::ClockStep | Self::Failover, Cause::PresenceLost { .. }) => false,
             // The leases were extended, so one that runs out now is believed.
             (Self::Gap | Self::ClockStep, Cause::LeaseExpired { .. }) => true,
             (Self::Gap | Self::ClockStep, Cause::HeartbeatLate { .. }) => false,
@@ -142,6 +155,7 @@ impl std::fmt::Display for Guard {
             Self::ClockStep { by } => {
                 write!(f, "the database's clock and this machine's went apart by {}", words(*by))
             }
+            Self::Failover => write!(f, "a standby has taken over as the database"),
             Self::MassLoss { overdue, active } => {
                 write!(f, "{overdue} of {active} workers seem lost at once without proof")
             }
@@ -187,6 +201,12 @@ impl Guards {
             self.held = Some((guard, until));
             self.mass_since = None;
             return Leave { extend: true, expire: 0, held: self.held };
+        }
+        // Whoever noticed the failover has extended all leases; until the barrier falls workers make themselves heard again.
+        if let Some(until) = seen.claims_from.filter(|until| seen.as_of < *until) {
+            self.held = Some((Guard::Failover, until));
+            self.mass_since = None;
+            return Leave { extend: false, expire: 0, held: self.held };
         }
         // The leases were extended, so one that runs out now is believed; job heartbeats need the time to come again.
         self.held = self.held.filter(|(_, until)| seen.as_of < *until);
@@ -274,7 +294,7 @@ pub struct Run {
     pub started_at: Timestamp,
     /// How long it took.
     pub duration_ms: u64,
-    /// What made it run: `interval`, `lease` or `operator`.
+    /// What made it run: `interval`, `lease`, `presence` or `operator`.
     pub trigger: String,
     /// The guard that held verdicts back.
     pub guard: Option<String>,
@@ -300,7 +320,14 @@ mod tests {
 
     fn seen(second: i64, sign: Option<i64>, active: u32, overdue: u32) -> Survey {
         let at = |second| Timestamp::from_second(second).expect("in range");
-        Survey { as_of: at(second), last_sign_at: sign.map(at), active, overdue }
+        Survey {
+            as_of: at(second),
+            last_sign_at: sign.map(at),
+            active,
+            overdue,
+            least_lease: Duration::ZERO,
+            claims_from: None,
+        }
     }
 
     fn s(seconds: u64) -> Duration {
@@ -349,6 +376,16 @@ mod tests {
             leave.held.map(|(guard, _)| guard.to_string()).as_deref(),
             Some("no watchdog ran for 60 s")
         );
+    }
+
+    #[test]
+    fn after_a_failover_nothing_is_taken_for_silence_until_the_barrier_falls() {
+        let mut guards = settled();
+        let claims_from = Some(Timestamp::from_second(121).expect("in range"));
+        let leave = guards.judge(&Survey { claims_from, ..seen(101, Some(99), 10, 2) }, s(101));
+        assert!(!leave.extend && leave.expire == 0);
+        assert!(!leave.believes(&Cause::LeaseExpired { at: Timestamp::from_second(90).expect("in range") }));
+        assert_eq!(guards.judge(&Survey { claims_from, ..seen(121, Some(119), 10, 2) }, s(121)), Leave::FREE);
     }
 
     #[test]

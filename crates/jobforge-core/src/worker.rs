@@ -14,6 +14,31 @@ pub const RENEWALS_PER_LEASE: u32 = 4;
 /// The share of its lease that a worker keeps as a margin: it stops its jobs that much before others may start them.
 pub const MARGIN_SHARE: u32 = 5;
 
+/// Renewals that a fleet makes each second at most, as far as its workers let their leases grow.
+const RENEWALS_PER_SECOND: u64 = 200;
+/// The longest lease that the size of the fleet may lead to.
+const LONGEST_SCALED_LEASE: Duration = Duration::from_secs(120);
+
+/// The shortest lease of workers that let it grow with the fleet, of so many active workers: none up to a thousand, then
+/// long enough for [`RENEWALS_PER_SECOND`], in whole seconds so that it seldom changes.
+///
+/// The rule is Nomad's, which spreads heartbeats over as much time as its servers need.
+pub fn least_lease(active: u32) -> Duration {
+    let needed = (u64::from(active) * u64::from(RENEWALS_PER_LEASE)).div_ceil(RENEWALS_PER_SECOND);
+    let lease = Duration::from_secs(needed).min(LONGEST_SCALED_LEASE);
+    if lease > DEFAULT_WORKER_LEASE { lease } else { Duration::ZERO }
+}
+
+/// What a worker is told when it renews.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renewal {
+    /// How long its lease lasts from now: what it asked for, or longer in a large fleet.
+    pub lease: Duration,
+    /// Counts the databases that have taken over from one another. When it changes, what was committed last may be gone
+    /// with the one before: the worker asks for all its jobs at once.
+    pub epoch: i64,
+}
+
 /// What a worker says of itself when it registers.
 #[derive(Debug, Clone)]
 pub struct NewWorker {
@@ -33,6 +58,8 @@ pub struct NewWorker {
     pub slots: u32,
     /// How long its lease lasts after a renewal.
     pub lease: Duration,
+    /// Whether it may last longer in a large fleet: nobody has set its length.
+    pub lease_scales: bool,
     /// Where it runs, if that can be told: what proofs of death go by.
     pub place: Option<Place>,
 }
@@ -122,4 +149,17 @@ pub struct WorkerRow {
     pub death: Option<Death>,
     /// How many jobs its process was running then.
     pub died_with: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_grow_with_the_fleet_so_that_it_renews_no_more_than_so_often_a_second() {
+        for (active, seconds) in [(0, 0), (1000, 0), (1001, 21), (5000, 100), (50_000, 120), (u32::MAX, 120)]
+        {
+            assert_eq!(least_lease(active), Duration::from_secs(seconds), "{active} workers");
+        }
+    }
 }

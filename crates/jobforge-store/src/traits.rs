@@ -4,6 +4,7 @@
 //! answers with all that it has. What a call means is defined by the conformance suite in `testkit`, which runs on
 //! every engine. The traits are internal to JobForge and free to change.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +23,9 @@ use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
-use jobforge_core::worker::{NewWorker, WorkerRow};
+use jobforge_core::worker::{NewWorker, Renewal, WorkerRow};
 use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
 
 use crate::error::Result;
 use crate::rows::{
@@ -59,10 +61,10 @@ pub trait WorkerSide: Send + Sync {
     /// Each job is running afterwards, under a lease number one higher than before, with one attempt used.
     async fn claim(&self, ask: &ClaimAsk, at: Now) -> Result<Claimed>;
 
-    /// Renews the worker's lease and says whether it still has one.
+    /// Renews the worker's lease; `None` if it has none any more.
     ///
     /// A worker whose lease has run out or was taken cannot renew: it must stop its jobs and register anew.
-    async fn renew(&self, worker: &WorkerId, draining: bool, at: Now) -> Result<bool>;
+    async fn renew(&self, worker: &WorkerId, draining: bool, at: Now) -> Result<Option<Renewal>>;
 
     /// Stores reports and signs of life, each only under its lease; answers in the order of the beats.
     async fn heartbeat(&self, worker: &WorkerId, beats: &[Beat], at: Now) -> Result<Vec<BeatReply>>;
@@ -76,20 +78,46 @@ pub trait WorkerSide: Send + Sync {
         None
     }
 
+    /// Holds a connection for the worker by which watchdogs see that it is there, for as long as the answer is kept; made
+    /// on the runtime of the caller. `None` where there is nothing of that kind: then its lease alone tells.
+    fn attend(&self, _worker: &WorkerId) -> Option<Attendance> {
+        None
+    }
+
     /// Marks the worker as gone in good order. What it still holds is found by the next sweep at once.
     async fn leave(&self, worker: &WorkerId, reason: &str, at: Now) -> Result<()>;
+}
+
+/// A connection that is held for a worker; dropping it lets it go.
+#[derive(Debug)]
+pub struct Attendance(JoinHandle<()>);
+
+impl Attendance {
+    /// What this task holds, for as long as it runs.
+    pub(crate) fn of(task: JoinHandle<()>) -> Self {
+        Self(task)
+    }
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What the watchdog does.
 #[async_trait]
 pub trait Watchdog: Send + Sync {
     /// Returns running jobs that [`jobforge_core::rescue::cause`] may find fault with, at most `limit`, worst first.
-    async fn suspects(&self, limit: usize, at: Now) -> Result<SuspectPage>;
+    /// `fast` are the types that need not wait for the lease of a suspect worker.
+    async fn suspects(&self, fast: &[String], limit: usize, at: Now) -> Result<SuspectPage>;
 
     /// Applies a plan, each line only if lease and heartbeat deadline are as the plan saw them.
     async fn apply_rescues(&self, plan: &[Rescue], at: Now) -> Result<RescueReport>;
 
     /// What a tick goes by: the clock, the last sign of life of any watchdog, how many workers are overdue.
+    ///
+    /// Whoever first looks after a standby has taken over extends all leases and holds claims back for the longest of them.
     async fn survey(&self, at: Now) -> Result<Survey>;
 
     /// Stores a sign of life of a watchdog (`host:pid`) that sweeps at least so often, and what holds its verdicts back.
@@ -115,6 +143,15 @@ pub trait Watchdog: Send + Sync {
     ///
     /// A report may be sent again; a claim that was still on its way when the process died is found by a later one.
     async fn report_death(&self, report: &DeathReport, policy: &RescuePolicy, at: Now) -> Result<Deaths>;
+
+    /// The workers whose connection is held now (see [`WorkerSide::attend`]); `None` where nobody holds any.
+    async fn attending(&self) -> Result<Option<BTreeSet<WorkerId>>>;
+
+    /// Notes that active workers have lost their connection, until they renew; returns those of whom it was not known.
+    async fn mark_suspect(&self, workers: &[WorkerId], at: Now) -> Result<Vec<WorkerId>>;
+
+    /// Sets the shortest lease of workers that let it grow with the fleet.
+    async fn set_least_lease(&self, lease: Duration, at: Now) -> Result<()>;
 
     /// Notes that a process is stopped (frozen, or in a debugger), or that it goes on; returns its workers.
     ///

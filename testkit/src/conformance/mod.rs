@@ -26,6 +26,7 @@ pub mod heartbeat;
 pub mod inspect;
 pub mod operate;
 pub mod poison;
+pub mod presence;
 pub mod rescue;
 pub mod retention;
 pub mod settle;
@@ -219,6 +220,7 @@ macro_rules! conformance {
                 a_registered_worker_is_live_and_known_in_every_field,
                 no_types_is_not_the_same_as_every_type,
                 a_renewal_starts_the_lease_again,
+                a_lease_that_may_grow_is_as_long_as_the_fleet_needs,
                 a_lease_that_has_run_out_cannot_be_renewed,
                 only_workers_whose_lease_ran_out_are_expired_and_each_once,
                 a_draining_worker_renews_and_stays_draining,
@@ -264,6 +266,11 @@ macro_rules! conformance {
                 a_job_lives_its_life_on_the_databases_own_clock,
                 the_stores_own_clock_goes_forward,
                 the_schema_is_complete_and_migrating_again_does_nothing,
+            }
+            presence {
+                a_worker_that_has_lost_its_connection_is_suspect_until_it_renews,
+                only_workers_that_are_active_become_suspect,
+                only_jobs_of_fast_types_are_found_before_the_lease_of_a_suspect_worker_ends,
             }
             retention {
                 each_status_is_kept_for_its_own_time,

@@ -38,16 +38,20 @@ async fn doomed(
 pub async fn healthy_jobs_are_no_suspects(store: Arc<dyn Store>) -> Result<()> {
     running_job(&store, "worker-00000001", at(0)).await?;
     enqueue(&store, job("email"), at(0)).await?;
-    let page = store.suspects(10, at(60)).await?;
+    let page = store.suspects(&[], 10, at(60)).await?;
     assert_eq!((page.as_of, found(&page)), (moment(60), vec![]));
     Ok(())
 }
 
 pub async fn a_job_of_a_silent_worker_is_taken_back_and_runs_elsewhere(store: Arc<dyn Store>) -> Result<()> {
     let (lost, held) = doomed(&store, "worker-00000001", job("email")).await?;
-    assert_eq!(found(&store.suspects(10, at(20)).await?), [], "on its last moment the lease still holds");
+    assert_eq!(
+        found(&store.suspects(&[], 10, at(20)).await?),
+        [],
+        "on its last moment the lease still holds"
+    );
     assert_eq!(store.expire_workers(u32::MAX, at(21)).await?, std::slice::from_ref(&lost));
-    let page = store.suspects(10, at(21)).await?;
+    let page = store.suspects(&[], 10, at(21)).await?;
     assert_eq!(found(&page), [held.id]);
     let worker = page.suspects[0].worker.as_ref().expect("the worker is known");
     assert_eq!((&worker.id, worker.state, worker.ended_at), (&lost, WorkerState::Lost, Some(moment(21))));
@@ -74,7 +78,7 @@ pub async fn a_job_of_a_silent_worker_is_taken_back_and_runs_elsewhere(store: Ar
 
 pub async fn an_expired_worker_is_found_before_anybody_marks_it(store: Arc<dyn Store>) -> Result<()> {
     let (_, held) = doomed(&store, "worker-00000001", job("email")).await?;
-    let page = store.suspects(10, at(21)).await?;
+    let page = store.suspects(&[], 10, at(21)).await?;
     assert_eq!(found(&page), [held.id]);
     let report = store.apply_rescues(&plan(&page, &RescuePolicy::default()), at(21)).await?;
     assert_eq!(report.moved, [held.id]);
@@ -122,7 +126,7 @@ pub async fn a_heartbeat_between_scan_and_rescue_wins(store: Arc<dyn Store>) -> 
     let (worker, held) = running_job(&store, "worker-00000001", at(0)).await?;
     let sign = Beat { due_in: s(60), ..beat(&held) };
     heartbeat_one(&store, &worker, sign.clone(), at(10)).await?;
-    let page = store.suspects(10, at(71)).await?;
+    let page = store.suspects(&[], 10, at(71)).await?;
     let rescues = plan(&page, &RescuePolicy::default());
     assert_eq!((found(&page), rescues.len()), (vec![held.id], 1), "its heartbeat is late");
     assert_eq!(heartbeat_one(&store, &worker, sign, at(72)).await?, BeatReply::Kept);
@@ -137,7 +141,7 @@ pub async fn an_end_a_cancel_and_a_deletion_between_scan_and_rescue_win(store: A
     let worker = register_for(&store, "worker-00000001", s(20), at(0)).await?;
     store.enqueue(&[job("a"), job("b"), job("c"), job("d")], at(0)).await?;
     let held = claim(&store, &worker, 4, at(0)).await?;
-    let page = store.suspects(10, at(21)).await?;
+    let page = store.suspects(&[], 10, at(21)).await?;
     let rescues = plan(&page, &RescuePolicy::default());
     assert_eq!(rescues.len(), 4);
     settle_one(&store, &worker, &held[0], success(), at(22)).await?;
@@ -155,7 +159,7 @@ pub async fn an_end_a_cancel_and_a_deletion_between_scan_and_rescue_win(store: A
 
 pub async fn of_two_watchdogs_with_the_same_plan_the_second_is_too_late(store: Arc<dyn Store>) -> Result<()> {
     let (_, held) = doomed(&store, "worker-00000001", job("email")).await?;
-    let rescues = plan(&store.suspects(10, at(21)).await?, &RescuePolicy::default());
+    let rescues = plan(&store.suspects(&[], 10, at(21)).await?, &RescuePolicy::default());
     assert_eq!(store.apply_rescues(&rescues, at(21)).await?.moved, [held.id]);
     let late = store.apply_rescues(&rescues, at(22)).await?;
     assert_eq!((late.moved, late.lost_races), (vec![], vec![held.id]));
@@ -177,7 +181,7 @@ pub async fn two_watchdogs_at_the_same_time_move_each_job_once(store: Arc<dyn St
     let batch: Vec<NewJob> = (0..40).map(|_| job("email")).collect();
     store.enqueue(&batch, at(0)).await?;
     assert_eq!(claim(&store, &worker, 40, at(0)).await?.len(), 40);
-    let rescues = plan(&store.suspects(100, at(21)).await?, &RescuePolicy::default());
+    let rescues = plan(&store.suspects(&[], 100, at(21)).await?, &RescuePolicy::default());
     let mut watchdogs = Vec::new();
     for _ in 0..4 {
         let (store, rescues) = (store.clone(), rescues.clone());
@@ -205,7 +209,7 @@ pub async fn a_silent_handler_on_a_living_worker_is_taken_back(store: Arc<dyn St
     let id = enqueue(&store, job("email"), at(0)).await?;
     let ask = ClaimAsk { beat_due_in: s(120), ..asking(&worker, "default", 1) };
     claim_as(&store, &ask, at(0)).await?;
-    assert_eq!(found(&store.suspects(10, at(120)).await?), []);
+    assert_eq!(found(&store.suspects(&[], 10, at(120)).await?), []);
     assert_eq!(sweep(&store, &RescuePolicy::default(), at(121)).await?.moved, [id]);
     let stored = read(&store, id).await?;
     assert_eq!((stored.misses, stored.error.expect("an error").kind.as_str()), (1, "heartbeat_late"));
@@ -246,7 +250,7 @@ pub async fn a_worker_that_registers_anew_is_another_incarnation(store: Arc<dyn 
 
 pub async fn a_self_fenced_worker_hands_its_job_over_without_a_miss(store: Arc<dyn Store>) -> Result<()> {
     let (worker, held) = doomed(&store, "worker-00000001", job("email")).await?;
-    assert!(!store.renew(&worker, false, at(25)).await?);
+    assert!(store.renew(&worker, false, at(25)).await?.is_none());
     assert_eq!(settle_one(&store, &worker, &held, Outcome::Released, at(26)).await?, Settled::Applied);
     let stored = read(&store, held.id).await?;
     assert_eq!((stored.status, stored.misses, stored.attempts), (Status::Queued, 0, 0));
@@ -259,7 +263,7 @@ pub async fn at_most_a_page_of_suspects_comes_and_nothing_starves(store: Arc<dyn
     assert_eq!(claim(&store, &worker, 5, at(0)).await?.len(), 5);
     let mut moved = 0;
     for sizes in [2, 2, 1, 0] {
-        let page = store.suspects(2, at(21)).await?;
+        let page = store.suspects(&[], 2, at(21)).await?;
         assert_eq!(page.suspects.len(), sizes);
         moved += store.apply_rescues(&plan(&page, &RescuePolicy::default()), at(21)).await?.moved.len();
     }

@@ -212,7 +212,7 @@ impl Runner {
 
     async fn renew(&mut self, random: &mut Random) -> Result<String> {
         let (worker, draining) = (self.a_worker(random), random.percent(10));
-        let kept = self.store.renew(&worker, draining, self.at()).await?;
+        let kept = self.store.renew(&worker, draining, self.at()).await?.is_some();
         Ok(format!("renew {worker} draining {draining}: {kept}"))
     }
 
@@ -351,8 +351,9 @@ impl Runner {
             on_lost: random
                 .pick(&[OnLost::Requeue, OnLost::Requeue, OnLost::Fail, OnLost::DeadLetter])
                 .into(),
+            fast: Vec::new(),
         };
-        let page = self.store.suspects(MAX_PAGE, self.at()).await?;
+        let page = self.store.suspects(&[], MAX_PAGE, self.at()).await?;
         ensure!(page.as_of == self.now, "the page is of {}", page.as_of);
         self.rescues = plan(&page, &policy);
         self.rescues.sort_by_key(|rescue| rescue.id);

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
@@ -137,6 +138,24 @@ impl Cluster {
     pub fn restart_immediate(&self) -> Result<()> {
         self.stop_immediate()?;
         self.start_again()
+    }
+
+    /// Lets the server end its history and begin another one, as a standby does that is promoted: recovery finds no more
+    /// of the archive and goes on by itself. Returns when it takes writes.
+    pub fn fail_over(&self) -> Result<()> {
+        self.stop()?;
+        let settings = self.data_path().join("jobforge.conf");
+        let before = std::fs::read_to_string(&settings).context("failed to read the settings")?;
+        host::write_for(self.account, &settings, &format!("{before}restore_command = 'false'\n"))?;
+        host::write_for(self.account, &self.data_path().join("recovery.signal"), "")?;
+        self.start_again()?;
+        for _ in 0..PG_CTL_TIMEOUT_S * 20 {
+            if self.psql("SELECT pg_is_in_recovery()")?.trim() == "f" {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("failed to promote the PostgreSQL cluster; the end of its log:\n{}", self.log_tail())
     }
 
     /// Returns the end of the server's log.

@@ -79,6 +79,13 @@ pub struct HeartbeatAnswer {
     /// Whether the worker still has its lease; absent if it did not ask to renew it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<LeaseState>,
+    /// How long the renewed lease lasts from now: longer than at registration in a large fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
+    /// Counts the databases that have taken over from one another: when it changes, the worker asks for all its jobs at once,
+    /// for the last claims may be lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<i64>,
     /// One answer for each job, in the order of the request.
     pub jobs: Vec<BeatAnswer>,
 }

@@ -117,10 +117,9 @@ fn row(watchdog: &WatchdogRow, as_of: jiff::Timestamp) -> Vec<String> {
 /// What a sweep would find now, job by job.
 async fn suspects(context: &Context, store: &dyn Store) -> Result<Vec<(String, String)>, Failure> {
     let policy = context.settings.rescue_policy();
-    let page = store.suspects(LOOK_AT, Now::Database).await?;
+    let page = store.suspects(&policy.fast, LOOK_AT, Now::Database).await?;
     let judge = |suspect: &rescue::Suspect| -> Option<(String, String)> {
-        let cause: Cause =
-            rescue::cause(&suspect.job, suspect.worker.as_ref(), page.as_of, policy.heartbeats)?;
+        let cause: Cause = rescue::cause(&suspect.job, suspect.worker.as_ref(), page.as_of, &policy)?;
         Some((suspect.job.id.to_string(), rescue::describe(&cause, suspect, page.as_of)))
     };
     Ok(page.suspects.iter().filter_map(judge).collect())
@@ -129,7 +128,7 @@ async fn suspects(context: &Context, store: &dyn Store) -> Result<Vec<(String, S
 async fn preview(context: &Context) -> Result<(), Failure> {
     let client = context.visit().await?;
     let policy = context.settings.rescue_policy();
-    let page = client.store().suspects(LOOK_AT, Now::Database).await?;
+    let page = client.store().suspects(&policy.fast, LOOK_AT, Now::Database).await?;
     let plan = rescue::plan(&page, &policy);
     if context.json {
         let lines: Vec<_> = plan

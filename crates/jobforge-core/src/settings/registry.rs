@@ -278,7 +278,14 @@ pub const SETTINGS: &[Setting] = &[
         ],
         kind: Kind::Millis { min: 1000, max: DAY_MS },
         default: "20000",
-        doc: "How long a worker may be silent before its jobs are taken back; while it has jobs it renews four times as often.",
+        doc: "How long a worker may be silent before its jobs are taken back; while it has jobs it renews four times as often. Unless set, it grows in fleets of more than 1000 workers.",
+    },
+    Setting {
+        key: "fast_types",
+        env: &[plain("JOBFORGE_FAST_TYPES")],
+        kind: Kind::List,
+        default: "",
+        doc: "Types whose jobs are taken from a worker that has lost its connection for 6 seconds, before its lease ends. Two attempts of theirs may overlap for the rest of it.",
     },
     Setting {
         key: "watchdog_check_interval_ms",

@@ -396,7 +396,13 @@ impl Settings {
                 by_type: self.named("on_lost_types"),
                 by_queue: self.named("on_lost_queues"),
             },
+            fast: self.list("fast_types"),
         }
+    }
+
+    /// Whether nobody has set how long a worker's lease is, so that it may grow with the fleet.
+    pub fn lease_scales(&self) -> bool {
+        self.get("worker_lease_ms").is_none_or(|resolved| resolved.source == Source::Default)
     }
 
     /// What a worker keeps jobs to that have no bounds of their own.

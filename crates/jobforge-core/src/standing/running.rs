@@ -2,6 +2,7 @@
 
 use super::{Draft, Facts, Kind, NextStep, Standing, next};
 use crate::job::QueuedBecause;
+use crate::presence::FAST_AFTER;
 use crate::rescue::{Cause, DEADLINE_GRACE, RescuePolicy, Suspect, cause, describe, fate, still_since};
 use crate::state::Status;
 use crate::time::{add, since, words};
@@ -18,7 +19,7 @@ pub(super) fn running(facts: &Facts, policy: &RescuePolicy) -> Standing {
     draft.can("see what it prints", "logs");
     match draft.verdict {
         Some(Verdict::Running | Verdict::Draining) | None => healthy(draft),
-        Some(Verdict::Suspect) => suspect(draft),
+        Some(Verdict::Suspect) => suspect(draft, policy),
         Some(Verdict::Stopped) => stopped(draft),
         Some(Verdict::Held) => held(draft, policy),
         Some(
@@ -87,12 +88,17 @@ fn healthy(mut draft: Draft<'_>) -> Standing {
     draft.done(Kind::Running, None, headline, step)
 }
 
-fn suspect(mut draft: Draft<'_>) -> Standing {
+fn suspect(mut draft: Draft<'_>, policy: &RescuePolicy) -> Standing {
     let (facts, holder) = (draft.facts, draft.holder());
     let lost = facts.worker.as_ref().and_then(|worker| worker.suspect_at).unwrap_or(facts.as_of);
     let ago = words(since(facts.as_of, lost));
     draft.saw(format!("the connection that {holder} keeps open was lost {ago} ago"), Some(lost));
-    let step = until_the_lease_ends(facts, policy_free("is heard again"));
+    let step = if policy.fast.contains(&facts.job.job_type) {
+        let what = "the watchdog takes the job back, for its type need not wait for the lease, unless the worker is heard again";
+        next(what, "the watchdog", Some(add(lost, FAST_AFTER)))
+    } else {
+        until_the_lease_ends(facts, policy_free("is heard again"))
+    };
     draft.done(Kind::Running, None, format!("runs on {holder}, which may be dead or cut off"), step)
 }
 
@@ -137,7 +143,7 @@ fn held(mut draft: Draft<'_>, policy: &RescuePolicy) -> Standing {
 }
 
 fn trouble(facts: &Facts, policy: &RescuePolicy) -> Option<(Cause, String)> {
-    let cause = cause(&facts.job, facts.worker.as_ref(), facts.as_of, policy.heartbeats)?;
+    let cause = cause(&facts.job, facts.worker.as_ref(), facts.as_of, policy)?;
     let seen = describe(&cause, &as_suspect(facts), facts.as_of);
     Some((cause, seen))
 }

@@ -24,6 +24,8 @@ pub(crate) use turns::{Turn, Turns};
 pub struct WorkerTerms {
     /// The lease of a worker that wishes none of its own.
     pub lease: Duration,
+    /// Whether that lease may grow with the fleet.
+    pub lease_scales: bool,
     /// The heartbeats of jobs.
     pub beat: BeatPolicy,
     /// How idle workers that do not wait ask for work.
@@ -35,6 +37,7 @@ impl WorkerTerms {
     pub fn from_settings(settings: &Settings) -> Self {
         Self {
             lease: settings.millis("worker_lease_ms"),
+            lease_scales: settings.lease_scales(),
             beat: settings.beat_policy(),
             poll: settings.poll_policy(),
         }

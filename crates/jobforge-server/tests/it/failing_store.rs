@@ -1,5 +1,6 @@
 //! A store of which every call fails as the test says; without a fault only its schema is fine.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use jobforge::core::state::Status;
 use jobforge::core::time::Now;
 use jobforge::core::verdict::HeldBack;
 use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
-use jobforge::core::worker::{NewWorker, WorkerRow};
+use jobforge::core::worker::{NewWorker, Renewal, WorkerRow};
 use jobforge::store::rows::{
     Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
     QueueInfo, RescueReport, WakeEvent,
@@ -90,7 +91,7 @@ impl WorkerSide for FailingStore {
     async fn claim(&self, _: &ClaimAsk, _: Now) -> Result<Claimed> {
         self.fail()
     }
-    async fn renew(&self, _: &WorkerId, _: bool, _: Now) -> Result<bool> {
+    async fn renew(&self, _: &WorkerId, _: bool, _: Now) -> Result<Option<Renewal>> {
         self.fail()
     }
     async fn heartbeat(&self, _: &WorkerId, _: &[Beat], _: Now) -> Result<Vec<BeatReply>> {
@@ -106,7 +107,7 @@ impl WorkerSide for FailingStore {
 
 #[async_trait]
 impl Watchdog for FailingStore {
-    async fn suspects(&self, _: usize, _: Now) -> Result<SuspectPage> {
+    async fn suspects(&self, _: &[String], _: usize, _: Now) -> Result<SuspectPage> {
         self.fail()
     }
     async fn apply_rescues(&self, _: &[Rescue], _: Now) -> Result<RescueReport> {
@@ -128,6 +129,15 @@ impl Watchdog for FailingStore {
         self.fail()
     }
     async fn report_death(&self, _: &DeathReport, _: &RescuePolicy, _: Now) -> Result<Deaths> {
+        self.fail()
+    }
+    async fn attending(&self) -> Result<Option<BTreeSet<WorkerId>>> {
+        self.fail()
+    }
+    async fn mark_suspect(&self, _: &[WorkerId], _: Now) -> Result<Vec<WorkerId>> {
+        self.fail()
+    }
+    async fn set_least_lease(&self, _: Duration, _: Now) -> Result<()> {
         self.fail()
     }
     async fn report_stopped(&self, _: &ProcessId, _: bool, _: Now) -> Result<Vec<WorkerId>> {

@@ -108,6 +108,7 @@ impl WorkerSite {
             types: None,
             slots: 1,
             lease: Duration::from_secs(60),
+            lease_scales: false,
             place: Some(Place { process, up_for: clock::boot(), slot: None }),
         };
         self.client.store().register(&worker, Now::Database).await?;

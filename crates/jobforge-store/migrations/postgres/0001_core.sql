@@ -148,6 +148,8 @@ CREATE TABLE jobforge_workers (
   slots              integer     NOT NULL,
   state              text        NOT NULL CHECK (state IN ('live', 'draining', 'gone', 'lost', 'dead')),
   lease_ms           bigint      NOT NULL CHECK (lease_ms > 0),
+  -- Whether the lease may grow with the fleet.
+  lease_scales       boolean     NOT NULL DEFAULT false,
   started_at         timestamptz NOT NULL,
   last_heartbeat_at  timestamptz NOT NULL,
   lease_expires_at   timestamptz NOT NULL,
@@ -168,6 +170,26 @@ CREATE TABLE jobforge_workers (
   suspect_at         timestamptz,
   CHECK ((state IN ('gone', 'lost', 'dead')) = (ended_at IS NOT NULL))
 ) WITH (fillfactor = 50);
+
+-- Which history of the server this is: it grows by one whenever a standby takes over. Within one it never changes.
+CREATE FUNCTION jobforge_timeline() RETURNS bigint LANGUAGE sql STABLE AS $$
+  SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint
+$$;
+
+-- What goes for all workers: one row.
+CREATE TABLE jobforge_fleet (
+  one             boolean     PRIMARY KEY DEFAULT true CHECK (one),
+  -- The shortest lease of workers that let it grow.
+  least_lease_ms  bigint      NOT NULL DEFAULT 0,
+  -- The history in which leases were given out, and the one in which JobForge was set up.
+  timeline        bigint      NOT NULL DEFAULT jobforge_timeline(),
+  first_timeline  bigint      NOT NULL DEFAULT jobforge_timeline(),
+  -- Lease numbers of a later history are above all that an earlier one can have given out and lost.
+  lease_base      bigint      NOT NULL GENERATED ALWAYS AS (greatest(timeline - first_timeline, 0) << 32) STORED,
+  -- Nothing is claimed before: workers of the earlier history make themselves heard first.
+  claims_from     timestamptz
+);
+INSERT INTO jobforge_fleet DEFAULT VALUES;
 
 CREATE TABLE jobforge_queues (
   name       text        PRIMARY KEY,

@@ -141,6 +141,8 @@ CREATE TABLE jobforge_workers (
     slots              INTEGER NOT NULL,
     state              TEXT    NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'draining', 'gone', 'lost', 'dead')),
     lease_ms           INTEGER NOT NULL CHECK (lease_ms > 0),
+    -- Whether the lease may grow with the fleet.
+    lease_scales       INTEGER NOT NULL DEFAULT 0 CHECK (lease_scales IN (0, 1)),
     started_at         INTEGER NOT NULL,
     last_heartbeat_at  INTEGER NOT NULL,
     lease_expires_at   INTEGER NOT NULL,
@@ -162,6 +164,14 @@ CREATE TABLE jobforge_workers (
     CONSTRAINT jobforge_workers_ended_has_ended_at
         CHECK ((state IN ('gone', 'lost', 'dead')) = (ended_at IS NOT NULL))
 ) STRICT;
+
+-- What goes for all workers: one row.
+CREATE TABLE jobforge_fleet (
+    one             INTEGER NOT NULL PRIMARY KEY DEFAULT 1 CHECK (one = 1),
+    -- The shortest lease of workers that let it grow.
+    least_lease_ms  INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO jobforge_fleet DEFAULT VALUES;
 
 -- Paused queues only; a queue without a row takes jobs.
 CREATE TABLE jobforge_queues (

@@ -1,5 +1,6 @@
 -- Running jobs that may be in trouble, the longest held first; the core decides which are.
--- ?1 now, ?2 now less the grace after a time-out, ?3 at most so many
+-- ?1 now, ?2 now less the grace after a time-out, ?3 at most so many, ?4 types that need not wait for the lease of a suspect
+-- worker as a JSON list, ?5 now less how long they wait
 -- Index: idx_jobforge_jobs_running holds no more rows than workers have slots.
 SELECT jobforge_jobs.*
 FROM jobforge_jobs INDEXED BY idx_jobforge_jobs_running
@@ -9,6 +10,7 @@ WHERE jobforge_jobs.status = 'running'
       jobforge_workers.id IS NULL
       OR jobforge_workers.state NOT IN ('live', 'draining')
       OR jobforge_workers.lease_expires_at < ?1
+      OR (jobforge_workers.suspect_at < ?5 AND jobforge_jobs.type IN (SELECT value FROM json_each(?4)))
       OR jobforge_jobs.heartbeat_due_at < ?1
       OR jobforge_jobs.deadline_at < ?2
       OR max(coalesce(jobforge_jobs.progress_at, 0), jobforge_jobs.started_at) + jobforge_jobs.progress_limit_ms * 1000 < ?2

@@ -1,6 +1,6 @@
 //! The watchdog's side of the seam.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jobforge_core::death::{DeathReport, ProcessId};
 use jobforge_core::job::WorkerId;
 use jobforge_core::poison;
+use jobforge_core::presence::FAST_AFTER;
 use jobforge_core::rescue::{DEADLINE_GRACE, Rescue, RescuePolicy, Suspect, SuspectPage};
 use jobforge_core::time::Now;
 use jobforge_core::verdict::HeldBack;
@@ -24,7 +25,7 @@ use crate::error::Result;
 use crate::rows::{Deaths, RescueReport};
 use crate::traits::{Inspect, Watchdog};
 
-static SUSPECTS: Sql = sql!("suspects", INT8, INT8);
+static SUSPECTS: Sql = sql!("suspects", INT8, INT8, TEXT_ARRAY, INT8);
 static WORKERS_BY_ID: Sql = sql!("workers_by_id", TEXT_ARRAY);
 pub(super) static RESCUE: Sql = sql!(
     "rescue",
@@ -50,10 +51,11 @@ const RECONCILE_BATCH: i64 = 10_000;
 
 #[async_trait]
 impl Watchdog for PostgresStore {
-    async fn suspects(&self, limit: usize, at: Now) -> Result<SuspectPage> {
+    async fn suspects(&self, fast: &[String], limit: usize, at: Now) -> Result<SuspectPage> {
         let fault = |error| self.fault("suspects", error);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.query(at, &SUSPECTS, &[&limit, &millis(DEADLINE_GRACE)]).await?;
+        let (grace, wait) = (millis(DEADLINE_GRACE), millis(FAST_AFTER));
+        let rows = self.query(at, &SUSPECTS, &[&limit, &grace, &fast, &wait]).await?;
         let as_of: Option<Timestamp> =
             rows.first().map(|row| row.try_get("as_of")).transpose().map_err(fault)?;
         let jobs = rows.iter().map(job).collect::<std::result::Result<Vec<_>, _>>().map_err(fault)?;
@@ -105,6 +107,18 @@ impl Watchdog for PostgresStore {
 
     async fn extend_leases(&self, at: Now) -> Result<u64> {
         self.extend(at).await
+    }
+
+    async fn attending(&self) -> Result<Option<BTreeSet<WorkerId>>> {
+        self.who_attends().await
+    }
+
+    async fn mark_suspect(&self, workers: &[WorkerId], at: Now) -> Result<Vec<WorkerId>> {
+        self.suspect(workers, at).await
+    }
+
+    async fn set_least_lease(&self, lease: Duration, at: Now) -> Result<()> {
+        self.put_least_lease(lease, at).await
     }
 
     async fn record_run(&self, run: &Run, at: Now) -> Result<()> {

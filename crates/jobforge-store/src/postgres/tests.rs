@@ -7,18 +7,18 @@ use std::time::Duration;
 use jobforge_core::claim::{ClaimAsk, QueueAsk, TypeBounds};
 use jobforge_core::enqueue::{JobRequest, validate};
 use jobforge_core::heartbeat::{Beat, BeatReply, Report};
-use jobforge_core::job::{ClaimedJob, Job, NewJob, QueuedBecause, WorkerId};
+use jobforge_core::job::{ClaimedJob, Job, Lease, NewJob, QueuedBecause, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::settle::{AttemptFacts, Outcome, RetryPolicy, Settled, decide};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use jobforge_core::worker::NewWorker;
-use testkit::postgres::TestDatabase;
+use testkit::postgres::{Cluster, ClusterOptions, TestDatabase};
 
 use super::session::Sql;
 use super::{
-    PostgresOptions, PostgresStore, admin, claim, dead, death, enqueue, heartbeat, inspect, operate, rescue,
-    settle, watchdog, workers,
+    PostgresOptions, PostgresStore, admin, claim, dead, death, enqueue, fleet, heartbeat, inspect, operate,
+    presence, rescue, settle, watchdog, workers,
 };
 use crate::traits::{Admin, Enqueue, Inspect, Watchdog, WorkerSide};
 
@@ -29,7 +29,10 @@ struct Lab {
 }
 
 async fn lab() -> Lab {
-    let database = TestDatabase::create().expect("database");
+    lab_in(TestDatabase::create().expect("database")).await
+}
+
+async fn lab_in(database: TestDatabase) -> Lab {
     let store = PostgresStore::connect(PostgresOptions::new(database.url())).await.expect("connect");
     store.migrate().await.expect("migrate");
     let worker = WorkerId("worker-00000001".to_owned());
@@ -42,6 +45,7 @@ async fn lab() -> Lab {
         types: None,
         slots: 10,
         lease: Duration::from_secs(3600),
+        lease_scales: false,
         place: None,
     };
     store.register(&new, Now::Database).await.expect("register");
@@ -104,7 +108,7 @@ fn statements() -> Vec<&'static Sql> {
     ]
     .into_iter()
     .chain([operate::statements(), rescue::statements(), settle::statements(), watchdog::statements()])
-    .chain([workers::statements()])
+    .chain([workers::statements(), fleet::statements(), presence::statements()])
     .flatten()
     .collect()
 }
@@ -457,4 +461,80 @@ async fn what_is_wrong_with_a_database_is_said_with_the_way_out() {
     let store = PostgresStore::connect(PostgresOptions::new(url)).await.expect("connect");
     let read_only = store.migrate().await.expect_err("read only").chain();
     assert!(read_only.contains("is read-only"), "{read_only}");
+}
+
+/// Waits until the worker holds its connection, or does not.
+async fn until_attending(store: &PostgresStore, worker: &WorkerId, there: bool) {
+    for _ in 0..1000 {
+        let attending = store.attending().await.expect("attending").expect("PostgreSQL can tell");
+        if attending.contains(worker) == there {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{worker} was never seen to be there: {there}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_seen_as_long_as_it_holds_its_connection() {
+    let lab = lab().await;
+    let attendance = lab.store.attend(&lab.worker).expect("a direct connection");
+    until_attending(&lab.store, &lab.worker, true).await;
+    let terminate = "SELECT pg_terminate_backend(pid) FROM pg_locks
+        WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert_eq!(lab.sql(terminate), "t\n");
+    until_attending(&lab.store, &lab.worker, true).await;
+    drop(attendance);
+    until_attending(&lab.store, &lab.worker, false).await;
+    let unnumbered = WorkerId("the one in the corner".to_owned());
+    assert!(lab.store.attend(&unnumbered).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_pooler_nobody_is_taken_to_be_there() {
+    let lab = lab().await;
+    let (server, name) = (lab.database.server(), lab.database.name());
+    let mode = testkit::postgres::PoolMode::Transaction;
+    let pooler = testkit::postgres::PgBouncer::start(server, name, mode).expect("pgbouncer");
+    let known = PostgresStore::connect(PostgresOptions::new(pooler.url())).await.expect("connect");
+    assert!(known.attend(&lab.worker).is_none());
+    // An operator who takes the pooler for a direct way is found out by asking.
+    let mut wrong = PostgresOptions::new(pooler.url());
+    wrong.direct_url = Some(pooler.url().to_owned());
+    let wrong = PostgresStore::connect(wrong).await.expect("connect");
+    let (client, driver) = wrong.direct.open().await.expect("open");
+    let _driven = tokio::spawn(driver.run_silent());
+    assert!(!presence::is_a_session(&client, &wrong.direct).await.expect("asked"));
+    let (client, driver) = lab.store.direct.open().await.expect("open");
+    let _driven = tokio::spawn(driver.run_silent());
+    assert!(presence::is_a_session(&client, &lab.store.direct).await.expect("asked"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_standby_has_taken_over_claims_wait_and_leases_go_on_above_what_may_be_lost() {
+    let cluster = Cluster::start(&ClusterOptions::default()).expect("cluster");
+    let lab = lab_in(TestDatabase::create_on(cluster.server(), None).expect("database")).await;
+    let (held, _) = (lab.enqueue_one().await, lab.enqueue_one().await);
+    let before = lab.claim(1).await.remove(0);
+    assert_eq!((before.id, before.lease), (held.id, Lease(1)));
+    let renew = async || lab.store.renew(&lab.worker, false, Now::Database).await.expect("renew");
+    let epoch = renew().await.expect("live").epoch;
+    cluster.fail_over().expect("failover");
+    // Whoever comes first: before anybody has noticed a claim gives nothing.
+    let first = async || loop {
+        // The connections of before are gone.
+        match lab.store.now().await {
+            Ok(_) => return lab.claim(1).await,
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
+    assert_eq!(first().await.len(), 0);
+    let seen = lab.store.survey(Now::Database).await.expect("survey");
+    assert!(seen.claims_from.is_some_and(|from| from > seen.as_of), "{seen:?}");
+    assert_eq!(renew().await.expect("it is heard again").epoch, epoch + 1);
+    assert_eq!(lab.claim(1).await.len(), 0, "others may not have been heard yet");
+    lab.sql("UPDATE jobforge_fleet SET claims_from = now()");
+    let after = lab.claim(1).await.remove(0);
+    assert_eq!(after.lease, Lease(1 << 32));
+    assert_eq!(lab.settle(&after, Outcome::Succeeded { result: None }).await, Settled::Applied);
 }

@@ -8,7 +8,7 @@ use jobforge_core::watchdog::{GuardKind, Run, Survey, WatchdogRow};
 use tokio_postgres::Row;
 
 use super::PostgresStore;
-use super::rows::{Json, millis};
+use super::rows::{Json, duration, millis};
 use super::session::{Sql, sql};
 use crate::error::{Result, StoreError};
 use crate::rows::MAX_PAGE;
@@ -27,21 +27,33 @@ fn signed(count: u64) -> i64 {
 
 impl PostgresStore {
     pub(super) async fn take_survey(&self, at: Now) -> Result<Survey> {
+        let (seen, failed_over) = self.look(at).await?;
+        if !failed_over {
+            return Ok(seen);
+        }
+        self.notice_failover(at).await?;
+        Ok(self.look(at).await?.0)
+    }
+
+    async fn look(&self, at: Now) -> Result<(Survey, bool)> {
         let rows = self.query(at, &SURVEY, &[]).await?;
         let read = |row: &Row| {
             let some = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
-            Ok(Survey {
+            let seen = Survey {
                 as_of: row.try_get(0)?,
                 last_sign_at: row.try_get(1)?,
                 active: some(row.try_get(2)?),
                 overdue: some(row.try_get(3)?),
-            })
+                least_lease: duration(row, 4)?.unwrap_or_default(),
+                claims_from: row.try_get(5)?,
+            };
+            Ok((seen, row.try_get(6)?))
         };
         let seen = rows.first().map(read).transpose().map_err(|error| self.fault("survey", error))?;
         seen.ok_or_else(|| StoreError::Failed {
             location: self.location.clone(),
             call: "survey",
-            source: "a count gave no row".into(),
+            source: "the row of jobforge_fleet is missing".into(),
         })
     }
 

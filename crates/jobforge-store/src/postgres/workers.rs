@@ -8,7 +8,7 @@ use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::WorkerId;
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::time::Now;
-use jobforge_core::worker::NewWorker;
+use jobforge_core::worker::{NewWorker, Renewal};
 use tokio_postgres::types::ToSql;
 
 use super::PostgresStore;
@@ -17,7 +17,7 @@ use super::rows::millis;
 use super::session::{Sql, sql};
 use crate::error::Result;
 use crate::rows::Deaths;
-use crate::traits::WorkerSide;
+use crate::traits::{Attendance, WorkerSide};
 
 pub(super) static REGISTER: Sql = sql!(
     "worker_register",
@@ -35,8 +35,8 @@ pub(super) static REGISTER: Sql = sql!(
     INT8,
     TEXT,
     TEXT,
+    BOOL,
 );
-static RENEW: Sql = sql!("worker_renew", TEXT, BOOL);
 static LEAVE: Sql = sql!("worker_leave", TEXT, TEXT);
 
 #[async_trait]
@@ -49,8 +49,8 @@ impl WorkerSide for PostgresStore {
         self.claim_jobs(ask, at).await
     }
 
-    async fn renew(&self, worker: &WorkerId, draining: bool, at: Now) -> Result<bool> {
-        Ok(!self.query(at, &RENEW, &[&worker.as_str(), &draining]).await?.is_empty())
+    async fn renew(&self, worker: &WorkerId, draining: bool, at: Now) -> Result<Option<Renewal>> {
+        self.renew_lease(worker, draining, at).await
     }
 
     async fn heartbeat(&self, worker: &WorkerId, beats: &[Beat], at: Now) -> Result<Vec<BeatReply>> {
@@ -69,6 +69,10 @@ impl WorkerSide for PostgresStore {
 
     fn lane(&self) -> Option<Arc<dyn WorkerSide>> {
         Some(Arc::new(self.apart()?))
+    }
+
+    fn attend(&self, worker: &WorkerId) -> Option<Attendance> {
+        self.hold_connection(worker)
     }
 
     async fn leave(&self, worker: &WorkerId, reason: &str, at: Now) -> Result<()> {
@@ -112,8 +116,8 @@ impl<'a> Columns<'a> {
         }
     }
 
-    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 14] {
-        let NewWorker { name, hostname, queues, types, .. } = self.worker;
+    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 15] {
+        let NewWorker { name, hostname, queues, types, lease_scales, .. } = self.worker;
         let Self { id, pid, slots, lease_ms, machine_id, boot_id, pid_namespace, .. } = self;
         let Self { process_start, slot, slot_id, .. } = self;
         [
@@ -131,11 +135,12 @@ impl<'a> Columns<'a> {
             process_start,
             slot,
             slot_id,
+            lease_scales,
         ]
     }
 }
 
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&REGISTER, &RENEW, &LEAVE]
+    vec![&REGISTER, &LEAVE]
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jobforge_core::job::{Job, JobId, QueuedBecause, WorkerId};
 use jobforge_core::poison;
+use jobforge_core::presence::FAST_AFTER;
 use jobforge_core::rescue::{DEADLINE_GRACE, Rescue, Suspect, SuspectPage};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
@@ -21,11 +22,12 @@ use crate::rows::{RescueReport, WakeEvent};
 pub(super) const MAX_MENDED: usize = 1000;
 
 /// Returns running jobs that may be in trouble, with their workers, all as of one moment.
-pub(super) fn suspects(tx: &Tx<'_>, most: usize, at: Now) -> Result<SuspectPage> {
+pub(super) fn suspects(tx: &Tx<'_>, fast: &[String], most: usize, at: Now) -> Result<SuspectPage> {
     let now = tx.now(at)?;
-    let jobs = tx
-        .prepare(&statements::SUSPECTS)?
-        .all(params![now, earlier(now, DEADLINE_GRACE), limit(most)], rows::job)?;
+    let jobs = tx.prepare(&statements::SUSPECTS)?.all(
+        params![now, earlier(now, DEADLINE_GRACE), limit(most), json(&fast), earlier(now, FAST_AFTER)],
+        rows::job,
+    )?;
     let mut known: BTreeMap<WorkerId, Option<WorkerRow>> = BTreeMap::new();
     let mut page = SuspectPage { as_of: as_of(now), suspects: Vec::with_capacity(jobs.len()) };
     for job in jobs {

@@ -1,5 +1,6 @@
 //! The traits of the seam, each call handed to its verb.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +18,7 @@ use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
-use jobforge_core::worker::{NewWorker, WorkerRow};
+use jobforge_core::worker::{NewWorker, Renewal, WorkerRow};
 use tokio::sync::broadcast;
 
 use super::tx::Tx;
@@ -57,7 +58,7 @@ impl WorkerSide for SqliteStore {
         self.write("claim", rows, move |tx| claim::claim(tx, &ask, at)).await
     }
 
-    async fn renew(&self, worker: &WorkerId, draining: bool, at: Now) -> Result<bool> {
+    async fn renew(&self, worker: &WorkerId, draining: bool, at: Now) -> Result<Option<Renewal>> {
         let worker = worker.clone();
         self.write("renew", 1, move |tx| workers::renew(tx, &worker, draining, at)).await
     }
@@ -86,8 +87,9 @@ impl WorkerSide for SqliteStore {
 
 #[async_trait]
 impl Watchdog for SqliteStore {
-    async fn suspects(&self, limit: usize, at: Now) -> Result<SuspectPage> {
-        self.read("suspects", move |tx| rescue::suspects(tx, limit, at)).await
+    async fn suspects(&self, fast: &[String], limit: usize, at: Now) -> Result<SuspectPage> {
+        let fast = fast.to_vec();
+        self.read("suspects", move |tx| rescue::suspects(tx, &fast, limit, at)).await
     }
 
     async fn apply_rescues(&self, plan: &[Rescue], at: Now) -> Result<RescueReport> {
@@ -130,6 +132,19 @@ impl Watchdog for SqliteStore {
     async fn report_death(&self, report: &DeathReport, policy: &RescuePolicy, at: Now) -> Result<Deaths> {
         let (report, policy) = (report.clone(), policy.clone());
         self.write("report_death", 1, move |tx| death::report(tx, &report, &policy, at)).await
+    }
+
+    async fn attending(&self) -> Result<Option<BTreeSet<WorkerId>>> {
+        Ok(None)
+    }
+
+    async fn mark_suspect(&self, suspects: &[WorkerId], at: Now) -> Result<Vec<WorkerId>> {
+        let suspects = suspects.to_vec();
+        self.write("mark_suspect", 1, move |tx| workers::mark_suspect(tx, &suspects, at)).await
+    }
+
+    async fn set_least_lease(&self, lease: Duration, _: Now) -> Result<()> {
+        self.write("set_least_lease", 1, move |tx| workers::set_least_lease(tx, lease)).await
     }
 
     async fn report_stopped(&self, process: &ProcessId, stopped: bool, at: Now) -> Result<Vec<WorkerId>> {

@@ -45,6 +45,8 @@ statements! {
     ATTEMPT_LATE = "attempt_late",
     REGISTER = "register",
     RENEW = "renew",
+    LEAST_LEASE = "least_lease",
+    WORKER_SUSPECT = "worker_suspect",
     LEAVE = "leave",
     SUPERSEDE = "supersede",
     DEAD_UNNAMED = "dead_unnamed",

@@ -22,6 +22,8 @@ pub(super) fn survey(tx: &Tx<'_>, at: Now) -> Result<Survey> {
             last_sign_at: maybe_at(row, 0)?,
             active: row.get(1)?,
             overdue: row.get(2)?,
+            least_lease: Duration::from_millis(row.get::<_, i64>(3)?.unsigned_abs()),
+            claims_from: None,
         })
     })?;
     seen.ok_or_else(|| tx.failed("a count gave no row"))

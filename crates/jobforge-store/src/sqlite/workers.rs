@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jobforge_core::job::WorkerId;
 use jobforge_core::time::Now;
-use jobforge_core::worker::NewWorker;
+use jobforge_core::worker::{NewWorker, Renewal};
 use rusqlite::params;
 
 use super::death;
@@ -39,15 +39,31 @@ pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, at: Now) -> Result<Death
         process.map(|process| process.started.cast_signed()),
         slot.map(|slot| &slot.name),
         slot.map(|slot| &slot.id),
+        worker.lease_scales,
     ])?;
     worker.place.as_ref().map_or_else(|| Ok(Deaths::default()), |place| death::supersede(tx, place, at))
 }
 
 /// Renews a lease that has not run out.
-pub(super) fn renew(tx: &Tx<'_>, worker: &WorkerId, draining: bool, at: Now) -> Result<bool> {
+pub(super) fn renew(tx: &Tx<'_>, worker: &WorkerId, draining: bool, at: Now) -> Result<Option<Renewal>> {
     let now = tx.now(at)?;
-    let renewed = tx.prepare(&statements::RENEW)?.execute(params![worker.as_str(), now, draining])?;
-    Ok(renewed == 1)
+    tx.prepare(&statements::RENEW)?.one(params![worker.as_str(), now, draining], |row| {
+        // One file has one history.
+        Ok(Renewal { lease: Duration::from_millis(row.get::<_, i64>(0)?.unsigned_abs()), epoch: 0 })
+    })
+}
+
+/// Notes that active workers have lost their connection.
+pub(super) fn mark_suspect(tx: &Tx<'_>, workers: &[WorkerId], at: Now) -> Result<Vec<WorkerId>> {
+    let now = tx.now(at)?;
+    tx.prepare(&statements::WORKER_SUSPECT)?
+        .all(params![json(&workers), now], |row| Ok(WorkerId(row.get(0)?)))
+}
+
+/// Sets the shortest lease of workers that let it grow.
+pub(super) fn set_least_lease(tx: &Tx<'_>, lease: Duration) -> Result<()> {
+    tx.prepare(&statements::LEAST_LEASE)?.execute([millis(lease)])?;
+    Ok(())
 }
 
 /// Marks a worker as gone.

@@ -11,6 +11,7 @@ mod signals;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jobforge_api::millis;
@@ -27,7 +28,7 @@ use jobforge_core::retention::Retention;
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
-use jobforge_core::worker::NewWorker;
+use jobforge_core::worker::{NewWorker, Renewal};
 use jobforge_store::StoreError;
 use jobforge_store::error::Result;
 use jobforge_store::rows::{Deaths, WakeEvent};
@@ -203,13 +204,19 @@ impl WorkerSide for RemoteStore {
         Ok(Claimed::from(answer))
     }
 
-    async fn renew(&self, worker: &WorkerId, draining: bool, _: Now) -> Result<bool> {
+    async fn renew(&self, worker: &WorkerId, draining: bool, _: Now) -> Result<Option<Renewal>> {
         let state = if draining { WorkerMode::Draining } else { WorkerMode::Run };
         let request = HeartbeatRequest { worker_id: worker.clone(), state: Some(state), jobs: Vec::new() };
         let answer: HeartbeatAnswer = self.renewals.post("heartbeat", &request).await?;
-        match answer.worker {
-            Some(state) => Ok(state == LeaseState::Live),
-            None => Err(self.odd("heartbeat", "it says nothing of the lease")),
+        match (answer.worker, answer.lease_ms) {
+            (Some(LeaseState::Lost), _) => Ok(None),
+            (Some(LeaseState::Live), Some(lease_ms)) => Ok(Some(Renewal {
+                lease: Duration::from_millis(lease_ms),
+                epoch: answer.epoch.unwrap_or_default(),
+            })),
+            (Some(LeaseState::Live) | None, _) => {
+                Err(self.odd("heartbeat", "it says nothing of the lease, or of how long it lasts"))
+            }
         }
     }
 

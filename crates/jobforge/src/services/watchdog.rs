@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jobforge_core::job::{JobId, WorkerId};
+use jobforge_core::presence::{FAST_AFTER, Presences};
 use jobforge_core::rescue::{Rescue, RescuePolicy, plan_believing};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use jobforge_core::verdict::HeldBack;
-use jobforge_core::watchdog::{GuardKind, Guards, Leave, MAX_VERDICTS, Run, RunVerdict, SIGN_EVERY};
+use jobforge_core::watchdog::{GuardKind, Guards, Leave, MAX_VERDICTS, Run, RunVerdict, SIGN_EVERY, Survey};
+use jobforge_core::worker::least_lease;
 use jobforge_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +62,9 @@ struct Memory {
     last_sweep: Option<Instant>,
     last_sign: Option<Instant>,
     told: Option<GuardKind>,
+    presences: Presences,
+    /// When jobs of fast types need wait no longer for a worker that has lost its connection.
+    fast_at: Option<Instant>,
 }
 
 impl Watchdog {
@@ -94,11 +99,14 @@ impl Watchdog {
             last_sweep: None,
             last_sign: None,
             told: None,
+            presences: Presences::default(),
+            fast_at: None,
         };
         loop {
             if let Err(error) = self.tick(&mut memory).await {
                 // The workers that were just marked lost are not told again: the next tick must sweep.
                 memory.last_sweep = None;
+                memory.presences.forget();
                 tracing::error!(error = error.chain(), "[QCWorker] Stuck job check failed");
             }
             tokio::select! {
@@ -120,6 +128,9 @@ impl Watchdog {
             let extended = self.store.extend_leases(Now::Database).await?;
             tracing::debug!(extended, "gave {extended} workers a whole lease before judging them");
         }
+        if self.policy.heartbeats {
+            self.tend(&seen, memory, now).await?;
+        }
         let news = tell_guard(&leave, &mut memory.told);
         // After the judgement: a sign of its own would hide the gap that it ended.
         if news || over(memory.last_sign, SIGN_EVERY) {
@@ -131,11 +142,34 @@ impl Watchdog {
             "interval"
         } else if self.policy.heartbeats && seen.overdue > 0 && leave.expire > 0 {
             "lease"
+        } else if memory.fast_at.is_some_and(|at| now >= at) {
+            "presence"
         } else {
             return Ok(());
         };
+        memory.fast_at = memory.fast_at.filter(|at| now < *at);
         self.sweep_recorded(&leave, trigger).await?;
         memory.last_sweep = Some(now);
+        Ok(())
+    }
+
+    /// Sees who has lost the connection that it holds, and lets leases grow with the fleet.
+    async fn tend(&self, seen: &Survey, memory: &mut Memory, now: Instant) -> Result<(), StoreError> {
+        let least = least_lease(seen.active);
+        if least != seen.least_lease {
+            self.store.set_least_lease(least, Now::Database).await?;
+        }
+        let Some(there) = self.store.attending().await? else { return Ok(()) };
+        let missing = memory.presences.look(there, now.duration_since(memory.began));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        for worker in self.store.mark_suspect(&missing, Now::Database).await? {
+            tracing::warn!(worker.id = %worker, "worker {worker} is suspect: its connection is lost; its lease decides");
+        }
+        if !self.policy.fast.is_empty() {
+            memory.fast_at = Some(now + FAST_AFTER + TICK);
+        }
         Ok(())
     }
 
@@ -173,7 +207,7 @@ impl Watchdog {
             report.expired = self.store.expire_workers(leave.expire, at).await?;
         }
         for _ in 0..ROUNDS {
-            let page = self.store.suspects(BATCH, at).await?;
+            let page = self.store.suspects(&self.policy.fast, BATCH, at).await?;
             report.checked += page.suspects.len();
             let lines = plan_believing(&page, &self.policy, |cause| leave.believes(cause));
             let applied = self.store.apply_rescues(&lines, at).await?;

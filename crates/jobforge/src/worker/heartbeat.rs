@@ -126,9 +126,11 @@ pub(crate) fn renew_apart(pool: Arc<Pool>) -> std::io::Result<JoinHandle<()>> {
 /// The deadline counts from when the last acknowledged renewal was *sent*, on a clock that also runs in suspend: the
 /// database's lease began no earlier, so the worker stops its jobs before anyone else may start them.
 pub(crate) async fn renew_loop(pool: Arc<Pool>) {
-    let lease = pool.config.lease;
     let lane = pool.store.lane();
     let store: &dyn WorkerSide = lane.as_deref().unwrap_or(&*pool.store);
+    let mut attendance = store.attend(&pool.id());
+    let mut lease = pool.config.lease;
+    let mut epoch = None;
     let mut failing = false;
     let mut told = clock::monotonic();
     let mut told_held = 0;
@@ -143,7 +145,7 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
         let deadline = pool.acts_until();
         tokio::select! {
             biased;
-            () = pool.closing.cancelled() => return,
+            () = pool.closing.cancelled() => return drop(attendance),
             // An answer from before a suspend may be past its deadline already.
             () = tokio::time::sleep(pause.min(deadline.saturating_sub(clock::boot()))) => {}
             () = woken(&pool, calm) => {}
@@ -156,13 +158,18 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
             Duration::ZERO => None,
             left => tokio::time::timeout(left, renewed).await.ok(),
         };
-        failing = !matches!(answer, Some(Ok(true)));
+        failing = !matches!(answer, Some(Ok(Some(_))));
         let lost = match answer {
-            Some(Ok(true)) => {
-                pool.renewed(sent);
+            Some(Ok(Some(renewal))) => {
+                lease = renewal.lease;
+                pool.renewed(sent, lease);
+                // What was claimed last may be unknown to a database that has taken over: it is asked for every job.
+                if epoch.replace(renewal.epoch) != Some(renewal.epoch) {
+                    pool.beat_all_soon();
+                }
                 false
             }
-            Some(Ok(false)) => true,
+            Some(Ok(None)) => true,
             Some(Err(error)) => {
                 tracing::warn!(worker.id = %worker, error = error.chain(), "Heartbeat of worker {worker} failed; trying again");
                 clock::boot() >= deadline
@@ -172,7 +179,9 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
         };
         if lost {
             begin_anew(&pool, store, deadline + lease / MARGIN_SHARE).await;
-            failing = false;
+            drop(attendance);
+            attendance = store.attend(&pool.id());
+            (failing, lease) = (false, pool.config.lease);
             continue;
         }
         let held = pool.held();

@@ -49,6 +49,8 @@ pub(crate) const STOP_GRACE: Duration = Duration::from_secs(5);
 pub(crate) struct WorkerConfig {
     pub(crate) name: Option<String>,
     pub(crate) lease: Duration,
+    /// Nobody has set it, so it may grow with the fleet.
+    pub(crate) lease_scales: bool,
     pub(crate) poll: PollPolicy,
     pub(crate) beat: BeatPolicy,
     /// What jobs without bounds of their own are kept to.
@@ -152,9 +154,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long the worker may be silent before its jobs are taken back; it renews four times as often.
+    /// How long the worker may be silent before its jobs are taken back; it renews four times as often. Unless it is set, it
+    /// grows in large fleets.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.config.lease = lease;
+        (self.config.lease, self.config.lease_scales) = (lease, false);
         self
     }
 
@@ -180,6 +183,7 @@ impl WorkerBuilder {
         self.config = WorkerConfig {
             name: (!name.is_empty()).then(|| name.to_owned()),
             lease: settings.millis("worker_lease_ms"),
+            lease_scales: settings.lease_scales(),
             poll: settings.poll_policy(),
             beat: settings.beat_policy(),
             bounds: settings.bounds(),
@@ -274,6 +278,7 @@ impl Worker {
             config: WorkerConfig {
                 name: None,
                 lease: DEFAULT_WORKER_LEASE,
+                lease_scales: true,
                 poll: defaults.poll_policy(),
                 beat: defaults.beat_policy(),
                 bounds: TypeBounds::default(),

@@ -155,9 +155,8 @@ impl Pool {
         *self.acts_until.write().unwrap_or_else(PoisonError::into_inner) = moment;
     }
 
-    /// Notes that a renewal, or the registration, was acknowledged that was sent at this moment.
-    pub(crate) fn renewed(&self, sent: Duration) {
-        let lease = self.config.lease;
+    /// Notes that a renewal, or the registration, was acknowledged that was sent at this moment and lasts so long.
+    pub(crate) fn renewed(&self, sent: Duration, lease: Duration) {
         self.set_acts_until(sent + (lease - lease / MARGIN_SHARE));
     }
 
@@ -173,11 +172,12 @@ impl Pool {
             slots: u32::try_from(self.queues.iter().map(|queue| queue.slots).sum::<usize>())
                 .unwrap_or(u32::MAX),
             lease: self.config.lease,
+            lease_scales: self.config.lease_scales,
             place: self.place(),
         };
         let sent = clock::boot();
         let deaths = store.register(&worker, Now::Database).await?;
-        self.renewed(sent);
+        self.renewed(sent, self.config.lease);
         for line in &deaths.moved {
             services::tell(line);
         }

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jobforge::core::heartbeat::{Beat, BeatPolicy, Report};
 use jobforge::core::time::Now;
+use jobforge_api::millis;
 use jobforge_api::worker::{BeatAnswer, HeartbeatAnswer, HeartbeatRequest, JobBeat, LeaseState, WorkerMode};
 
 use super::{LIMITS, check_count, check_worker, read};
@@ -28,17 +29,23 @@ pub(super) async fn heartbeat(
     check_count("jobs", request.jobs.len(), LIMITS.heartbeat)?;
     let (store, worker) = (&workers.store, &request.worker_id);
     workers.presence.adopt(worker, peer).await;
-    let renewed = match request.state {
-        None => None,
+    let (state, renewal) = match request.state {
+        None => (None, None),
         Some(mode) => {
-            let live = store.renew(worker, mode == WorkerMode::Draining, Now::Database).await?;
-            Some(if live { LeaseState::Live } else { LeaseState::Lost })
+            let renewal = store.renew(worker, mode == WorkerMode::Draining, Now::Database).await?;
+            (Some(if renewal.is_some() { LeaseState::Live } else { LeaseState::Lost }), renewal)
         }
     };
     let beats: Vec<Beat> = request.jobs.into_iter().map(|job| beat(&workers.terms.beat, job)).collect();
     let replies = store.heartbeat(worker, &beats, Now::Database).await?;
     let jobs = beats.iter().zip(replies).map(|(beat, reply)| BeatAnswer::of(beat.id, reply)).collect();
-    json(StatusCode::OK, &HeartbeatAnswer { worker: renewed, jobs })
+    let answer = HeartbeatAnswer {
+        worker: state,
+        lease_ms: renewal.map(|renewal| millis(renewal.lease)),
+        epoch: renewal.map(|renewal| renewal.epoch),
+        jobs,
+    };
+    json(StatusCode::OK, &answer)
 }
 
 fn beat(policy: &BeatPolicy, job: JobBeat) -> Beat {

@@ -54,6 +54,7 @@ pub(super) async fn register(
         types: request.types,
         slots: request.slots,
         lease,
+        lease_scales: request.lease_ms.is_none() && workers.terms.lease_scales,
         place: seen.as_ref().map(place),
     };
     workers.store.register(&worker, Now::Database).await?;

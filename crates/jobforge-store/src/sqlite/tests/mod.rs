@@ -90,6 +90,7 @@ async fn worker(store: &SqliteStore) -> WorkerId {
         types: None,
         slots: 10,
         lease: Duration::from_secs(3600),
+        lease_scales: false,
         place: None,
     };
     store.register(&worker, Now::Database).await.expect("register");
