@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use jobforge::core::job::{Job, JobId};
+use jiff::Timestamp;
+use jobforge::core::job::{Attempt, Job, JobId};
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since, words};
 use jobforge::store::rows::{JobDetail, JobFilter, MAX_PAGE, Move, Moved};
@@ -159,34 +160,32 @@ fn print_detail(detail: &JobDetail, now: jiff::Timestamp) {
         output::say(&format!("{} {}", output::bold(&format!("{name:<11}")), output::printable(&value)));
     }
     if !detail.attempts.is_empty() {
-        let rows = detail
-            .attempts
-            .iter()
-            .map(|attempt| {
-                let took = match (attempt.started_at, attempt.finished_at) {
-                    (Some(start), Some(end)) => words(since(end, start)),
-                    (Some(start), None) => words(since(now, start)),
-                    _ => "-".to_owned(),
-                };
-                vec![
-                    attempt.attempt.to_string(),
-                    attempt.outcome.clone(),
-                    took,
-                    attempt.worker.as_ref().map(ToString::to_string).unwrap_or_default(),
-                    attempt
-                        .error
-                        .as_ref()
-                        .map(|error| error.message.lines().next().unwrap_or_default().to_owned())
-                        .unwrap_or_default(),
-                ]
-            })
-            .collect();
+        let rows = detail.attempts.iter().map(|attempt| attempt_row(attempt, now)).collect();
         output::say("");
-        output::table(&["attempt", "outcome", "took", "worker", "error"], &[0], rows);
+        output::table(&["attempt", "outcome", "took", "worker", "what was wrong"], &[0], rows);
     }
     if !detail.logs.is_empty() {
         output::note(&output::dim(&format!("what it logged: jobforge job logs {}", job.id)));
     }
+}
+
+fn attempt_row(attempt: &Attempt, now: Timestamp) -> Vec<String> {
+    let took = match (attempt.started_at, attempt.finished_at) {
+        (Some(start), end) => words(since(end.unwrap_or(now), start)),
+        (None, _) => "-".to_owned(),
+    };
+    let mut said = Vec::new();
+    if let Some(error) = &attempt.error {
+        said.push(error.message.lines().next().unwrap_or_default().to_owned());
+    }
+    if attempt.stop_ignored_at.is_some() {
+        said.push("its handler ignored the request to stop".to_owned());
+    }
+    if attempt.refused > 0 {
+        said.push(format!("{} late report(s) refused", attempt.refused));
+    }
+    let worker = attempt.worker.as_ref().map(ToString::to_string).unwrap_or_default();
+    vec![attempt.attempt.to_string(), attempt.outcome.clone(), took, worker, said.join("; ")]
 }
 
 fn progress(job: &Job) -> Option<String> {
