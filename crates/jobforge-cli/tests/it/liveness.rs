@@ -14,24 +14,6 @@ const SOON: Duration = Duration::from_secs(5);
 /// What is promised of the jobs of a worker that was killed.
 const PROMISED: Duration = Duration::from_secs(1);
 
-/// Makes a test on each engine of every named `fn(&Site)`.
-macro_rules! on_each_engine {
-    ($($test:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[test]
-            fn $test() {
-                super::$test(&$crate::site::Site::on_sqlite());
-            })*
-        }
-        mod postgres {
-            $(#[test]
-            fn $test() {
-                super::$test(&$crate::site::Site::on_postgres());
-            })*
-        }
-    };
-}
-
 on_each_engine!(
     process_the_job_of_a_killed_worker_runs_again_at_once_with_the_proof_and_without_its_orphans,
     process_a_frozen_worker_loses_its_job_and_changes_nothing_when_it_wakes,

@@ -130,16 +130,20 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
     let lane = pool.store.lane();
     let store: &dyn WorkerSide = lane.as_deref().unwrap_or(&*pool.store);
     let mut failing = false;
+    // The first renewal comes at once: it opens the connection that later ones need, while there is one to be had.
+    let mut first = true;
     let mut told = clock::monotonic();
     let mut told_held = 0;
     loop {
         // A worker that holds nothing has nothing to lose: it may renew half as often.
         let calm = pool.held() == 0 && !pool.draining.is_cancelled();
         let pause = match (failing, calm) {
+            _ if first => Duration::ZERO,
             (true, _) => lease / TRIES_PER_LEASE,
             (false, true) => lease / RENEWALS_PER_LEASE * 2,
             (false, false) => lease / RENEWALS_PER_LEASE,
         };
+        first = false;
         let deadline = pool.acts_until();
         tokio::select! {
             biased;
