@@ -466,8 +466,8 @@ pub(crate) struct HeartbeatArgs {
     /// Workers that hold them
     #[arg(long, default_value_t = 10)]
     pub(crate) workers: usize,
-    /// How long each of both kinds of signs of life is measured
-    #[arg(long, default_value_t = 120.0)]
+    /// How long each of both kinds of signs of life is measured; as long as from checkpoint to checkpoint by default
+    #[arg(long, default_value_t = 300.0)]
     pub(crate) seconds: f64,
 }
 

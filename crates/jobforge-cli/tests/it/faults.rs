@@ -1,6 +1,7 @@
 //! Workers that die, hang, pause or are cut off while there is much to do, as real processes on both engines. After each
 //! the ledger of what the jobs did must add up.
 
+use std::process::Command;
 use std::time::Duration;
 
 use crate::ledger::Ledger;
@@ -8,9 +9,14 @@ use crate::program::{Running, eventually};
 use crate::proxy::Proxy;
 use crate::site::{Site, lives, send};
 
+/// As a garbage collection, a busy host or a bad line would have it; the lease is three seconds long.
+const BELOW_THE_LEASE: Duration = Duration::from_millis(500);
+
 on_each_engine!(
     process_workers_that_are_killed_under_load_lose_nothing_and_repeat_only_what_they_could_not_report,
     process_a_worker_that_pauses_for_less_than_its_lease_keeps_its_jobs,
+    process_a_worker_that_is_cut_off_for_less_than_its_lease_keeps_its_jobs,
+    process_a_worker_that_can_open_nothing_more_keeps_its_lease,
     process_a_blocked_handler_is_found_by_its_bounds_and_not_by_heartbeats,
     process_a_worker_that_is_cut_off_has_stopped_before_its_jobs_run_elsewhere,
     process_a_poison_job_ends_dead_with_the_proof_and_costs_its_neighbours_nothing,
@@ -50,8 +56,7 @@ fn process_a_worker_that_pauses_for_less_than_its_lease_keeps_its_jobs(site: &Si
         ledger.until("done", round * 4);
         let worker = work.worker_pid();
         send("-STOP", worker);
-        // As a garbage collection or a busy host would have it; the lease is three seconds long.
-        std::thread::sleep(Duration::from_millis(800));
+        std::thread::sleep(BELOW_THE_LEASE);
         send("-CONT", worker);
     }
     ledger.settle(site).undisturbed();
@@ -76,16 +81,55 @@ fn process_a_blocked_handler_is_found_by_its_bounds_and_not_by_heartbeats(site: 
     assert_eq!(work.worker_pid(), worker);
 }
 
-fn process_a_worker_that_is_cut_off_has_stopped_before_its_jobs_run_elsewhere(site: &Site) {
-    let _watchdog = site.watchdog();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let proxy = runtime.block_on(async {
+/// A way to the site's database that can be cut.
+fn proxy(runtime: &tokio::runtime::Runtime, site: &Site) -> Proxy {
+    let made = runtime.block_on(async {
         match site.home.database_url() {
             Some(url) => Proxy::to_postgres(url).await,
             None => Proxy::to_owner(&site.home.data_dir().join("jobforge.db"), site.home.path()),
         }
     });
-    let proxy = proxy.unwrap();
+    made.unwrap()
+}
+
+fn process_a_worker_that_is_cut_off_for_less_than_its_lease_keeps_its_jobs(site: &Site) {
+    let _watchdog = site.watchdog();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let proxy = proxy(&runtime, site);
+    let _worker = site.work(&["--database-url", proxy.url()]);
+    let mut ledger = Ledger::of(site);
+    ledger.enqueue(site, 24, "sleep 0.3");
+    for round in 1..=3 {
+        ledger.until("done", round * 4);
+        proxy.cut();
+        std::thread::sleep(BELOW_THE_LEASE);
+        proxy.mend();
+    }
+    ledger.settle(site).undisturbed();
+}
+
+fn process_a_worker_that_can_open_nothing_more_keeps_its_lease(site: &Site) {
+    let _watchdog = site.watchdog();
+    let work = site.work(&[]);
+    let mut ledger = Ledger::of(site);
+    ledger.enqueue(site, 4, "sleep 4");
+    ledger.until("begun", 4);
+    let limit = |limit: &str| {
+        let arguments = ["--pid", &work.worker_pid().to_string(), &format!("--nofile={limit}")];
+        assert!(Command::new("prlimit").args(arguments).status().unwrap().success());
+    };
+    limit("3:4096");
+    // Longer than the lease.
+    ledger.until("done", 4);
+    limit("4096:4096");
+    ledger.enqueue(site, 4, "true");
+    ledger.settle(site).undisturbed();
+}
+
+fn process_a_worker_that_is_cut_off_has_stopped_before_its_jobs_run_elsewhere(site: &Site) {
+    let _watchdog = site.watchdog();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let proxy = proxy(&runtime, site);
     let cut_off = site.work(&["--database-url", proxy.url()]);
     let mut ledger = Ledger::of(site);
     let first = site.home.path().join("first");

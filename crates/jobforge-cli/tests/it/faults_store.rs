@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
-use testkit::postgres::{ClusterOptions, Durability};
+use testkit::postgres::{ClusterOptions, Durability, psql};
 
 use crate::ledger::Ledger;
 use crate::program::{done, eventually};
@@ -88,6 +88,26 @@ fn process_a_postgresql_without_a_free_connection_costs_no_lease() {
     drop(runtime);
     ledger.enqueue(&site, 8, "sleep 0.1");
     ledger.settle(&site).undisturbed();
+}
+
+#[test]
+fn process_a_lock_on_the_jobs_that_outlasts_the_lease_costs_no_lease() {
+    let site = Site::on_postgres();
+    let _watchdog = site.watchdog();
+    let _worker = site.work(&[]);
+    let mut ledger = Ledger::of(&site);
+    ledger.enqueue(&site, 12, "sleep 0.3");
+    ledger.until("done", 4);
+    let seconds = LONGER_THAN_THE_LEASE.as_secs_f64();
+    let sql = format!(
+        "BEGIN; LOCK TABLE jobforge_jobs IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep({seconds}); COMMIT"
+    );
+    psql(site.home.database_url().unwrap(), &sql).unwrap();
+    let settled = ledger.settle(&site);
+    settled.succeeded();
+    // What an answer gave that was so late is given back unbegun.
+    assert_eq!((settled.attempts("lost"), settled.repeated), (0, 0));
+    assert!(settled.jobs.iter().all(|job| job["attempts"] == 1), "{:#?}", settled.jobs);
 }
 
 #[test]
