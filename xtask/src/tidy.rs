@@ -1,5 +1,6 @@
 //! House rules that need no compiler.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -21,10 +22,17 @@ const MARKER_LINES: usize = 5;
 const LOOSE_ENDS: [&str; 4] =
     [concat!("todo", "!"), concat!("unimplemented", "!"), concat!("FIX", "ME"), concat!("XX", "X")];
 
+/// The table of faults, whose last column names the tests that show what is said.
+const FAULTS: &str = "docs/faults.md";
+
 /// Fails with every breach of a rule below `root`.
 pub(crate) fn check(root: &Path) -> Result<()> {
-    let mut findings = Vec::new();
-    let files = visit(root, root, &mut findings)?;
+    let (mut findings, mut functions) = (Vec::new(), BTreeSet::new());
+    let files = visit(root, root, &mut findings, &mut functions)?;
+    let faults = root.join(FAULTS);
+    let faults =
+        std::fs::read_to_string(&faults).with_context(|| format!("failed to read {}", faults.display()))?;
+    findings.extend(unknown_tests(FAULTS, &faults, &functions));
     if findings.is_empty() {
         println!("{files} source files follow the house rules");
         return Ok(());
@@ -33,7 +41,12 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 }
 
 /// Returns how many files were looked at.
-fn visit(root: &Path, directory: &Path, findings: &mut Vec<String>) -> Result<usize> {
+fn visit(
+    root: &Path,
+    directory: &Path,
+    findings: &mut Vec<String>,
+    functions: &mut BTreeSet<String>,
+) -> Result<usize> {
     let mut files = 0;
     let failed = || format!("failed to read {}", directory.display());
     let entries = std::fs::read_dir(directory).with_context(failed)?.collect::<Result<Vec<_>, _>>();
@@ -44,7 +57,7 @@ fn visit(root: &Path, directory: &Path, findings: &mut Vec<String>) -> Result<us
         let name = name.to_string_lossy();
         let kind = entry.file_type().with_context(failed)?;
         if kind.is_dir() && !name.starts_with('.') && !NOT_OURS.contains(&name.as_ref()) {
-            files += visit(root, &path, findings)?;
+            files += visit(root, &path, findings, functions)?;
         }
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         if kind.is_file() && SOURCE_EXTENSIONS.contains(&extension) {
@@ -52,6 +65,9 @@ fn visit(root: &Path, directory: &Path, findings: &mut Vec<String>) -> Result<us
                 .with_context(|| format!("failed to read {}", path.display()))?;
             let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
             findings.extend(breaches(&shown, extension, &text));
+            if extension == "rs" {
+                functions.extend(function_names(&text));
+            }
             files += 1;
         }
     }
@@ -81,6 +97,22 @@ fn breaches(path: &str, extension: &str, text: &str) -> Vec<String> {
     findings
 }
 
+fn function_names(text: &str) -> impl Iterator<Item = String> {
+    let in_name = |character: &char| character.is_alphanumeric() || *character == '_';
+    text.split("fn ").skip(1).map(move |rest| rest.chars().take_while(in_name).collect())
+}
+
+/// Returns the names in backticks, in the last column of a document's tables, that no function has.
+fn unknown_tests(path: &str, document: &str, functions: &BTreeSet<String>) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (index, line) in document.lines().enumerate() {
+        let Some(cell) = line.strip_suffix('|').and_then(|row| row.rsplit('|').next()) else { continue };
+        let unknown = cell.split('`').skip(1).step_by(2).filter(|name| !functions.contains(*name));
+        findings.extend(unknown.map(|name| format!("{path}:{}: there is no test {name}", index + 1)));
+    }
+    findings
+}
+
 /// Returns whether `word` occurs in `line` other than inside a longer word.
 fn contains_word(line: &str, word: &str) -> bool {
     let in_word = |character: char| character.is_alphanumeric() || character == '_';
@@ -93,7 +125,7 @@ fn contains_word(line: &str, word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{GENERATED_MARKER, LOOSE_ENDS, breaches};
+    use super::{GENERATED_MARKER, LOOSE_ENDS, breaches, function_names, unknown_tests};
 
     #[track_caller]
     fn check(extension: &str, text: &str, expected: &[&str]) {
@@ -105,6 +137,13 @@ mod tests {
         check("rs", &"\n".repeat(800), &[]);
         check("py", &"\n".repeat(801), &["a:801: longer than 800 lines"]);
         check("ts", &format!("// {GENERATED_MARKER}\n{}", "\n".repeat(801)), &[]);
+    }
+
+    #[test]
+    fn a_table_that_names_a_test_that_is_gone_is_found() {
+        let functions = function_names("async fn it_holds(site: &Site) {}\nfn other() {}").collect();
+        let table = "`elsewhere` is text\n| Fault | Shown by |\n| `code` | `it_holds`, `it_is_gone` |\n| x | no test |";
+        assert_eq!(unknown_tests("f", table, &functions), ["f:3: there is no test it_is_gone"]);
     }
 
     #[test]

@@ -399,6 +399,21 @@ pub(crate) enum DrillCommand {
     StopWorker(DrillArgs),
     /// Cut a worker off from the database; needs a watchdog
     Partition(DrillArgs),
+    /// Freeze busy workers again and again for less than their lease, and see whether any is taken for dead
+    Pauses(PausesArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PausesArgs {
+    /// For how long
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub(crate) length: String,
+    /// Workers that are frozen, each on its own
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub(crate) workers: u64,
+    /// Programs beside them that do nothing but take the processor's time
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    pub(crate) busy: u64,
 }
 
 #[derive(Debug, Args)]
@@ -406,6 +421,9 @@ pub(crate) struct DrillArgs {
     /// How long it may take until all jobs run again [default: 5s for kill-worker, else the lease and 10s]
     #[arg(long, value_name = "TIME")]
     pub(crate) within: Option<String>,
+    /// Do it so often, and show median and p99
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) trials: u64,
     /// Keep the drill's jobs, to look at them
     #[arg(long)]
     pub(crate) keep: bool,
@@ -436,6 +454,21 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 60.0)]
         seconds: f64,
     },
+    /// What it costs PostgreSQL to know that running jobs are alive
+    Heartbeat(HeartbeatArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HeartbeatArgs {
+    /// How many jobs run
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) jobs: usize,
+    /// Workers that hold them
+    #[arg(long, default_value_t = 10)]
+    pub(crate) workers: usize,
+    /// How long each of both kinds of signs of life is measured; as long as from checkpoint to checkpoint by default
+    #[arg(long, default_value_t = 300.0)]
+    pub(crate) seconds: f64,
 }
 
 #[derive(Debug, Args)]

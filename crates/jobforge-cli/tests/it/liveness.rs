@@ -14,24 +14,6 @@ const SOON: Duration = Duration::from_secs(5);
 /// What is promised of the jobs of a worker that was killed.
 const PROMISED: Duration = Duration::from_secs(1);
 
-/// Makes a test on each engine of every named `fn(&Site)`.
-macro_rules! on_each_engine {
-    ($($test:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[test]
-            fn $test() {
-                super::$test(&$crate::site::Site::on_sqlite());
-            })*
-        }
-        mod postgres {
-            $(#[test]
-            fn $test() {
-                super::$test(&$crate::site::Site::on_postgres());
-            })*
-        }
-    };
-}
-
 on_each_engine!(
     process_the_job_of_a_killed_worker_runs_again_at_once_with_the_proof_and_without_its_orphans,
     process_a_frozen_worker_loses_its_job_and_changes_nothing_when_it_wakes,
@@ -40,6 +22,8 @@ on_each_engine!(
     process_settings_that_no_worker_can_use_end_the_supervisor_too,
     process_a_drill_really_kills_a_worker_and_measures_how_its_jobs_come_back,
     process_drills_freeze_a_worker_and_cut_one_off,
+    process_a_drill_of_many_trials_sums_them_up,
+    process_a_drill_of_short_pauses_sees_nobody_taken_for_dead,
 );
 
 /// When the second attempt began.
@@ -188,6 +172,26 @@ fn process_drills_freeze_a_worker_and_cut_one_off(site: &Site) {
     }
 }
 
+fn process_a_drill_of_many_trials_sums_them_up(site: &Site) {
+    let shown = site.home.json(&["drill", "kill-worker", "--trials", "2", "--config", "jobforge.toml"]);
+    let summary = &shown["summary"];
+    assert_eq!((&summary["trials"], &summary["passed"], &summary["lost"]), (&2.into(), &2.into(), &0.into()));
+    let slowest = shown["trials"].as_array().unwrap().iter().map(|trial| trial["running_again_ms"].as_u64());
+    assert_eq!(summary["running_again"]["p99_ms"].as_u64(), slowest.max().unwrap());
+}
+
+fn process_a_drill_of_short_pauses_sees_nobody_taken_for_dead(site: &Site) {
+    let _watchdog = site.watchdog();
+    let arguments =
+        ["drill", "pauses", "--length", "2s", "--workers", "1", "--busy", "0", "--config", "jobforge.toml"];
+    let result = &site.home.json(&arguments)["result"];
+    assert_eq!(
+        (&result["passed"], &result["workers_lost"], &result["jobs_lost"]),
+        (&true.into(), &0.into(), &0.into())
+    );
+    assert!(result["pauses"].as_u64() >= Some(1), "{result}");
+}
+
 #[test]
 fn process_a_restart_under_the_same_name_proves_the_one_before_dead() {
     let site = Site::on_postgres();
@@ -209,4 +213,8 @@ fn process_a_drill_without_a_watchdog_fails() {
     let done = site.home.run(&["drill", "stop-worker", "--config", "jobforge.toml", "--within", "5s"]);
     assert_eq!(done.code, 1, "{}", done.err);
     assert!(done.out.contains("never") && done.out.contains("failed"), "{}", done.out);
+    // Without one nobody could be taken for dead, so that would show nothing.
+    let done = site.home.run(&["drill", "pauses", "--length", "1s"]);
+    assert_eq!(done.code, 1, "{}", done.err);
+    assert!(done.err.contains("no watchdog is running"), "{}", done.err);
 }

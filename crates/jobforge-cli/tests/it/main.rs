@@ -5,13 +5,21 @@
     reason = "a test that cannot set up its scene has nothing better to do than stop"
 )]
 
+#[macro_use]
+mod site;
+
 mod bad_input;
 mod dead;
+mod faults;
+mod faults_store;
+mod ledger;
 mod life;
 mod liveness;
 mod program;
+// What `jobforge drill partition` cuts workers off with.
+#[path = "../../src/commands/drill/proxy.rs"]
+mod proxy;
 mod shell;
-mod site;
 mod socket;
 mod supervised;
 mod watchdog;

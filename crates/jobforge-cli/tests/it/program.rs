@@ -9,6 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_jobforge");
+
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -34,6 +36,11 @@ impl Home {
         Self { database_url: Some(url.to_owned()), ..Self::new() }
     }
 
+    /// `None` on SQLite.
+    pub(crate) fn database_url(&self) -> Option<&str> {
+        self.database_url.as_deref()
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -43,8 +50,20 @@ impl Home {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_jobforge"));
-        command.current_dir(self.path()).args(arguments).stdin(Stdio::null());
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        self.at_home(command)
+    }
+
+    /// The program in the place of a shell that has done something first.
+    pub(crate) fn command_after(&self, preparation: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{preparation}; exec \"$0\" \"$@\""), PROGRAM]).args(arguments);
+        self.at_home(command)
+    }
+
+    fn at_home(&self, mut command: Command) -> Command {
+        command.current_dir(self.path()).stdin(Stdio::null());
         // What the developer's shell has set must not decide.
         command
             .env_clear()
@@ -73,24 +92,8 @@ impl Home {
         serde_json::from_str(&self.ok(&with_json)).unwrap()
     }
 
-    /// Starts a server or worker and waits until it says that it is up.
     pub(crate) fn start(&self, arguments: &[&str], ready: &str) -> Running {
-        let mut child = self.command(arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let (told, lines) = mpsc::channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let _ = told.send(line);
-            }
-        });
-        let mut seen = Vec::new();
-        while !seen.last().is_some_and(|line: &String| line.contains(ready)) {
-            match lines.recv_timeout(PATIENCE) {
-                Ok(line) => seen.push(line),
-                Err(_) => panic!("{arguments:?} did not say {ready:?}:\n{}", seen.join("\n")),
-            }
-        }
-        Running { child, lines }
+        Running::start(self.command(arguments), ready)
     }
 
     /// `up` on a port of its own.
@@ -140,6 +143,26 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Starts a server or worker and waits until it says that it is up.
+    pub(crate) fn start(mut command: Command, ready: &str) -> Self {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let (told, lines) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = told.send(line);
+            }
+        });
+        let mut seen = Vec::new();
+        while !seen.last().is_some_and(|line: &String| line.contains(ready)) {
+            match lines.recv_timeout(PATIENCE) {
+                Ok(line) => seen.push(line),
+                Err(_) => panic!("{command:?} did not say {ready:?}:\n{}", seen.join("\n")),
+            }
+        }
+        Self { child, lines }
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -4,18 +4,41 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use testkit::postgres::TestDatabase;
+use testkit::postgres::{Cluster, ClusterOptions, TestDatabase};
 
 use crate::program::{Home, Running, eventually};
 
+/// Makes a test on each engine of every named `fn(&Site)`.
+macro_rules! on_each_engine {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[test]
+            fn $test() {
+                super::$test(&$crate::site::Site::on_sqlite());
+            })*
+        }
+        mod postgres {
+            $(#[test]
+            fn $test() {
+                super::$test(&$crate::site::Site::on_postgres());
+            })*
+        }
+    };
+}
+
 /// A lease that a test can wait for.
 const SETTINGS: &str = "worker_lease_ms = 3000\nexec_allow = \"*\"\nshutdown_grace_ms = 10000\nslots = 4\n";
+
+const SERVE: [&str; 5] = ["serve", "--config", "jobforge.toml", "--listen", "127.0.0.1:0"];
+const SERVING: &str = "stop with Ctrl-C";
 
 pub(crate) struct Site {
     /// The owner of the file on SQLite. Ends before its data goes.
     server: Option<Running>,
     pub(crate) home: Home,
     database: Option<TestDatabase>,
+    /// Where the whole server is its own.
+    pub(crate) cluster: Option<Cluster>,
 }
 
 impl Site {
@@ -27,6 +50,14 @@ impl Site {
         Self::at(home, Some(database))
     }
 
+    /// On a PostgreSQL that a test may stop, crash and flood. Nothing runs on it yet.
+    pub(crate) fn on_own_postgres(options: &ClusterOptions) -> Self {
+        let cluster = Cluster::start(options).unwrap();
+        let home = Home::on_postgres(cluster.server().url());
+        home.ok(&["db", "migrate"]);
+        Self { cluster: Some(cluster), ..Self::at(home, None) }
+    }
+
     /// Its server runs.
     pub(crate) fn on_sqlite() -> Self {
         let mut site = Self::at(Home::new(), None);
@@ -34,14 +65,23 @@ impl Site {
         site
     }
 
+    /// The same, with a server that is told when a file may not grow instead of being killed for it, and a lease that
+    /// outlasts what a test does then.
+    pub(crate) fn on_sqlite_under_limits() -> Self {
+        let mut site = Self::at(Home::new(), None);
+        let patient = SETTINGS.replace("worker_lease_ms = 3000", "worker_lease_ms = 15000");
+        std::fs::write(site.home.path().join("jobforge.toml"), patient).unwrap();
+        site.server = Some(Running::start(site.home.command_after("trap '' XFSZ", &SERVE), SERVING));
+        site
+    }
+
     fn at(home: Home, database: Option<TestDatabase>) -> Self {
         std::fs::write(home.path().join("jobforge.toml"), SETTINGS).unwrap();
-        Self { server: None, home, database }
+        Self { server: None, home, database, cluster: None }
     }
 
     pub(crate) fn serve(&self) -> Running {
-        self.home
-            .start(&["serve", "--config", "jobforge.toml", "--listen", "127.0.0.1:0"], "stop with Ctrl-C")
+        self.home.start(&SERVE, SERVING)
     }
 
     /// What takes lost jobs back where no server runs already.
@@ -52,6 +92,10 @@ impl Site {
     /// Asks PostgreSQL.
     pub(crate) fn psql(&self, sql: &str) -> String {
         self.database.as_ref().unwrap().psql(sql).unwrap()
+    }
+
+    pub(crate) fn server_pid(&self) -> u32 {
+        self.server.as_ref().unwrap().pid()
     }
 
     pub(crate) fn kill_server(&mut self) {

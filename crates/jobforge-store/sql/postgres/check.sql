@@ -21,9 +21,13 @@ FROM (
   FROM jobforge_jobs
   WHERE started_at < created_at OR finished_at < started_at
   UNION ALL
+  SELECT 'times_are_past', 'nothing has happened a minute from now', true, id::text
+  FROM jobforge_jobs
+  WHERE greatest(created_at, started_at, finished_at, heartbeat_at) > jobforge_now() + interval '60 s'
+  UNION ALL
   SELECT 'attempt_times_in_order', 'an attempt ends after it started', false, job_id::text
   FROM jobforge_job_attempts
-  WHERE finished_at < started_at
+  WHERE finished_at IS NULL OR finished_at < started_at
   UNION ALL
   SELECT 'owner_is_known', 'the owner of a running job is a worker that has not ended', true, j.id::text
   FROM jobforge_jobs j
@@ -34,6 +38,21 @@ FROM (
   SELECT 'lease_is_kept', 'no worker is 10 s past its lease without having been marked lost', true, id
   FROM jobforge_workers
   WHERE state IN ('live', 'draining') AND lease_expires_at < jobforge_now() - interval '10 s'
+  UNION ALL
+  SELECT 'slot_has_one_process', 'a slot of a machine is one process''s', true, min(id)
+  FROM jobforge_workers
+  WHERE state IN ('live', 'draining') AND slot_id IS NOT NULL
+  GROUP BY slot_id, machine_id, boot_id
+  HAVING count(DISTINCT (pid_namespace, pid, process_start)) > 1
+  UNION ALL
+  SELECT 'dead_has_proof', 'a worker that counts as dead has a proof', false, id
+  FROM jobforge_workers
+  WHERE state = 'dead' AND death IS NULL
+  UNION ALL
+  SELECT 'running_attempt_is_open', 'no attempt of a running job has ended under its present fence', false, j.id::text
+  FROM jobforge_jobs j
+  JOIN jobforge_job_attempts a ON a.job_id = j.id AND a.lease = j.lease
+  WHERE j.status = 'running'
   UNION ALL
   SELECT 'fence_is_highest', 'no attempt has a higher fence than its job', false, j.id::text
   FROM jobforge_jobs j

@@ -37,6 +37,11 @@ FROM (
         WHERE started_at < created_at
            OR finished_at < started_at
         UNION ALL
+        SELECT 'times_are_past', 'nothing has happened a minute from now', 1, id
+        FROM jobforge_jobs
+        WHERE max(created_at, coalesce(started_at, 0), coalesce(finished_at, 0), coalesce(heartbeat_at, 0))
+            > ?2 + 60000000
+        UNION ALL
         SELECT 'attempt_times_in_order', 'an attempt ends after it started', 0, job_id
         FROM jobforge_job_attempts
         WHERE finished_at < started_at
@@ -52,6 +57,23 @@ FROM (
         FROM jobforge_workers
         WHERE state IN ('live', 'draining')
           AND lease_expires_at < ?2 - 10000000
+        UNION ALL
+        SELECT 'slot_has_one_process', 'a slot of a machine is one process''s', 1, min(id)
+        FROM jobforge_workers
+        WHERE state IN ('live', 'draining')
+          AND slot_id IS NOT NULL
+        GROUP BY slot_id, machine_id, boot_id
+        HAVING count(DISTINCT format('%s/%s/%s', pid_namespace, pid, process_start)) > 1
+        UNION ALL
+        SELECT 'dead_has_proof', 'a worker that counts as dead has a proof', 0, id
+        FROM jobforge_workers
+        WHERE state = 'dead'
+          AND death IS NULL
+        UNION ALL
+        SELECT 'running_attempt_is_open', 'no attempt of a running job has ended under its present fence', 0, job.id
+        FROM jobforge_jobs AS job
+        JOIN jobforge_job_attempts AS attempt ON attempt.job_id = job.id AND attempt.lease = job.lease
+        WHERE job.status = 'running'
         UNION ALL
         SELECT 'fence_is_highest', 'no attempt has a higher fence than its job', 0, attempt.job_id
         FROM jobforge_job_attempts AS attempt

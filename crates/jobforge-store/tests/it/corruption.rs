@@ -13,7 +13,7 @@ use testkit::Result;
 use testkit::fixtures::{at, claim_one, ended_job, enqueue, job, register, running_job, settle_one};
 
 /// What breaks a rule of both engines, in words that both understand. Ids are compared as the engine stores them.
-const CORRUPTIONS: [(&str, &str); 14] = [
+const CORRUPTIONS: [(&str, &str); 17] = [
     ("running_is_owned", "UPDATE jobforge_jobs SET locked_by = NULL WHERE status = 'running'"),
     ("running_is_owned", "UPDATE jobforge_jobs SET locked_by = 'worker-x' WHERE status = 'queued'"),
     ("ended_has_end", "UPDATE jobforge_jobs SET finished_at = NULL WHERE status = 'succeeded'"),
@@ -31,6 +31,46 @@ const CORRUPTIONS: [(&str, &str); 14] = [
     ("named_result_exists", "DELETE FROM jobforge_job_results"),
     ("children_share_tenant", "UPDATE jobforge_job_attempts SET tenant_id = 'somebody-else'"),
     ("lease_is_kept", "UPDATE jobforge_workers SET lease_expires_at = started_at"),
+    ("dead_has_proof", "UPDATE jobforge_workers SET state = 'dead', ended_at = started_at"),
+    (
+        "slot_has_one_process",
+        "UPDATE jobforge_workers SET slot_id = 's', machine_id = 'm', boot_id = 'b', pid_namespace = 1,
+         process_start = CASE WHEN id = 'worker-00000001' THEN 1 ELSE 2 END",
+    ),
+    (
+        "running_attempt_is_open",
+        "UPDATE jobforge_job_attempts SET job_id = (SELECT id FROM jobforge_jobs WHERE status = 'running'),
+         lease = (SELECT lease FROM jobforge_jobs WHERE status = 'running')",
+    ),
+];
+
+/// What breaks a rule of one engine, or of both in the words of one.
+const OF_POSTGRES: [(&str, &str); 4] = [
+    ("queued_is_offered", "DELETE FROM jobforge_ready"),
+    ("offer_is_queued", "DELETE FROM jobforge_jobs WHERE status = 'queued'"),
+    ("times_are_past", "UPDATE jobforge_jobs SET heartbeat_at = '2100-01-01' WHERE status = 'running'"),
+    ("attempt_times_in_order", "UPDATE jobforge_job_attempts SET finished_at = NULL"),
+];
+const OF_SQLITE: [(&str, &str); 4] = [
+    (
+        "due_mark_is_right",
+        "UPDATE jobforge_jobs SET due = 1, run_at = 4102444800000000 WHERE status = 'queued'",
+    ),
+    ("times_are_past", "UPDATE jobforge_jobs SET heartbeat_at = 4102444800000000 WHERE status = 'running'"),
+    ("references_hold", "UPDATE jobforge_job_attempts SET job_id = 'nobody'"),
+    (
+        "file_is_sound",
+        // The index is out of sight while a row that is in it changes.
+        "CREATE TABLE aside AS SELECT * FROM sqlite_schema WHERE name = 'idx_jobforge_jobs_dead';
+         PRAGMA writable_schema = ON;
+         DELETE FROM sqlite_schema WHERE name = 'idx_jobforge_jobs_dead';
+         PRAGMA schema_version = 998;
+         PRAGMA writable_schema = RESET;
+         UPDATE jobforge_jobs SET dead_group = 'another' WHERE status = 'dead';
+         PRAGMA writable_schema = ON;
+         INSERT INTO sqlite_schema SELECT * FROM aside;
+         PRAGMA schema_version = 999",
+    ),
 ];
 
 /// One job of each kind whose rows the corruptions touch: queued, running, succeeded with a result, dead.
@@ -51,21 +91,43 @@ async fn found(store: &dyn Store) -> Result<Vec<String>> {
     Ok(store.check(at(60)).await?.into_iter().map(|finding| finding.rule).collect())
 }
 
+#[test]
+fn no_rule_is_left_unbroken() {
+    for (sql, own) in [
+        (include_str!("../../sql/postgres/check.sql"), OF_POSTGRES),
+        (include_str!("../../sql/sqlite/check.sql"), OF_SQLITE),
+    ] {
+        // A rule begins with its name, followed by what it means in words.
+        let quoted: Vec<&str> = sql.split('\'').collect();
+        let is_name = |text: &str| {
+            text.contains('_') && text.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase())
+        };
+        let rules =
+            quoted.windows(3).filter(|next| is_name(next[0]) && next[2].contains(' ')).map(|next| next[0]);
+        let rules: Vec<&str> = rules.collect();
+        assert!(rules.len() > 15, "{rules:?}");
+        for rule in rules {
+            assert!(CORRUPTIONS.iter().chain(&own).any(|(name, _)| *name == rule), "{rule}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_rule_finds_its_corruption_on_postgres() -> Result<()> {
-    for (rule, sql) in CORRUPTIONS {
+    for (rule, sql) in CORRUPTIONS.into_iter().chain(OF_POSTGRES) {
         let (store, database) = crate::postgres::with_database(Pooler::Off).await?;
         populate(&store).await?;
         // As somebody does it who knows how to get past the guard, or as a damaged disk does.
         database.psql(&format!("SET session_replication_role = replica; {sql}"))?;
-        assert!(found(store.as_ref()).await?.iter().any(|name| name == rule), "{rule}: {sql}");
+        let rules = found(store.as_ref()).await?;
+        assert!(rules.iter().any(|name| name == rule), "{rule}: {sql} shows {rules:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn every_rule_finds_its_corruption_on_sqlite() -> Result<()> {
-    for (rule, sql) in CORRUPTIONS {
+    for (rule, sql) in CORRUPTIONS.into_iter().chain(OF_SQLITE) {
         let directory = testkit::fixtures::directory()?;
         let path = directory.path().join("jobforge.db");
         let store = SqliteStore::open(SqliteOptions {
@@ -82,7 +144,8 @@ async fn every_rule_finds_its_corruption_on_sqlite() -> Result<()> {
         raw.execute_batch(&format!(
             "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; {sql}"
         ))?;
-        assert!(found(store.as_ref()).await?.iter().any(|name| name == rule), "{rule}: {sql}");
+        let rules = found(store.as_ref()).await?;
+        assert!(rules.iter().any(|name| name == rule), "{rule}: {sql} shows {rules:?}");
     }
     Ok(())
 }

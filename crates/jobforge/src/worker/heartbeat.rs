@@ -132,16 +132,23 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
     let mut lease = pool.config.lease;
     let mut epoch = None;
     let mut failing = false;
+    // The first renewal comes at once: it opens the connection that later ones need, while there is one to be had.
+    let mut first = true;
+    let mut sent = clock::boot();
     let mut told = clock::monotonic();
     let mut told_held = 0;
     loop {
         // A worker that holds nothing has nothing to lose: it may renew half as often.
         let calm = pool.held() == 0 && !pool.draining.is_cancelled();
         let pause = match (failing, calm) {
+            _ if first => Duration::ZERO,
             (true, _) => lease / TRIES_PER_LEASE,
             (false, true) => lease / RENEWALS_PER_LEASE * 2,
             (false, false) => lease / RENEWALS_PER_LEASE,
         };
+        first = false;
+        // From sending to sending: slow answers must not make renewals rarer.
+        let pause = pause.saturating_sub(clock::boot().saturating_sub(sent));
         let deadline = pool.acts_until();
         tokio::select! {
             biased;
@@ -150,7 +157,7 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
             () = tokio::time::sleep(pause.min(deadline.saturating_sub(clock::boot()))) => {}
             () = woken(&pool, calm) => {}
         }
-        let sent = clock::boot();
+        sent = clock::boot();
         let (worker, draining) = (pool.id(), pool.draining.is_cancelled());
         let renewed = store.renew(&worker, draining, Now::Database);
         // Past its deadline a worker does not ask any more: were it answered, others would wait for a lease that nobody keeps.

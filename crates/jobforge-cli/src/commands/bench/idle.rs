@@ -5,9 +5,9 @@ use std::time::Duration;
 use jobforge::clock;
 use serde::Serialize;
 
-use super::{Bench, round};
+use super::{Bench, length, round, wait};
 use crate::commands::Context;
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::output;
 
 /// The idle back-off reaches its longest wait within this time.
@@ -24,10 +24,7 @@ struct Report {
 }
 
 pub(super) async fn run(context: &Context, bench: &Bench, seconds: f64) -> Result<(), Failure> {
-    let length =
-        Duration::try_from_secs_f64(seconds).ok().filter(|length| length.as_secs() >= 1).ok_or_else(
-            || Failure::new(failure::USAGE, format!("--seconds is {seconds}; it must be at least 1")),
-        )?;
+    let length = length(seconds)?;
     let worker = bench.worker(context, 10).start().await?;
     let bar = output::progress(SETTLE.as_secs() + length.as_secs(), "idling");
     wait(SETTLE, &bar).await;
@@ -66,15 +63,6 @@ async fn count(bench: &Bench) -> Result<Option<i64>, Failure> {
     match &bench.raw {
         Some(raw) => raw.transactions().await.map(Some),
         None => Ok(None),
-    }
-}
-
-async fn wait(length: Duration, bar: &indicatif::ProgressBar) {
-    let end = clock::monotonic() + length;
-    while clock::monotonic() < end {
-        tokio::time::sleep(Duration::from_secs(1).min(end.saturating_duration_since(clock::monotonic())))
-            .await;
-        bar.inc(1);
     }
 }
 

@@ -4,6 +4,7 @@
 //! measured in a file of its own beside the data, on the same disk.
 
 mod enqueue;
+mod heartbeat;
 mod idle;
 mod latency;
 mod raw;
@@ -18,7 +19,7 @@ use jobforge::core::time::Now;
 use jobforge::store::Store;
 use jobforge::store::rows::Move;
 use jobforge::{
-    Client, JobContext, JobError, JobType, OpenOptions, Purpose, Worker, WorkerBuilder, open_store,
+    Client, JobContext, JobError, JobType, OpenOptions, Purpose, Worker, WorkerBuilder, clock, open_store,
 };
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,7 @@ pub(crate) async fn run(context: Context, command: BenchCommand) -> Result<(), F
         BenchCommand::Enqueue { seconds, clients } => enqueue::run(&context, &bench, seconds, clients).await,
         BenchCommand::Latency { jobs } => latency::run(&context, &bench, jobs).await,
         BenchCommand::Idle { seconds } => idle::run(&context, &bench, seconds).await,
+        BenchCommand::Heartbeat(args) => heartbeat::run(&context, &bench, &args).await,
     };
     bench.close();
     outcome
@@ -135,11 +137,28 @@ fn median(values: &[f64]) -> f64 {
 }
 
 /// The value below which the given share of the values lies (nearest rank).
-fn percentile(values: &[f64], share: f64) -> f64 {
+pub(super) fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let rank = (share * sorted.len() as f64).ceil().max(1.0) as usize;
     sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
+}
+
+/// A length of at least a second.
+fn length(seconds: f64) -> Result<Duration, Failure> {
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|length| length.as_secs() >= 1)
+        .ok_or_else(|| Failure::usage(format!("--seconds is {seconds}; it must be at least 1")))
+}
+
+async fn wait(length: Duration, bar: &indicatif::ProgressBar) {
+    let end = clock::monotonic() + length;
+    while clock::monotonic() < end {
+        tokio::time::sleep(Duration::from_secs(1).min(end.saturating_duration_since(clock::monotonic())))
+            .await;
+        bar.inc(1);
+    }
 }
 
 fn positive(flag: &str, number: usize) -> Result<usize, Failure> {

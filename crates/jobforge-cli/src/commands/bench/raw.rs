@@ -11,6 +11,19 @@ pub(super) struct Raw {
     client: Client,
 }
 
+/// What the server has counted so far.
+pub(super) struct Counts {
+    pub(super) transactions: i64,
+    /// Of the whole server.
+    pub(super) wal_bytes: i64,
+    /// Pages that were written whole into it.
+    pub(super) full_pages: i64,
+    /// Rows of our tables that an update or a delete left behind.
+    pub(super) dead_rows: i64,
+    /// Of those, by updates that touched no index.
+    pub(super) hot: i64,
+}
+
 impl Raw {
     pub(super) async fn connect(url: &str) -> Result<Self, Failure> {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(|error| fail(&error))?;
@@ -33,6 +46,22 @@ impl Raw {
             "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()";
         let row = self.client.query_one(sql, &[]).await.map_err(|error| fail(&error))?;
         Ok(row.get(0))
+    }
+
+    pub(super) async fn counts(&self) -> Result<Counts, Failure> {
+        let transactions = self.transactions().await?;
+        let sql = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint,
+                          (SELECT wal_fpi FROM pg_stat_wal),
+                          sum(n_tup_upd + n_tup_del)::bigint, sum(n_tup_hot_upd)::bigint
+                   FROM pg_stat_user_tables WHERE relname LIKE 'jobforge%'";
+        let row = self.client.query_one(sql, &[]).await.map_err(|error| fail(&error))?;
+        Ok(Counts {
+            transactions,
+            wal_bytes: row.get(0),
+            full_pages: row.get(1),
+            dead_rows: row.get(2),
+            hot: row.get(3),
+        })
     }
 
     /// CPU time of the server so far; `None` if it runs elsewhere or its administrator alone may know.

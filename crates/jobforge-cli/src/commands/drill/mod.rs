@@ -4,7 +4,9 @@
 //! the same database, the same settings, and the watchdog and, on SQLite, the server that run there.
 
 mod canary;
+mod pauses;
 mod proxy;
+mod trials;
 mod verdict;
 
 use std::path::PathBuf;
@@ -69,49 +71,80 @@ impl Fault {
 }
 
 pub(crate) async fn run(context: Context, global: &Global, command: DrillCommand) -> Result<(), Failure> {
-    let (fault, args) = match command {
-        DrillCommand::KillWorker(args) => (Fault::Kill, args),
-        DrillCommand::StopWorker(args) => (Fault::Stop, args),
-        DrillCommand::Partition(args) => (Fault::Partition, args),
-    };
     let embedded = context.embedded()?;
     if let Some(database) = &embedded {
         // Its workers speak to the server, and nobody else gives their jobs to others.
         owner::must_answer(database).await?;
     }
     let client = context.visit().await?;
-    let place = Place::new()?;
-    let drill = Drill { context: &context, global, client: &client, place: &place, embedded };
-    let outcome = tokio::select! {
-        outcome = drill.play(fault, &args) => outcome,
-        _ = asked_to_stop() => Err(Failure::new(failure::INTERRUPTED, "the drill was stopped")),
+    let stage = Stage { context: &context, global, client: &client, embedded };
+    let (fault, args) = match command {
+        DrillCommand::KillWorker(args) => (Fault::Kill, args),
+        DrillCommand::StopWorker(args) => (Fault::Stop, args),
+        DrillCommand::Partition(args) => (Fault::Partition, args),
+        DrillCommand::Pauses(args) => return pauses::run(&stage, &args).await,
     };
-    if !args.keep {
-        // Whatever came of it: nothing of the drill is left.
-        let ids = place.jobs(&client).await.unwrap_or_default();
-        for step in [Move::Cancel, Move::Delete] {
-            let _ = client.store().move_jobs(&ids, step, Now::Database).await;
-        }
+    let bar = output::progress(args.trials, fault.name());
+    let mut trials = Vec::new();
+    for _ in 0..args.trials {
+        trials.push(
+            stage
+                .on(args.keep, async |place| Drill { stage: &stage, place }.play(fault, &args).await)
+                .await?,
+        );
+        bar.inc(1);
     }
-    let measured = outcome?;
-    measured.print(fault, context.json)?;
-    if measured.passed() { Ok(()) } else { Err(Failure::new(failure::FAILED, "")) }
+    bar.finish_and_clear();
+    let passed = trials.iter().all(Measured::passed);
+    match trials.as_slice() {
+        [only] => only.print(fault, context.json)?,
+        all => trials::print(fault, all, context.json)?,
+    }
+    if passed { Ok(()) } else { Err(Failure::new(failure::FAILED, "")) }
 }
 
-/// Where and with what a drill is played.
-struct Drill<'a> {
+/// What all drills of one command share.
+struct Stage<'a> {
     context: &'a Context,
     global: &'a Global,
     client: &'a Client,
-    place: &'a Place,
     /// The file of the database, if it is embedded.
     embedded: Option<PathBuf>,
+}
+
+impl Stage<'_> {
+    /// Plays something in a place of its own, until it is over or the user stops it.
+    async fn on<T>(
+        &self,
+        keep: bool,
+        play: impl AsyncFnOnce(&Place) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let place = Place::new()?;
+        let outcome = tokio::select! {
+            outcome = play(&place) => outcome,
+            _ = asked_to_stop() => Err(Failure::new(failure::INTERRUPTED, "the drill was stopped")),
+        };
+        if !keep {
+            // Whatever came of it: nothing of the drill is left.
+            let ids = place.jobs(self.client).await.unwrap_or_default();
+            for step in [Move::Cancel, Move::Delete] {
+                let _ = self.client.store().move_jobs(&ids, step, Now::Database).await;
+            }
+        }
+        outcome
+    }
+}
+
+/// One blow and what comes of it.
+struct Drill<'a> {
+    stage: &'a Stage<'a>,
+    place: &'a Place,
 }
 
 impl Drill<'_> {
     /// Strikes a worker and watches its jobs come back.
     async fn play(&self, fault: Fault, args: &DrillArgs) -> Result<Measured, Failure> {
-        let Self { context, global, client, place, .. } = *self;
+        let Self { stage: Stage { context, global, client, .. }, place } = *self;
         let lease = context.settings.millis("worker_lease_ms");
         let within = args.within.as_deref().map(parse_duration).transpose();
         let within = within.map_err(|error| Failure::usage(format!("--within: {error}")))?;
@@ -143,7 +176,9 @@ impl Drill<'_> {
             (Fault::Stop, _) => frozen = Some(Frozen::freeze(pid)?),
             (Fault::Partition, proxy) => proxy.iter().for_each(Proxy::cut),
         }
-        output::note(&format!("{}; waiting up to {} for its {JOBS} jobs", fault.words(), words(within)));
+        if args.trials == 1 {
+            output::note(&format!("{}; waiting up to {} for its {JOBS} jobs", fault.words(), words(within)));
+        }
         let back = until(within, "the jobs run again", || async { all_ended(client, &ids).await }).await;
         drop(frozen);
         proxy.iter().for_each(Proxy::mend);
@@ -159,14 +194,13 @@ impl Drill<'_> {
         }
         Ok(measured)
     }
-}
 
-impl Drill<'_> {
     async fn proxy(&self) -> Result<Proxy, Failure> {
-        match &self.embedded {
+        let proxy = match &self.stage.embedded {
             Some(database) => Proxy::to_owner(database, self.place.directory()),
-            None => Proxy::to_postgres(self.context.settings.text("database_url")).await,
-        }
+            None => Proxy::to_postgres(self.stage.context.settings.text("database_url")).await,
+        };
+        proxy.map_err(|error| Failure::new(failure::FAILED, format!("the drill {error:#}")))
     }
 }
 

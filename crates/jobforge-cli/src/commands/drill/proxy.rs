@@ -1,9 +1,12 @@
 //! A way to the database that can be cut: what is sent then gets lost in the middle, and no connection is closed.
+//!
+//! The tests of this program use it as well, so it needs nothing else of it.
 
 use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result};
 use jobforge::remote::{ShortPath, socket_path};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -12,11 +15,9 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-use super::canary::failed;
-use crate::failure::Failure;
-
 /// The name under which an embedded database is found behind a proxy.
 const DATABASE: &str = "jobforge.db";
+const CANNOT_LISTEN: &str = "cannot listen as a proxy";
 
 /// A running proxy; it ends when dropped.
 pub(super) struct Proxy {
@@ -43,17 +44,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Way for T {}
 
 impl Proxy {
     /// Starts a proxy to the PostgreSQL of a URL.
-    pub(super) async fn to_postgres(url: &str) -> Result<Self, Failure> {
-        let config: Config = url.parse().map_err(|error| failed("read the database's address", &error))?;
+    pub(super) async fn to_postgres(url: &str) -> Result<Self> {
+        let config: Config = url.parse().context("cannot read the database's address")?;
         let port = config.get_ports().first().copied().unwrap_or(5432);
         let target = match config.get_hosts().first() {
             Some(Host::Tcp(host)) => Target::Tcp(host.clone(), port),
             Some(Host::Unix(folder)) => Target::Unix(folder.join(format!(".s.PGSQL.{port}"))),
             None => Target::Tcp("localhost".to_owned(), port),
         };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-        let listener = listener.map_err(|error| failed("listen as a proxy", &error))?;
-        let own = listener.local_addr().map_err(|error| failed("listen as a proxy", &error))?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context(CANNOT_LISTEN)?;
+        let own = listener.local_addr().context(CANNOT_LISTEN)?;
         let url = through(url, &target, own.port());
         Ok(Self::start(url, Listener::Tcp(listener), target))
     }
@@ -61,16 +61,15 @@ impl Proxy {
     /// Starts a proxy to the server that owns an embedded database, in a directory that only its user can enter.
     ///
     /// A worker looks for the server beside the database, and never opens the file: there it is by another name.
-    pub(super) fn to_owner(database: &Path, directory: &Path) -> Result<Self, Failure> {
+    pub(super) fn to_owner(database: &Path, directory: &Path) -> Result<Self> {
         let near = directory.join(DATABASE);
-        let bind = || {
+        let bind = || -> std::io::Result<_> {
             let database = std::path::absolute(database)?;
             symlink(&database, &near)?;
             let listener = UnixListener::bind(ShortPath::of(&socket_path(&near))?.as_path())?;
             Ok((listener, Target::Unix(socket_path(&database))))
         };
-        let (listener, target) =
-            bind().map_err(|error: std::io::Error| failed("listen as a proxy", &error))?;
+        let (listener, target) = bind().context(CANNOT_LISTEN)?;
         Ok(Self::start(format!("sqlite:{}", near.display()), Listener::Unix(listener), target))
     }
 

@@ -29,15 +29,15 @@ pub(super) struct Scene {
 pub(super) struct Measured {
     passed: bool,
     within_ms: u128,
-    detected_ms: Option<u128>,
-    running_again_ms: Option<u128>,
+    pub(super) detected_ms: Option<u128>,
+    pub(super) running_again_ms: Option<u128>,
     jobs: usize,
     /// Jobs that did not succeed in time.
-    lost: usize,
+    pub(super) lost: usize,
     /// Jobs that were started more often than once before and once after the blow, or ended twice.
-    run_twice: usize,
+    pub(super) run_twice: usize,
     /// Second attempts that began while the program of the first one lived.
-    overlapping: usize,
+    pub(super) overlapping: usize,
     outcomes: Vec<Vec<String>>,
 }
 
