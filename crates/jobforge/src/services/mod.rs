@@ -51,8 +51,9 @@ impl Housekeeper {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(RECONCILE_EVERY) => {}
+                biased;
                 () = stop.cancelled() => return,
+                () = tokio::time::sleep(RECONCILE_EVERY) => {}
             }
         }
     }

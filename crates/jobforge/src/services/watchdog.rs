@@ -7,7 +7,7 @@ use jobforge_core::job::{JobId, WorkerId};
 use jobforge_core::rescue::{Rescue, RescuePolicy, plan_believing};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
-use jobforge_core::watchdog::{Guards, Leave, MAX_VERDICTS, Run, RunVerdict, SIGN_EVERY};
+use jobforge_core::watchdog::{Grant, Guards, Leave, MAX_VERDICTS, Run, RunVerdict, SIGN_EVERY};
 use jobforge_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -73,7 +73,7 @@ impl Watchdog {
     /// # Errors
     /// When the database fails; what was moved before stays moved, and the next sweep goes on.
     pub async fn run_once(&self, at: Now) -> Result<SweepReport, StoreError> {
-        self.sweep(&Leave::FREE, at).await
+        self.sweep(&Leave::FREE, at, at).await
     }
 
     /// The same, recorded among the runs.
@@ -81,7 +81,7 @@ impl Watchdog {
     /// # Errors
     /// As [`Self::run_once`].
     pub async fn run_recorded(&self, trigger: &str) -> Result<(Run, SweepReport), StoreError> {
-        self.sweep_recorded(&Leave::FREE, trigger).await
+        self.sweep_recorded(&Leave::FREE, trigger, Now::Database).await
     }
 
     /// Sweeps until `stop` fires: when the check interval is over, and at the next tick once a lease has run out or a
@@ -101,8 +101,9 @@ impl Watchdog {
                 tracing::error!(error = error.chain(), "[QCWorker] Stuck job check failed");
             }
             tokio::select! {
-                () = tokio::time::sleep(TICK) => {}
+                biased;
                 () = stop.cancelled() => return,
+                () = tokio::time::sleep(TICK) => {}
             }
         }
     }
@@ -115,9 +116,13 @@ impl Watchdog {
             true => memory.guards.judge(&seen, now.duration_since(memory.began)),
             false => Leave::FREE,
         };
-        if leave.extend {
-            let extended = self.store.extend_leases(Now::Database).await?;
-            tracing::debug!(extended, "gave {extended} workers a whole lease before judging them");
+        match leave.grant {
+            Grant::Nothing => {}
+            Grant::Leases => {
+                let extended = self.store.extend_leases(Now::Database).await?;
+                tracing::debug!(extended, "gave {extended} workers a whole lease before judging them");
+            }
+            Grant::AllTimes => self.store.renew_all_times(Now::Database).await?,
         }
         // After the judgement: a sign of its own would hide the gap that it ended.
         if over(memory.last_sign, SIGN_EVERY) {
@@ -132,15 +137,24 @@ impl Watchdog {
         } else {
             return Ok(());
         };
-        self.sweep_recorded(&leave, trigger).await?;
+        // By the clock that was judged: what seems overdue by one that stepped a moment later must not be believed.
+        self.sweep_recorded(&leave, trigger, Now::Fixed(seen.as_of)).await?;
         memory.last_sweep = Some(now);
         Ok(())
     }
 
-    async fn sweep_recorded(&self, leave: &Leave, trigger: &str) -> Result<(Run, SweepReport), StoreError> {
-        let started_at = self.store.now().await?;
+    async fn sweep_recorded(
+        &self,
+        leave: &Leave,
+        trigger: &str,
+        judged: Now,
+    ) -> Result<(Run, SweepReport), StoreError> {
+        let started_at = match judged.fixed() {
+            Some(moment) => moment,
+            None => self.store.now().await?,
+        };
         let began = clock::monotonic();
-        let swept = self.sweep(leave, Now::Database).await;
+        let swept = self.sweep(leave, judged, Now::Database).await;
         let empty = SweepReport::default();
         let report = swept.as_ref().unwrap_or(&empty);
         let to = |to: fn(Status) -> bool| report.moved.iter().filter(|line| to(line.to)).count() as u64;
@@ -165,13 +179,14 @@ impl Watchdog {
         Ok((run, report))
     }
 
-    async fn sweep(&self, leave: &Leave, at: Now) -> Result<SweepReport, StoreError> {
+    /// Judges by one clock reading, and moves by another.
+    async fn sweep(&self, leave: &Leave, judged: Now, at: Now) -> Result<SweepReport, StoreError> {
         let mut report = SweepReport::default();
         if self.policy.heartbeats && leave.expire > 0 {
-            report.expired = self.store.expire_workers(leave.expire, at).await?;
+            report.expired = self.store.expire_workers(leave.expire, judged).await?;
         }
         for _ in 0..ROUNDS {
-            let page = self.store.suspects(BATCH, at).await?;
+            let page = self.store.suspects(BATCH, judged).await?;
             report.checked += page.suspects.len();
             let lines = plan_believing(&page, &self.policy, |cause| leave.believes(cause));
             let applied = self.store.apply_rescues(&lines, at).await?;
