@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
-use jobforge_core::claim::{ClaimAsk, Claimed, QueueAsk};
+use jobforge_core::claim::{ClaimAsk, Claimed, QueueAsk, TypeBounds};
 use jobforge_core::heartbeat::{Beat, BeatReply, Report};
 use jobforge_core::job::{ClaimedJob, ErrorInfo, Job, JobId, Lease, NewJob, RunAt, WorkerId};
 use jobforge_core::payload::Payload;
@@ -62,6 +62,7 @@ pub fn job(job_type: &str) -> NewJob {
         when: RunAt::Now,
         max_attempts: 5,
         timeout: None,
+        progress_timeout: None,
         idempotency_key: None,
         tags: Vec::new(),
         traceparent: None,
@@ -131,6 +132,8 @@ pub fn asking(worker: &WorkerId, queue: &str, limit: usize) -> ClaimAsk {
         queues: vec![QueueAsk { queue: queue.to_owned(), limit }],
         types: None,
         beat_due_in: BEAT_DUE_IN,
+        alone: false,
+        bounds: TypeBounds::default(),
     }
 }
 
@@ -220,26 +223,30 @@ pub async fn settle_one(
     Ok(answers.remove(0))
 }
 
-/// Brings a new job of this type to the given terminal status. Uses a worker of its own.
+/// Brings a new job to the given terminal status. Uses a worker of its own.
 pub async fn ended_job(store: &Arc<dyn Store>, status: Status, new: NewJob, now: Now) -> Result<JobId> {
-    let queue = new.queue.clone();
-    let worker = WorkerId::random();
-    let id = enqueue(store, new, now).await?;
-    if status == Status::Canceled {
-        store.move_jobs(&[id], jobforge_store::rows::Move::Cancel, now).await?;
-        return Ok(id);
-    }
-    store.register(&NewWorker { queues: vec![queue.clone()], ..new_worker(worker.as_str()) }, now).await?;
-    let claimed = claim_as(store, &asking(&worker, &queue, 1), now).await?.jobs;
-    anyhow::ensure!(claimed.len() == 1 && claimed[0].id == id, "another job of queue {queue} was in the way");
     let outcome = match status {
+        Status::Canceled => {
+            let id = enqueue(store, new, now).await?;
+            store.move_jobs(&[id], jobforge_store::rows::Move::Cancel, now).await?;
+            return Ok(id);
+        }
         Status::Succeeded => success(),
         Status::Failed => Outcome::Failed { error: error("no such account") },
         Status::Dead => failure("boom"),
-        Status::Queued | Status::Running | Status::Canceled => {
-            anyhow::bail!("{status} is not an end by a worker")
-        }
+        Status::Queued | Status::Running => anyhow::bail!("{status} is not an end"),
     };
+    end_with(store, new, outcome, now).await
+}
+
+/// Runs a new job once, as its last attempt, with this outcome. Uses a worker of its own.
+pub async fn end_with(store: &Arc<dyn Store>, new: NewJob, outcome: Outcome, now: Now) -> Result<JobId> {
+    let queue = new.queue.clone();
+    let worker = WorkerId::random();
+    let id = enqueue(store, new, now).await?;
+    store.register(&NewWorker { queues: vec![queue.clone()], ..new_worker(worker.as_str()) }, now).await?;
+    let claimed = claim_as(store, &asking(&worker, &queue, 1), now).await?.jobs;
+    anyhow::ensure!(claimed.len() == 1 && claimed[0].id == id, "another job of queue {queue} was in the way");
     // The last attempt, as the worker sees it, so that a failure is the end.
     let last = ClaimedJob { attempt: claimed[0].max_attempts, ..claimed[0].clone() };
     let settled = settle_one(store, &worker, &last, outcome, now).await?;

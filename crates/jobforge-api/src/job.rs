@@ -1,13 +1,15 @@
 //! Jobs and what surrounds them, as seen from outside.
 
 use jiff::Timestamp;
-use jobforge_core::job::{ErrorInfo, Job};
+use jobforge_core::job::{ErrorInfo, Job, Resolution};
 use jobforge_core::payload::Payload;
 use jobforge_core::settle::RetryPolicy;
 use jobforge_core::worker::WorkerRow;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+
+use crate::millis;
 
 /// A job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,12 +51,20 @@ pub struct JobView {
     pub deadline_at: Option<Timestamp>,
     /// Bound on one attempt.
     pub timeout_ms: Option<u64>,
+    /// Bound on the time between two reports of progress.
+    pub progress_timeout_ms: Option<u64>,
+    /// How long the running attempt may stand still, by the job's bound or its worker's.
+    pub progress_limit_ms: Option<u64>,
     /// How far it has come.
     pub progress: ProgressView,
     /// Items it counted.
     pub items: ItemsView,
     /// Why its last attempt failed.
     pub error: Option<ErrorInfo>,
+    /// Names the cause that it shares with other dead jobs.
+    pub dead_group: Option<String>,
+    /// A person's word that it stays dead.
+    pub resolved: Option<Resolution>,
     /// At most one job per (tenant, type, key).
     pub idempotency_key: Option<String>,
     /// Free labels.
@@ -113,7 +123,9 @@ impl From<Job> for JobView {
             locked_by: job.locked_by.map(|worker| worker.0),
             heartbeat_at: job.heartbeat_at,
             deadline_at: job.deadline_at,
-            timeout_ms: job.timeout.and_then(|timeout| u64::try_from(timeout.as_millis()).ok()),
+            timeout_ms: job.timeout.map(millis),
+            progress_timeout_ms: job.progress_timeout.map(millis),
+            progress_limit_ms: job.progress_limit.map(millis),
             progress: ProgressView {
                 percent: job.progress.percent,
                 message: job.progress.message,
@@ -126,6 +138,8 @@ impl From<Job> for JobView {
                 skipped: job.items.skipped,
             },
             error: job.error,
+            dead_group: job.dead_group,
+            resolved: job.resolved,
             idempotency_key: job.idempotency_key,
             tags: job.tags,
             traceparent: job.traceparent,
@@ -190,6 +204,12 @@ pub struct AttemptView {
     pub finished_at: Option<Timestamp>,
     /// What went wrong.
     pub error: Option<ErrorInfo>,
+    /// When its worker said that the handler goes on although the job was taken from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_ignored_at: Option<Timestamp>,
+    /// Reports of its worker that were refused after it had ended.
+    #[serde(default)]
+    pub refused: u32,
 }
 
 /// The kept log lines of one attempt.

@@ -8,8 +8,15 @@ mod job;
 mod problem;
 pub mod worker;
 
+use std::time::Duration;
+
 pub use job::{
     AttemptView, ItemsView, JobDetailView, JobList, JobView, LogList, LogView, ProgressView, QueueList,
     QueuePauseView, QueueView, ReceiptView, WorkerList, WorkerView,
 };
 pub use problem::{FieldProblem, Problem};
+
+/// A duration in whole milliseconds, as every key in `_ms` holds it.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

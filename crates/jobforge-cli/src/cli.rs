@@ -22,6 +22,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// PostgreSQL (postgres://…) or SQLite (sqlite:PATH); default: SQLite in the data directory [env: DATABASE_URL]
     #[arg(long, global = true, value_name = "URL")]
@@ -64,6 +65,9 @@ pub(crate) enum Command {
     /// Look at, pause and resume queues
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Look at dead jobs by what they died of, run them again, discard or purge them
+    #[command(subcommand)]
+    Dead(DeadCommand),
     /// See who takes lost jobs back and what was done, and do it now
     #[command(subcommand)]
     Watchdog(WatchdogCommand),
@@ -94,6 +98,77 @@ pub(crate) enum Command {
     HelpSettings,
     /// List the exit codes
     HelpExitCodes,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// List what jobs died of, the most frequent first
+    Groups(DeadFilterArgs),
+    /// List dead jobs, newest first
+    List {
+        #[command(flatten)]
+        filter: DeadFilterArgs,
+        /// How many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        /// Only before this job: the next page
+        #[arg(long, value_name = "JOB")]
+        before: Option<String>,
+    },
+    /// Show a dead job with the evidence of every attempt
+    Show(OneJob),
+    /// Run dead jobs again with fresh attempts
+    Retry(DeadMany),
+    /// Settle that dead jobs stay dead; they are no longer listed
+    Discard {
+        #[command(flatten)]
+        many: DeadMany,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        note: String,
+    },
+    /// Delete dead jobs with all that is kept of them
+    Purge(DeadMany),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeadFilterArgs {
+    /// Only of this cause: the id that `jobforge dead groups` shows
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<String>,
+    /// Only of this type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) job_type: Option<String>,
+    /// Only of this queue
+    #[arg(long)]
+    pub(crate) queue: Option<String>,
+    /// Only of this tenant
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// Also jobs that were discarded
+    #[arg(long)]
+    pub(crate) discarded: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadMany {
+    /// Job ids; or choose jobs by group, type, queue or tenant
+    #[arg(value_name = "JOB", conflicts_with_all = ["group", "job_type", "queue", "tenant", "all"])]
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) filter: DeadFilterArgs,
+    /// Every dead job
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// At most so many jobs a second
+    #[arg(long, value_name = "N")]
+    pub(crate) per_second: Option<f64>,
+    /// Show what would be done and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -149,7 +224,7 @@ pub(crate) struct WorkArgs {
     /// Programs that exec jobs may run, or * for any [env: JOBFORGE_EXEC_ALLOW]
     #[arg(long, value_name = "PROGRAMS")]
     pub(crate) exec_allow: Option<String>,
-    /// Run the worker in this process: nobody then sees it die, and its jobs wait for its lease
+    /// Run the worker in this process, without a supervisor that starts another and tells how it died
     #[arg(long)]
     pub(crate) no_supervise: bool,
     /// Be the worker of a supervisor, whose orders come on standard input
@@ -239,6 +314,9 @@ pub(crate) struct EnqueueArgs {
     /// Bound on one attempt, such as 90s
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<String>,
+    /// Bound on the time between two reports of progress, such as 5m
+    #[arg(long, value_name = "TIME")]
+    pub(crate) progress_timeout: Option<String>,
     /// Make at most one job of this tenant and type exist with this key
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,

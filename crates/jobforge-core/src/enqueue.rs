@@ -67,6 +67,9 @@ pub struct JobRequest {
     /// Bound on one attempt, in milliseconds.
     #[serde(default)]
     pub timeout_ms: Option<i64>,
+    /// Bound on the time between two reports of progress, in milliseconds.
+    #[serde(default)]
+    pub progress_timeout_ms: Option<i64>,
     /// At most one job per (tenant, type, key).
     #[serde(default)]
     pub idempotency_key: Option<String>,
@@ -128,10 +131,8 @@ pub fn validate(request: JobRequest, created_by: Option<String>) -> Result<NewJo
         1,
         i64::from(MAX_ATTEMPTS),
     );
-    let timeout = request.timeout_ms.map(|ms| {
-        let ms = check.integer("timeout_ms", ms, millis(MIN_TIMEOUT), millis(MAX_TIMEOUT));
-        Duration::from_millis(ms.unsigned_abs())
-    });
+    let timeout = request.timeout_ms.map(|ms| check.timeout("timeout_ms", ms));
+    let progress_timeout = request.progress_timeout_ms.map(|ms| check.timeout("progress_timeout_ms", ms));
     let when = check.when(request.run_at.as_deref(), request.delay_ms);
     if let Some(key) = &request.idempotency_key {
         check.key(key);
@@ -158,6 +159,7 @@ pub fn validate(request: JobRequest, created_by: Option<String>) -> Result<NewJo
         when,
         max_attempts: u32::try_from(max_attempts).unwrap_or(DEFAULT_MAX_ATTEMPTS),
         timeout,
+        progress_timeout,
         idempotency_key: request.idempotency_key,
         tags: request.tags,
         traceparent: request.traceparent,
@@ -211,6 +213,11 @@ impl Check {
             self.fail(field, "out_of_range", format!("{value} is out of range; allowed is {min} to {max}"));
         }
         value
+    }
+
+    fn timeout(&mut self, field: &str, ms: i64) -> Duration {
+        let ms = self.integer(field, ms, millis(MIN_TIMEOUT), millis(MAX_TIMEOUT));
+        Duration::from_millis(ms.unsigned_abs())
     }
 
     fn when(&mut self, run_at: Option<&str>, delay_ms: Option<i64>) -> RunAt {

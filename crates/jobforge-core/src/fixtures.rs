@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::job::{Items, Job, JobId, Lease, Progress, QueuedBecause, WorkerId};
 use crate::payload::Payload;
+use crate::standing::Facts;
 use crate::state::Status;
 use crate::worker::{WorkerRow, WorkerState};
 
@@ -26,6 +27,7 @@ pub(crate) fn queued_job(second: i64) -> Job {
         attempts: 0,
         max_attempts: 5,
         misses: 0,
+        crashes: Vec::new(),
         run_at: at(second),
         locked_by: None,
         locked_at: None,
@@ -34,13 +36,17 @@ pub(crate) fn queued_job(second: i64) -> Job {
         heartbeat_at: None,
         heartbeat_due_at: None,
         timeout: None,
+        progress_timeout: None,
         deadline_at: None,
+        progress_limit: None,
         started_at: None,
         finished_at: None,
         progress: Progress::default(),
         items: Items::default(),
         checkpoint: None,
         error: None,
+        dead_group: None,
+        resolved: None,
         result_id: None,
         idempotency_key: None,
         tags: Vec::new(),
@@ -67,6 +73,20 @@ pub(crate) fn running_job(second: i64) -> Job {
     }
 }
 
+/// What is known of a job at `second` when a live worker could run it.
+pub(crate) fn facts(job: Job, second: i64) -> Facts {
+    Facts {
+        job,
+        worker: None,
+        last_attempt: None,
+        queue_paused_at: None,
+        queue_workers: 1,
+        able_workers: 1,
+        held: None,
+        as_of: at(second),
+    }
+}
+
 /// A live worker heard at `heard` whose lease ends at `expires`.
 pub(crate) fn worker(heard: i64, expires: i64) -> WorkerRow {
     WorkerRow {
@@ -83,8 +103,11 @@ pub(crate) fn worker(heard: i64, expires: i64) -> WorkerRow {
         lease_expires_at: at(expires),
         ended_at: None,
         end_reason: None,
+        stopped_at: None,
+        suspect_at: None,
         process: None,
         slot: None,
         death: None,
+        died_with: None,
     }
 }

@@ -26,6 +26,8 @@ pub struct Report {
     pub log_changed: bool,
     /// Whether anything was reported since the last time.
     pub changed: bool,
+    /// The handler goes on although its job was taken from it and it was asked to stop.
+    pub ignores_stop: bool,
 }
 
 impl Report {
@@ -34,9 +36,10 @@ impl Report {
         self.changed = true;
     }
 
-    /// Whether percent, message or phase are reported.
+    /// Whether this says that the work went on: percent, message, phase, counted items or a checkpoint.
     pub fn has_progress(&self) -> bool {
-        self.progress.is_some() || self.message.is_some() || self.phase.is_some()
+        let Self { progress, message, phase, items, checkpoint, .. } = self;
+        progress.is_some() || message.is_some() || phase.is_some() || items.is_some() || checkpoint.is_some()
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::payload::Payload;
+use crate::poison::Crash;
 use crate::state::Status;
 
 /// A job's identity: a UUID v7, so ids sort by creation.
@@ -130,6 +131,8 @@ pub struct NewJob {
     pub max_attempts: u32,
     /// Bound on one attempt; the handler is stopped when it is reached.
     pub timeout: Option<Duration>,
+    /// Bound on the time between two reports of progress; the handler is stopped when it is reached.
+    pub progress_timeout: Option<Duration>,
     /// At most one job per (tenant, type, key) exists at a time.
     pub idempotency_key: Option<String>,
     /// Free labels for filtering.
@@ -232,6 +235,18 @@ pub struct ErrorInfo {
     pub details: Option<serde_json::Value>,
 }
 
+impl ErrorInfo {
+    /// What is said where nothing is known.
+    pub fn none() -> Self {
+        Self {
+            message: "no reason was stored".to_owned(),
+            kind: "unknown".to_owned(),
+            retryable: true,
+            details: None,
+        }
+    }
+}
+
 /// A job as stored: one row.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -257,6 +272,8 @@ pub struct Job {
     pub max_attempts: u32,
     /// Lost leases since the last fresh start.
     pub misses: u32,
+    /// Deaths of workers in which it was running since the last fresh start.
+    pub crashes: Vec<Crash>,
     /// When it may run, or could.
     pub run_at: Timestamp,
     /// The worker that holds it now.
@@ -271,10 +288,14 @@ pub struct Job {
     pub heartbeat_at: Option<Timestamp>,
     /// When the next sign of life is due at the latest.
     pub heartbeat_due_at: Option<Timestamp>,
-    /// Bound on one attempt.
+    /// Bound on one attempt, of the job's own.
     pub timeout: Option<Duration>,
-    /// When the running attempt must be over.
+    /// Bound on the time between two reports of progress, of the job's own.
+    pub progress_timeout: Option<Duration>,
+    /// When the running attempt must be over, by the job's bound or its worker's.
     pub deadline_at: Option<Timestamp>,
+    /// How long the running attempt may stand still, by the job's bound or its worker's.
+    pub progress_limit: Option<Duration>,
     /// When the last attempt began.
     pub started_at: Option<Timestamp>,
     /// When it reached a terminal status.
@@ -287,6 +308,10 @@ pub struct Job {
     pub checkpoint: Option<serde_json::Value>,
     /// Why its last attempt failed, or why it ended.
     pub error: Option<ErrorInfo>,
+    /// What it died of, if it is dead (see [`crate::dead`]).
+    pub dead_group: Option<String>,
+    /// Who settled that it stays dead, and why, if somebody did.
+    pub resolved: Option<Resolution>,
     /// Its stored result.
     pub result_id: Option<Uuid>,
     /// At most one job per (tenant, type, key).
@@ -303,6 +328,64 @@ pub struct Job {
     pub created_at: Timestamp,
     /// When its row last changed state.
     pub updated_at: Timestamp,
+}
+
+/// One ended or running attempt of a job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// Its fence.
+    pub lease: Lease,
+    /// The worker that ran it.
+    pub worker: Option<WorkerId>,
+    /// `succeeded`, `failed`, `retry`, `dead`, `snoozed`, `released`, `lost`, `canceled`, `reset` or `running`.
+    pub outcome: String,
+    /// What went wrong.
+    pub error: Option<ErrorInfo>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended; absent while it runs.
+    pub finished_at: Option<Timestamp>,
+    /// When its worker said that the handler goes on although the job was taken from it.
+    pub stop_ignored_at: Option<Timestamp>,
+    /// Reports of its worker that were refused after it had ended.
+    pub refused: u32,
+}
+
+impl Attempt {
+    /// The attempt that has no row of its own: the running one, or a success at the first try.
+    pub fn untold(job: &Job, last_told: Option<&Self>) -> Option<Self> {
+        let outcome = match job.status {
+            Status::Running => "running",
+            Status::Succeeded if last_told.is_none_or(|told| told.lease < job.lease) => "succeeded",
+            Status::Queued | Status::Succeeded | Status::Failed | Status::Dead | Status::Canceled => {
+                return None;
+            }
+        };
+        Some(Self {
+            attempt: job.attempts,
+            lease: job.lease,
+            worker: job.locked_by.clone().or_else(|| job.last_worker.clone()),
+            outcome: outcome.to_owned(),
+            error: None,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+            stop_ignored_at: None,
+            refused: 0,
+        })
+    }
+}
+
+/// A person's word that a dead job need not run any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolution {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub note: String,
 }
 
 /// A job handed to a worker, with the lease under which it may be changed.
@@ -326,8 +409,10 @@ pub struct ClaimedJob {
     pub max_attempts: u32,
     /// The fence of this attempt.
     pub lease: Lease,
-    /// Bound on this attempt.
+    /// Bound on this attempt: the job's own, or what the claim said of its type.
     pub timeout: Option<Duration>,
+    /// Bound on the time between two reports of progress, likewise.
+    pub progress_timeout: Option<Duration>,
     /// When it was enqueued.
     pub created_at: Timestamp,
     /// When this attempt began, on the database's clock.
@@ -340,4 +425,6 @@ pub struct ClaimedJob {
     pub traceparent: Option<String>,
     /// Back-off of its own.
     pub retry: Option<crate::settle::RetryPolicy>,
+    /// Nothing else may run in the process while it does (see [`crate::poison`]).
+    pub alone: bool,
 }

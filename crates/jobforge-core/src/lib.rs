@@ -15,13 +15,16 @@ pub mod state;
 pub mod worker;
 
 pub mod claim;
+pub mod dead;
 pub mod death;
 pub mod enqueue;
 pub mod heartbeat;
+pub mod poison;
 pub mod rescue;
 pub mod settle;
 
 pub mod standing;
+pub mod verdict;
 pub mod watchdog;
 
 pub mod poll;

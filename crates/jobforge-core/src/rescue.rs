@@ -3,17 +3,19 @@
 //! Facts come in with `as_of`, the database's clock read in the same transaction; a plan with a reason on every line
 //! goes out. The store applies it under the fence, so a heartbeat that lands in between wins.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{ErrorInfo, Job, JobId, Lease, QueuedBecause};
+use crate::poison::{self, Crash};
 use crate::state::Status;
 use crate::time::{add, since, words};
 use crate::worker::{WorkerRow, WorkerState};
 
-/// How long after its deadline a running job is left to its own worker, which stops it first.
+/// How long after its time-out, of either kind, a running job is left to its own worker, which stops it first.
 pub const DEADLINE_GRACE: Duration = Duration::from_secs(10);
 /// The exact text that runbook 2 looks for under policy `fail`.
 pub const WORKER_DIED: &str = "Worker died unexpectedly";
@@ -31,6 +33,11 @@ pub enum OnLost {
     DeadLetter,
 }
 
+impl OnLost {
+    /// The words of the policies.
+    pub const WORDS: [&'static str; 3] = ["requeue", "fail", "dead_letter"];
+}
+
 impl std::str::FromStr for OnLost {
     type Err = String;
 
@@ -44,6 +51,31 @@ impl std::str::FromStr for OnLost {
     }
 }
 
+/// What becomes of lost jobs: what is said of their type, else of their queue, else of all.
+#[derive(Debug, Clone, Default)]
+pub struct LostPolicy {
+    /// Of all others.
+    pub other: OnLost,
+    /// By type.
+    pub by_type: BTreeMap<String, OnLost>,
+    /// By queue.
+    pub by_queue: BTreeMap<String, OnLost>,
+}
+
+impl LostPolicy {
+    /// The policy for one job.
+    pub fn of(&self, job: &Job) -> OnLost {
+        let said = self.by_type.get(&job.job_type).or_else(|| self.by_queue.get(&job.queue));
+        said.copied().unwrap_or(self.other)
+    }
+}
+
+impl From<OnLost> for LostPolicy {
+    fn from(other: OnLost) -> Self {
+        Self { other, ..Self::default() }
+    }
+}
+
 /// The settings that recovery goes by.
 #[derive(Debug, Clone)]
 pub struct RescuePolicy {
@@ -52,12 +84,12 @@ pub struct RescuePolicy {
     /// Lost leases at which a job is dead (`HEARTBEAT_MAX_MISSES`).
     pub max_misses: u32,
     /// What becomes of a lost job.
-    pub on_lost: OnLost,
+    pub on_lost: LostPolicy,
 }
 
 impl Default for RescuePolicy {
     fn default() -> Self {
-        Self { heartbeats: true, max_misses: 2, on_lost: OnLost::Requeue }
+        Self { heartbeats: true, max_misses: 2, on_lost: LostPolicy::default() }
     }
 }
 
@@ -81,6 +113,13 @@ pub enum Cause {
         /// Since when.
         at: Timestamp,
     },
+    /// The handler reported nothing for longer than its jobs may stand still.
+    NoProgress {
+        /// When it last did, or began.
+        since: Timestamp,
+        /// For how long it may.
+        limit: Duration,
+    },
     /// The handler gave no sign of life, though its worker lives.
     HeartbeatLate {
         /// When one was due.
@@ -88,7 +127,44 @@ pub enum Cause {
     },
 }
 
-/// The one definition of trouble, for the watchdog, the explanation and everything that counts stuck jobs.
+impl Cause {
+    /// Whether the lease of the job is lost, which counts as a miss; otherwise the handler took too long.
+    pub fn loses_lease(&self) -> bool {
+        match self {
+            Self::WorkerUnknown
+            | Self::WorkerEnded { .. }
+            | Self::LeaseExpired { .. }
+            | Self::HeartbeatLate { .. } => true,
+            Self::DeadlinePassed { .. } | Self::NoProgress { .. } => false,
+        }
+    }
+
+    /// Since when there is trouble; `None` where nobody knows.
+    pub fn since(&self, worker: Option<&WorkerRow>) -> Option<Timestamp> {
+        match self {
+            Self::WorkerUnknown => None,
+            Self::WorkerEnded { .. } => worker.and_then(|worker| worker.ended_at),
+            Self::LeaseExpired { at } | Self::DeadlinePassed { at } => Some(*at),
+            Self::NoProgress { since, limit } => Some(add(*since, *limit)),
+            Self::HeartbeatLate { due_at } => Some(*due_at),
+        }
+    }
+
+    /// From when the watchdog acts: at once, but for time-outs, which the job's own worker sees to first.
+    fn acted_on(&self, as_of: Timestamp) -> bool {
+        match self {
+            Self::WorkerUnknown
+            | Self::WorkerEnded { .. }
+            | Self::LeaseExpired { .. }
+            | Self::HeartbeatLate { .. } => true,
+            Self::DeadlinePassed { at } => add(*at, DEADLINE_GRACE) < as_of,
+            Self::NoProgress { since, limit } => add(add(*since, *limit), DEADLINE_GRACE) < as_of,
+        }
+    }
+}
+
+/// The one definition of trouble, which operators call stuck: for the watchdog, the explanation and everything that counts
+/// stuck jobs.
 pub fn cause(job: &Job, worker: Option<&WorkerRow>, as_of: Timestamp, heartbeats: bool) -> Option<Cause> {
     if job.status != Status::Running {
         return None;
@@ -105,15 +181,22 @@ pub fn cause(job: &Job, worker: Option<&WorkerRow>, as_of: Timestamp, heartbeats
     if heartbeats && worker.lease_expires_at < as_of {
         return Some(Cause::LeaseExpired { at: worker.lease_expires_at });
     }
-    if let Some(deadline) = job.deadline_at
-        && add(deadline, DEADLINE_GRACE) < as_of
-    {
-        return Some(Cause::DeadlinePassed { at: deadline });
+    if let Some(at) = job.deadline_at.filter(|deadline| *deadline < as_of) {
+        return Some(Cause::DeadlinePassed { at });
+    }
+    if let Some((since, limit)) = still_since(job).filter(|(since, limit)| add(*since, *limit) < as_of) {
+        return Some(Cause::NoProgress { since, limit });
     }
     match job.heartbeat_due_at {
         Some(due_at) if heartbeats && due_at < as_of => Some(Cause::HeartbeatLate { due_at }),
         _ => None,
     }
+}
+
+/// When a running job last reported something, or began, and for how long it may stand still, if that has a limit.
+pub fn still_since(job: &Job) -> Option<(Timestamp, Duration)> {
+    let since = job.progress.at.max(job.started_at)?;
+    Some((since, job.progress_limit?))
 }
 
 /// A running job that a sweep found, with its worker.
@@ -123,6 +206,8 @@ pub struct Suspect {
     pub job: Job,
     /// The worker that holds it.
     pub worker: Option<WorkerRow>,
+    /// Other jobs that were running in its worker's process when that was proven dead; `None` while it is not.
+    pub beside: Option<u32>,
 }
 
 /// What a sweep found, and when on the database's clock.
@@ -149,8 +234,12 @@ pub struct Rescue {
     pub because: QueuedBecause,
     /// How long it then waits.
     pub delay: Duration,
-    /// Lost leases, this one included.
+    /// Lost leases, this one included unless the job may be innocent of it.
     pub misses: u32,
+    /// Whether the attempt counts.
+    pub burns_attempt: bool,
+    /// Deaths of workers in which it was running, this one included.
+    pub crashes: Vec<Crash>,
     /// What is stored as its error.
     pub error: ErrorInfo,
 }
@@ -170,34 +259,42 @@ pub fn plan_believing(
 ) -> Vec<Rescue> {
     let decide = |suspect: &Suspect| {
         let cause = cause(&suspect.job, suspect.worker.as_ref(), page.as_of, policy.heartbeats)?;
-        believes(&cause).then(|| rescue(suspect, &cause, page.as_of, policy))
+        (cause.acted_on(page.as_of) && believes(&cause)).then(|| rescue(suspect, &cause, page.as_of, policy))
     };
     page.suspects.iter().filter_map(decide).collect()
 }
 
+/// What becomes of a job for this cause.
+pub(crate) fn fate(
+    suspect: &Suspect,
+    cause: &Cause,
+    as_of: Timestamp,
+    policy: &RescuePolicy,
+) -> (Status, QueuedBecause) {
+    let line = rescue(suspect, cause, as_of, policy);
+    (line.to, line.because)
+}
+
 fn rescue(suspect: &Suspect, cause: &Cause, as_of: Timestamp, policy: &RescuePolicy) -> Rescue {
     let job = &suspect.job;
-    let (lost_lease, kind) = match cause {
-        Cause::DeadlinePassed { .. } => (false, "timeout"),
-        Cause::HeartbeatLate { .. } => (true, "heartbeat_late"),
-        Cause::WorkerUnknown | Cause::WorkerEnded { .. } | Cause::LeaseExpired { .. } => {
-            (true, "worker_lost")
-        }
-    };
-    let misses = job.misses + u32::from(lost_lease);
+    let on_lost = policy.on_lost.of(job);
+    let crash = crash(suspect, cause, as_of);
+    // Whoever died beside others may be innocent; what an operator has decided for every loss goes for it all the same.
+    let innocent = on_lost == OnLost::Requeue && crash.as_ref().is_some_and(|crash| crash.beside > 0);
+    let crashes = crash.map_or_else(|| job.crashes.clone(), |crash| poison::remember(&job.crashes, crash));
+    let lost_lease = cause.loses_lease();
+    let misses = job.misses + u32::from(lost_lease && !innocent);
     let last_attempt = job.attempts >= job.max_attempts;
-    let to = match (lost_lease, policy.on_lost) {
+    let too_many = misses >= policy.max_misses || poison::kills(&crashes).len() >= poison::MAX_KILLS;
+    let to = match (lost_lease, on_lost) {
         (true, OnLost::Fail) => Status::Failed,
         (true, OnLost::DeadLetter) => Status::Dead,
-        (true, OnLost::Requeue) if misses >= policy.max_misses || last_attempt => Status::Dead,
+        (true, OnLost::Requeue) if innocent => Status::Queued,
+        (true, OnLost::Requeue) if too_many || last_attempt => Status::Dead,
         (true, OnLost::Requeue) => Status::Queued,
         (false, _) if last_attempt => Status::Dead,
         (false, _) => Status::Queued,
     };
-    let what = describe(cause, suspect, as_of);
-    let died = matches!(cause, Cause::WorkerUnknown | Cause::WorkerEnded { .. } | Cause::LeaseExpired { .. });
-    // Under policy `fail` runbook 2 compares the whole text, so what is known goes into the details.
-    let message = if died && to == Status::Failed { WORKER_DIED.to_owned() } else { what.clone() };
     Rescue {
         id: job.id,
         lease: job.lease,
@@ -210,20 +307,64 @@ fn rescue(suspect: &Suspect, cause: &Cause, as_of: Timestamp, policy: &RescuePol
             job.retry.unwrap_or_default().delay(job.attempts, 0.5)
         },
         misses,
-        error: ErrorInfo {
-            message,
-            kind: kind.to_owned(),
-            retryable: true,
-            details: Some(serde_json::json!({
-                "evidence": what,
-                "worker": job.locked_by,
-                "attempt": job.attempts,
-                "lost_leases": misses,
-                "phase": job.progress.phase,
-                "progress": job.progress.percent,
-                "death": suspect.worker.as_ref().and_then(|worker| worker.death.as_ref()),
-            })),
-        },
+        burns_attempt: !innocent,
+        error: error(suspect, cause, as_of, to, misses, &crashes),
+        crashes,
+    }
+}
+
+/// The death of the worker, if it was taken down by one of its jobs.
+fn crash(suspect: &Suspect, cause: &Cause, as_of: Timestamp) -> Option<Crash> {
+    let Cause::WorkerEnded { .. } = cause else { return None };
+    let worker = suspect.worker.as_ref()?;
+    let proof = &worker.death.as_ref()?.proof;
+    poison::takes_down(proof).then(|| Crash {
+        at: as_of,
+        worker: Some(worker.id.clone()),
+        proof: proof.to_string(),
+        beside: suspect.beside.unwrap_or(0),
+    })
+}
+
+fn error(
+    suspect: &Suspect,
+    cause: &Cause,
+    as_of: Timestamp,
+    to: Status,
+    misses: u32,
+    crashes: &[Crash],
+) -> ErrorInfo {
+    let job = &suspect.job;
+    let what = describe(cause, suspect, as_of);
+    let died = matches!(cause, Cause::WorkerUnknown | Cause::WorkerEnded { .. } | Cause::LeaseExpired { .. });
+    let poison = poison::accusation(crashes).filter(|_| to == Status::Dead && died);
+    let kind = match cause {
+        _ if poison.is_some() => "poison",
+        Cause::DeadlinePassed { .. } => "timeout",
+        Cause::NoProgress { .. } => "no_progress",
+        Cause::HeartbeatLate { .. } => "heartbeat_late",
+        Cause::WorkerUnknown | Cause::WorkerEnded { .. } | Cause::LeaseExpired { .. } => "worker_lost",
+    };
+    let message = match poison {
+        Some(accusation) => accusation,
+        // Under policy `fail` runbook 2 compares the whole text, so what is known goes into the details.
+        None if died && to == Status::Failed => WORKER_DIED.to_owned(),
+        None => what.clone(),
+    };
+    ErrorInfo {
+        message,
+        kind: kind.to_owned(),
+        retryable: true,
+        details: Some(serde_json::json!({
+            "evidence": what,
+            "worker": job.locked_by,
+            "attempt": job.attempts,
+            "lost_leases": misses,
+            "phase": job.progress.phase,
+            "progress": job.progress.percent,
+            "beside": suspect.beside,
+            "death": suspect.worker.as_ref().and_then(|worker| worker.death.as_ref()),
+        })),
     }
 }
 
@@ -249,6 +390,11 @@ pub fn describe(cause: &Cause, suspect: &Suspect, as_of: Timestamp) -> String {
                 words(since(as_of, *at))
             )
         }
+        Cause::NoProgress { since: last, limit } => format!(
+            "the handler has reported nothing for {}; its jobs may stand still for {}",
+            words(since(as_of, *last)),
+            words(*limit)
+        ),
         Cause::HeartbeatLate { due_at } => format!(
             "the handler gave no sign of life: its heartbeat is {} late although {worker}{host} is alive",
             words(since(as_of, *due_at))
@@ -267,7 +413,7 @@ mod tests {
     }
 
     fn page(job: Job, worker: Option<WorkerRow>, second: i64) -> SuspectPage {
-        SuspectPage { as_of: at(second), suspects: vec![Suspect { job, worker }] }
+        SuspectPage { as_of: at(second), suspects: vec![Suspect { job, worker, beside: None }] }
     }
 
     #[test]
@@ -297,7 +443,7 @@ mod tests {
 
     #[test]
     fn policy_fail_stores_the_runbooks_exact_text() {
-        let policy = RescuePolicy { on_lost: OnLost::Fail, ..RescuePolicy::default() };
+        let policy = RescuePolicy { on_lost: OnLost::Fail.into(), ..RescuePolicy::default() };
         let plan = plan(&page(running_job(100), Some(worker(100, 120)), 123), &policy);
         assert_eq!(
             (plan[0].to, plan[0].error.message.as_str()),
@@ -317,6 +463,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_a_type_comes_before_what_is_said_of_its_queue() {
+        let mut on_lost = LostPolicy::from(OnLost::DeadLetter);
+        on_lost.by_queue.insert("default".to_owned(), OnLost::Fail);
+        let fate = |on_lost: &LostPolicy, queue: &str| {
+            let policy = RescuePolicy { on_lost: on_lost.clone(), ..RescuePolicy::default() };
+            let job = Job { queue: queue.to_owned(), ..running_job(100) };
+            plan(&page(job, Some(worker(100, 120)), 123), &policy)[0].to
+        };
+        assert_eq!((fate(&on_lost, "default"), fate(&on_lost, "mail")), (Status::Failed, Status::Dead));
+        on_lost.by_type.insert("email.send".to_owned(), OnLost::Requeue);
+        assert_eq!((fate(&on_lost, "default"), fate(&on_lost, "mail")), (Status::Queued, Status::Queued));
+    }
+
+    #[test]
+    fn a_handler_that_stands_still_is_in_trouble_at_its_limit_and_acted_upon_after_the_grace() {
+        let mut job = running_job(100);
+        job.progress_limit = Some(Duration::from_secs(30));
+        job.heartbeat_due_at = Some(at(1000));
+        let at_work = worker(100, 1000);
+        let trouble = |job: &Job, second| cause(job, Some(&at_work), at(second), true);
+        assert_eq!(trouble(&job, 130), None);
+        let still = Cause::NoProgress { since: at(100), limit: Duration::from_secs(30) };
+        assert_eq!(trouble(&job, 131), Some(still));
+        assert!(plan(&page(job.clone(), Some(at_work.clone()), 140), &RescuePolicy::default()).is_empty());
+        let late = plan(&page(job.clone(), Some(at_work.clone()), 141), &RescuePolicy::default());
+        assert_eq!((late[0].to, late[0].misses), (Status::Queued, 0));
+        assert_eq!(late[0].error.kind, "no_progress");
+        let said = "the handler has reported nothing for 41 s; its jobs may stand still for 30 s";
+        assert_eq!(late[0].error.message, said);
+        job.progress.at = Some(at(120));
+        assert_eq!(trouble(&job, 150), None);
+    }
+
+    #[test]
     fn a_proven_death_is_the_reason_and_its_certificate_goes_with_the_job() {
         let proof = Proof::Signaled { signal: 9, name: "SIGKILL".to_owned(), oom_kills: None };
         let mut dead = worker(100, 120);
@@ -330,6 +510,56 @@ mod tests {
         );
         let details = plan[0].error.details.as_ref().expect("details");
         assert_eq!(details["death"]["last_output"][0], "thread panicked");
+    }
+
+    /// The worker process of a job dies beside so many others.
+    fn die(job: &Job, beside: u32) -> Rescue {
+        let proof = Proof::Signaled { signal: 11, name: "SIGSEGV".to_owned(), oom_kills: None };
+        let mut dead = worker(100, 120);
+        (dead.state, dead.end_reason) = (WorkerState::Dead, Some(proof.to_string()));
+        dead.death = Some(Death::new(proof, []));
+        let suspects = vec![Suspect { job: job.clone(), worker: Some(dead), beside: Some(beside) }];
+        plan(&SuspectPage { as_of: at(101), suspects }, &RescuePolicy::default()).remove(0)
+    }
+
+    fn again(job: &Job, line: &Rescue) -> Job {
+        let attempts = job.attempts + u32::from(line.burns_attempt);
+        Job { attempts, misses: line.misses, crashes: line.crashes.clone(), ..job.clone() }
+    }
+
+    #[test]
+    fn jobs_that_died_beside_others_lose_nothing_and_the_one_that_kills_alone_is_dead_with_proof() {
+        let mut job = running_job(100);
+        job.max_attempts = 1;
+        for deaths in 1..=2 {
+            let line = die(&job, 3);
+            assert_eq!((line.to, line.misses, line.burns_attempt), (Status::Queued, 0, false));
+            assert_eq!((line.crashes.len(), poison::runs_alone(&line.crashes)), (deaths, deaths == 2));
+            job = again(&job, &line);
+        }
+        job.max_attempts = 5;
+        let line = die(&job, 0);
+        assert_eq!((line.to, line.misses, line.burns_attempt), (Status::Queued, 1, true));
+        let last = die(&again(&job, &line), 0);
+        assert_eq!((last.to, last.error.kind.as_str()), (Status::Dead, "poison"));
+        let accused = "poison: it killed its worker 2 times while nothing else ran there \
+                       (signal 11 (SIGSEGV); signal 11 (SIGSEGV))";
+        assert_eq!(last.error.message, accused);
+    }
+
+    #[test]
+    fn whoever_may_lose_many_leases_may_still_kill_no_more_than_three_workers() {
+        let policy = RescuePolicy { max_misses: 100, ..RescuePolicy::default() };
+        let mut job = running_job(100);
+        job.max_attempts = 100;
+        let crash = Crash { at: at(1), worker: None, proof: "exit code 101".to_owned(), beside: 0 };
+        job.crashes = vec![crash.clone(), crash];
+        let proof = Proof::Exited { code: 101 };
+        let mut dead = worker(100, 120);
+        (dead.state, dead.death) = (WorkerState::Dead, Some(Death::new(proof, [])));
+        let suspects = vec![Suspect { job, worker: Some(dead), beside: Some(0) }];
+        let plan = plan(&SuspectPage { as_of: at(101), suspects }, &policy);
+        assert_eq!((plan[0].to, plan[0].error.kind.as_str()), (Status::Dead, "poison"));
     }
 
     #[test]

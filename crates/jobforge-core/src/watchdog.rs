@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::job::{JobId, WorkerId};
 use crate::rescue::Cause;
 use crate::time::{add, since, words};
+use crate::verdict::HeldBack;
 use crate::worker::DEFAULT_WORKER_LEASE;
 
 /// Nobody watched for longer than this: half a default lease.
@@ -71,13 +72,75 @@ pub enum Guard {
 }
 
 impl Guard {
-    /// The stored word.
-    pub fn as_str(&self) -> &'static str {
+    /// Which guard it is, without its figures.
+    pub fn kind(&self) -> GuardKind {
         match self {
-            Self::Gap { .. } => "gap",
-            Self::Blind { .. } => "blind",
-            Self::ClockStep { .. } => "clock_step",
-            Self::MassLoss { .. } => "mass_loss",
+            Self::Gap { .. } => GuardKind::Gap,
+            Self::Blind { .. } => GuardKind::Blind,
+            Self::ClockStep { .. } => GuardKind::ClockStep,
+            Self::MassLoss { .. } => GuardKind::MassLoss,
+        }
+    }
+}
+
+/// Which guard holds verdicts back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuardKind {
+    /// Nobody watched.
+    Gap,
+    /// This watchdog did not, though others did.
+    Blind,
+    /// Two clocks went apart.
+    ClockStep,
+    /// A large part of the fleet seems lost at once.
+    MassLoss,
+}
+
+impl GuardKind {
+    const ALL: [Self; 4] = [Self::Gap, Self::Blind, Self::ClockStep, Self::MassLoss];
+
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gap => "gap",
+            Self::Blind => "blind",
+            Self::ClockStep => "clock_step",
+            Self::MassLoss => "mass_loss",
+        }
+    }
+
+    /// Reads a stored word; `None` for one that is not known.
+    pub fn from_stored(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// Why silence is not believed, for people.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Gap => "for a while nobody was there to hear workers",
+            Self::Blind => "the watchdog has not watched for long enough",
+            Self::ClockStep => "the database's clock was set",
+            Self::MassLoss => "a large part of the fleet fell silent at once",
+        }
+    }
+
+    /// Whether a cause may be acted upon. What is proven always may; silence only if nothing explains it otherwise, and a
+    /// time-out as well: a worker that could not reach the database has had no chance to say how the attempt ended.
+    pub fn believes(self, cause: &Cause) -> bool {
+        match (self, cause) {
+            (_, Cause::WorkerUnknown | Cause::WorkerEnded { .. }) => true,
+            (Self::MassLoss, Cause::LeaseExpired { .. }) => false,
+            (
+                Self::MassLoss,
+                Cause::HeartbeatLate { .. } | Cause::DeadlinePassed { .. } | Cause::NoProgress { .. },
+            ) => true,
+            // The leases were given anew, so one that runs out now is believed.
+            (Self::Gap | Self::Blind | Self::ClockStep, Cause::LeaseExpired { .. }) => true,
+            (
+                Self::Gap | Self::Blind | Self::ClockStep,
+                Cause::HeartbeatLate { .. } | Cause::DeadlinePassed { .. } | Cause::NoProgress { .. },
+            ) => false,
         }
     }
 }
@@ -128,23 +191,9 @@ impl Leave {
     /// No guard holds anything back.
     pub const FREE: Self = Self { grant: Grant::Nothing, expire: u32::MAX, held: None };
 
-    /// Whether a cause may be acted upon. What is proven always may; silence only while nothing explains it otherwise, and a
-    /// time-out as well: a worker that could not reach the database has had no chance to say how the attempt ended.
+    /// Whether a cause may be acted upon.
     pub fn believes(&self, cause: &Cause) -> bool {
-        let Some((guard, _)) = &self.held else { return true };
-        match (guard, cause) {
-            (_, Cause::WorkerUnknown | Cause::WorkerEnded { .. }) => true,
-            (Guard::MassLoss { .. }, Cause::LeaseExpired { .. }) => false,
-            (Guard::MassLoss { .. }, Cause::HeartbeatLate { .. } | Cause::DeadlinePassed { .. }) => true,
-            (
-                Guard::Gap { .. } | Guard::Blind { .. } | Guard::ClockStep { .. },
-                Cause::LeaseExpired { .. },
-            ) => true,
-            (
-                Guard::Gap { .. } | Guard::Blind { .. } | Guard::ClockStep { .. },
-                Cause::HeartbeatLate { .. } | Cause::DeadlinePassed { .. },
-            ) => false,
-        }
+        self.held.as_ref().is_none_or(|(guard, _)| guard.kind().believes(cause))
     }
 }
 
@@ -238,6 +287,8 @@ pub struct WatchdogRow {
     pub last_sign_at: Timestamp,
     /// How often it sweeps at least.
     pub check_interval_ms: u64,
+    /// What holds its verdicts back, and until when.
+    pub held: Option<HeldBack>,
 }
 
 impl WatchdogRow {
@@ -390,7 +441,7 @@ mod tests {
             let mut guards = settled();
             let leave = guards.judge(&seen(second, Some(second - 1), 10, 10), s(101));
             assert_eq!(leave.grant, Grant::AllTimes, "{leave:?}");
-            assert_eq!(leave.held.map(|(guard, _)| guard.as_str()), Some("clock_step"));
+            assert_eq!(leave.held.map(|(guard, _)| guard.kind()), Some(GuardKind::ClockStep));
         }
     }
 

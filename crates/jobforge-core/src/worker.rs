@@ -110,10 +110,16 @@ pub struct WorkerRow {
     pub ended_at: Option<Timestamp>,
     /// How it ended, if it did.
     pub end_reason: Option<String>,
+    /// Since when its supervisor sees its process stopped, if it does.
+    pub stopped_at: Option<Timestamp>,
+    /// Since when its connection is lost, if it held one and it is.
+    pub suspect_at: Option<Timestamp>,
     /// Its process, if it could tell.
     pub process: Option<ProcessId>,
     /// The slot that it held.
     pub slot: Option<String>,
     /// The proof of its death, if there is one.
     pub death: Option<Death>,
+    /// How many jobs its process was running then.
+    pub died_with: Option<u32>,
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::ServerError;
 use crate::routes;
 use crate::server::{App, grace_is_over};
-use crate::workers::{Peer, WorkerTerms, Workers};
+use crate::workers::{Peer, Presence, WorkerTerms, Workers};
 
 /// Where worker processes find the server, and what it tells them.
 #[derive(Debug, Clone)]
@@ -38,6 +38,7 @@ pub struct SocketServer {
     listener: UnixListener,
     path: PathBuf,
     router: Router,
+    presence: Arc<Presence>,
     closing: CancellationToken,
 }
 
@@ -53,9 +54,10 @@ pub fn bind_socket(
     let path = options.path;
     let listener = listen(&path)?;
     let workers = Arc::new(Workers::new(Arc::clone(client.store()), options.terms, rescue_policy.clone()));
-    let closing = workers.closing.clone();
+    let (presence, closing) = (Arc::clone(&workers.presence), workers.closing.clone());
     let app = Arc::new(App { client, policy: rescue_policy, started: AtomicBool::new(false) });
-    Ok(SocketServer { listener, path, router: routes::socket_router(app, workers), closing })
+    let router = routes::socket_router(app, workers);
+    Ok(SocketServer { listener, path, router, presence, closing })
 }
 
 /// Listens under another name first: the socket must never be seen with a mode that lets others in, nor be missing.
@@ -94,27 +96,20 @@ impl SocketServer {
     /// # Errors
     /// When the listener breaks.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServerError> {
-        let Self { listener, path, router, closing } = self;
-        let told = async {
-            stop.cancelled().await;
+        let Self { listener, path, router, presence, closing } = self;
+        tokio::spawn(presence.look_back());
+        let (socket, stopped) = (path.clone(), stop.clone());
+        let told = async move {
+            stopped.cancelled().await;
             // New workers shall wait for the next server, and nothing shall be held open for the old ones.
-            let _ = fs::remove_file(&path);
+            let _ = fs::remove_file(&socket);
             closing.cancel();
         };
         let service = router.into_make_service_with_connect_info::<Peer>();
-        let serve = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let answered = async {
-            tokio::select! {
-                served = serve.into_future() => {
-                    served.map_err(|source| ServerError::Socket { path: path.clone(), source })
-                }
-                () = grace_is_over(&stop) => Ok(()),
-            }
-        };
-        tokio::pin!(answered);
+        let serve = axum::serve(listener, service).with_graceful_shutdown(told);
         tokio::select! {
-            answered = &mut answered => answered,
-            () = told => answered.await,
+            served = serve.into_future() => served.map_err(|source| ServerError::Socket { path, source }),
+            () = grace_is_over(&stop) => Ok(()),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What the store knows, as the wire types say it. The command line prints the same with `--json`.
 
+use jobforge::core::job::Attempt;
 use jobforge::core::worker::WorkerRow;
-use jobforge::store::rows::{Attempt, JobDetail, LogTail, QueueInfo};
+use jobforge::store::rows::{JobDetail, LogTail, QueueInfo};
 use jobforge_api::{AttemptView, JobDetailView, LogView, QueueView, WorkerView};
 
 /// A job with its attempts and its result.
@@ -52,5 +53,7 @@ fn attempt(attempt: Attempt) -> AttemptView {
         started_at: attempt.started_at,
         finished_at: attempt.finished_at,
         error: attempt.error,
+        stop_ignored_at: attempt.stop_ignored_at,
+        refused: attempt.refused,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jobforge_core::job::{ErrorInfo, Job, JobId, Lease, WorkerId};
+use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::rescue::Rescue;
 use jobforge_core::state::Status;
@@ -44,47 +44,6 @@ pub struct JobFilter {
 
 /// The longest page of a list.
 pub const MAX_PAGE: usize = 1000;
-
-/// One ended or running attempt of a job.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Attempt {
-    /// Its number, from 1.
-    pub attempt: u32,
-    /// Its fence.
-    pub lease: Lease,
-    /// The worker that ran it.
-    pub worker: Option<WorkerId>,
-    /// `succeeded`, `failed`, `retry`, `dead`, `snoozed`, `released`, `lost`, `canceled`, `reset` or `running`.
-    pub outcome: String,
-    /// What went wrong.
-    pub error: Option<ErrorInfo>,
-    /// When it began.
-    pub started_at: Option<Timestamp>,
-    /// When it ended; absent while it runs.
-    pub finished_at: Option<Timestamp>,
-}
-
-impl Attempt {
-    /// The attempt that has no row of its own: the running one, or a success at the first try.
-    pub(crate) fn untold(job: &Job, last_told: Option<&Self>) -> Option<Self> {
-        let outcome = match job.status {
-            Status::Running => "running",
-            Status::Succeeded if last_told.is_none_or(|told| told.lease < job.lease) => "succeeded",
-            Status::Queued | Status::Succeeded | Status::Failed | Status::Dead | Status::Canceled => {
-                return None;
-            }
-        };
-        Some(Self {
-            attempt: job.attempts,
-            lease: job.lease,
-            worker: job.locked_by.clone().or_else(|| job.last_worker.clone()),
-            outcome: outcome.to_owned(),
-            error: None,
-            started_at: job.started_at,
-            finished_at: job.finished_at,
-        })
-    }
-}
 
 /// The kept log lines of one attempt.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -161,6 +120,32 @@ pub enum Move {
     },
     /// Remove a job and all that is kept of it; a running one must be canceled first.
     Delete,
+}
+
+/// Which dead jobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeadFilter {
+    /// Only of this cause.
+    pub group: Option<String>,
+    /// Only of this tenant.
+    pub tenant_id: Option<String>,
+    /// Only of this type.
+    pub job_type: Option<String>,
+    /// Only of this queue.
+    pub queue: Option<String>,
+    /// Also those of which somebody said that they stay dead.
+    pub resolved: bool,
+}
+
+/// Causes that are told at once, the most frequent.
+pub const MAX_GROUPS: usize = 1000;
+
+/// Dead jobs whose causes are named in one step.
+pub(crate) const NAMING_STEP: usize = 1000;
+
+impl Move {
+    /// Run again at once.
+    pub const RETRY: Self = Self::Retry { delay: Duration::ZERO };
 }
 
 /// Which jobs a rescue moved, and which it was too late for.

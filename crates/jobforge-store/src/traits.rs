@@ -10,7 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::claim::{ClaimAsk, Claimed};
-use jobforge_core::death::DeathReport;
+use jobforge_core::dead::DeadGroup;
+use jobforge_core::death::{DeathReport, ProcessId};
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
 use jobforge_core::rescue::{Rescue, RescuePolicy, SuspectPage};
@@ -19,14 +20,15 @@ use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
+use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge_core::worker::{NewWorker, WorkerRow};
 use tokio::sync::broadcast;
 
 use crate::error::Result;
 use crate::rows::{
-    Capabilities, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
-    RescueReport, WakeEvent,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
+    QueueInfo, RescueReport, WakeEvent,
 };
 
 /// Putting jobs in.
@@ -90,8 +92,14 @@ pub trait Watchdog: Send + Sync {
     /// What a tick goes by: the clock, the last sign of life of any watchdog, how many workers are overdue.
     async fn survey(&self, at: Now) -> Result<Survey>;
 
-    /// Stores a sign of life of a watchdog (`host:pid`) that sweeps at least so often.
-    async fn watchdog_sign(&self, watchdog: &str, check_interval: Duration, at: Now) -> Result<()>;
+    /// Stores a sign of life of a watchdog (`host:pid`) that sweeps at least so often, and what holds its verdicts back.
+    async fn watchdog_sign(
+        &self,
+        watchdog: &str,
+        check_interval: Duration,
+        held: Option<HeldBack>,
+        at: Now,
+    ) -> Result<()>;
 
     /// Gives every active worker a whole lease from now, never a shorter one than it has; returns how many were given one.
     async fn extend_leases(&self, at: Now) -> Result<u64>;
@@ -111,6 +119,11 @@ pub trait Watchdog: Send + Sync {
     ///
     /// A report may be sent again; a claim that was still on its way when the process died is found by a later one.
     async fn report_death(&self, report: &DeathReport, policy: &RescuePolicy, at: Now) -> Result<Deaths>;
+
+    /// Notes that a process is stopped (frozen, or in a debugger), or that it goes on; returns its workers.
+    ///
+    /// Takes nothing from anybody: only the lease or a death does. A worker that renews is not stopped.
+    async fn report_stopped(&self, process: &ProcessId, stopped: bool, at: Now) -> Result<Vec<WorkerId>>;
 
     /// Mends what raw SQL or a restored dump may have left behind: ready rows that are missing or stale. Returns how many.
     async fn reconcile(&self, at: Now) -> Result<u64>;
@@ -146,6 +159,24 @@ pub trait Operate: Send + Sync {
     async fn move_jobs(&self, ids: &[JobId], step: Move, at: Now) -> Result<Vec<Moved>>;
     /// Pauses or resumes a queue; says whether that changed anything.
     async fn pause_queue(&self, queue: &str, paused: bool, at: Now) -> Result<bool>;
+}
+
+/// Dead letters: the dead jobs, by what they died of.
+#[async_trait]
+pub trait DeadLetters: Send + Sync {
+    /// Gives dead jobs the fingerprint of their cause that have none yet, at most so many as one step takes; returns how
+    /// many. Whoever makes a job dead, raw SQL included, need not know of fingerprints.
+    async fn name_causes(&self) -> Result<u64>;
+
+    /// The causes of the dead jobs that match, the most frequent first. The filter's `group` and `job_type` do not count:
+    /// a cause is of one type. Causes that have no name yet are left out: see [`Self::name_causes`].
+    async fn dead_groups(&self, filter: &DeadFilter) -> Result<Vec<DeadGroup>>;
+
+    /// Dead jobs that match, newest first, only those before `before`, at most `limit`.
+    async fn dead_jobs(&self, filter: &DeadFilter, before: Option<JobId>, limit: usize) -> Result<Vec<Job>>;
+
+    /// Notes that dead jobs need not run any more, by whom and why; returns those of which nobody had said so yet.
+    async fn resolve_dead(&self, ids: &[JobId], by: &str, note: &str, at: Now) -> Result<Vec<JobId>>;
 }
 
 /// Forgetting what is past its time.
@@ -184,6 +215,6 @@ pub trait WorkerStore: WorkerSide + Purge + Wake {}
 impl<T: WorkerSide + Purge + Wake> WorkerStore for T {}
 
 /// A database that keeps jobs.
-pub trait Store: WorkerStore + Enqueue + Watchdog + Inspect + Operate + Admin {}
+pub trait Store: WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Admin {}
 
-impl<T: WorkerStore + Enqueue + Watchdog + Inspect + Operate + Admin> Store for T {}
+impl<T: WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Admin> Store for T {}

@@ -85,7 +85,8 @@ impl Client {
             job_type: J::TYPE.to_owned(),
             queue: Some(J::QUEUE.to_owned()),
             max_attempts: Some(i64::from(J::MAX_ATTEMPTS)),
-            timeout_ms: J::TIMEOUT.map(|timeout| i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX)),
+            timeout_ms: J::TIMEOUT.map(millis),
+            progress_timeout_ms: J::PROGRESS_TIMEOUT.map(millis),
             retry: J::RETRY,
             ..JobRequest::default()
         };
@@ -162,7 +163,7 @@ impl Client {
     /// # Errors
     /// `NotFound`, or when the database fails.
     pub async fn retry(&self, id: JobId) -> Result<(), Error> {
-        self.move_one(id, Move::Retry { delay: Duration::ZERO }, "retried").await
+        self.move_one(id, Move::RETRY, "retried").await
     }
 
     /// Removes a job that is not running.
@@ -250,7 +251,7 @@ impl Enqueue {
 
     /// Runs it no sooner than after this time.
     pub fn delay(mut self, delay: Duration) -> Self {
-        self.request.delay_ms = Some(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
+        self.request.delay_ms = Some(millis(delay));
         self
     }
 
@@ -268,7 +269,13 @@ impl Enqueue {
 
     /// Bound on one attempt, if not its type's own.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.request.timeout_ms = Some(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
+        self.request.timeout_ms = Some(millis(timeout));
+        self
+    }
+
+    /// Bound on the time between two reports of progress, if not its type's own.
+    pub fn progress_timeout(mut self, timeout: Duration) -> Self {
+        self.request.progress_timeout_ms = Some(millis(timeout));
         self
     }
 
@@ -327,4 +334,9 @@ impl IntoFuture for Enqueue {
             Ok(done.first().copied().unwrap_or(Receipt { id: job.id, created: true }))
         })
     }
+}
+
+/// A duration as a request carries it; one beyond its range is refused there.
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -5,14 +5,16 @@
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jobforge_core::heartbeat::Report;
 use jobforge_core::job::{ClaimedJob, Items, JobId, Lease};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::job_error::JobError;
 use crate::worker::States;
 
@@ -30,6 +32,8 @@ pub enum StopReason {
     LeaseLost,
     /// The attempt reached its time-out.
     TimedOut,
+    /// The handler reported no progress for longer than its job may stand still.
+    NoProgress,
     /// The worker is shutting down and its grace period is over.
     Shutdown,
 }
@@ -59,13 +63,28 @@ impl std::fmt::Debug for Inner {
 #[derive(Debug, Default)]
 struct State {
     reason: Option<StopReason>,
+    asked_to_stop: Option<Instant>,
+    /// When progress was last reported.
+    progressed: Option<Instant>,
     /// What was reported since the last time.
     report: Report,
-    /// What was sent last and is not known to have arrived; without items, checkpoint and log, which are kept anyway.
+    /// What was sent last and is not known to have arrived; without the log, which is kept anyway.
     unheard: Report,
+    /// Counted in this attempt so far.
+    items: Items,
+    /// Saved last in this attempt.
+    checkpoint: Option<Value>,
     log: VecDeque<String>,
     log_bytes: usize,
     log_cut: bool,
+}
+
+impl State {
+    /// Notes that the handler reported progress.
+    fn went_on(&mut self) {
+        self.progressed = Some(clock::monotonic());
+        self.report.touch();
+    }
 }
 
 impl JobContext {
@@ -105,6 +124,13 @@ impl JobContext {
         self.inner.job.timeout
     }
 
+    /// How long this attempt may go on without a report of progress; `None` is without bound.
+    ///
+    /// Progress is whatever [`Self::progress`], [`Self::phase`], [`Self::items`] or [`Self::set_checkpoint`] report.
+    pub fn progress_timeout(&self) -> Option<Duration> {
+        self.inner.job.progress_timeout
+    }
+
     /// When this attempt must be over, on the database's clock; `None` is never.
     pub fn deadline(&self) -> Option<jiff::Timestamp> {
         let timeout = jiff::SignedDuration::try_from(self.inner.job.timeout?).ok()?;
@@ -131,14 +157,14 @@ impl JobContext {
         let mut state = self.report_state();
         state.report.progress = Some(percent.min(100));
         state.report.message = Some(message.into());
-        state.report.touch();
+        state.went_on();
     }
 
     /// Names the phase of the work, such as `downloading`.
     pub fn phase(&self, name: impl Into<String>) {
         let mut state = self.report_state();
         state.report.phase = Some(name.into());
-        state.report.touch();
+        state.went_on();
     }
 
     /// Adds a line to the attempt's log; the newest 64 KiB are kept.
@@ -164,11 +190,11 @@ impl JobContext {
     /// Adds to the counts of work items.
     pub fn items(&self, processed: i64, failed: i64, skipped: i64) {
         let mut state = self.report_state();
-        let items = state.report.items.get_or_insert(Items::default());
-        items.processed += processed;
-        items.failed += failed;
-        items.skipped += skipped;
-        state.report.touch();
+        state.items.processed += processed;
+        state.items.failed += failed;
+        state.items.skipped += skipped;
+        state.report.items = Some(state.items);
+        state.went_on();
     }
 
     /// Saves a point from which a later attempt can go on; it is stored with the next heartbeat or the settlement.
@@ -180,8 +206,9 @@ impl JobContext {
             JobError::fatal("bad_checkpoint", format!("the checkpoint is not JSON: {error}"))
         })?;
         let mut state = self.report_state();
+        state.checkpoint = Some(value.clone());
         state.report.checkpoint = Some(value);
-        state.report.touch();
+        state.went_on();
         Ok(())
     }
 
@@ -190,14 +217,13 @@ impl JobContext {
     /// # Errors
     /// When what was saved does not have the shape of `T`; not retryable.
     pub fn checkpoint<T: DeserializeOwned>(&self) -> Result<Option<T>, JobError> {
-        let saved =
-            self.report_state().report.checkpoint.clone().or_else(|| self.inner.job.checkpoint.clone());
+        let saved = self.report_state().checkpoint.clone().or_else(|| self.inner.job.checkpoint.clone());
         saved.map(serde_json::from_value).transpose().map_err(|error| {
             JobError::fatal("bad_checkpoint", format!("the saved checkpoint has another shape: {error}"))
         })
     }
 
-    /// The signal to stop: fires on cancel, lost lease, time-out and at the end of a shutdown's grace period.
+    /// The signal to stop: fires on cancel, lost lease, time-out, standstill and at the end of a shutdown's grace period.
     pub fn stop_signal(&self) -> &CancellationToken {
         &self.inner.stop
     }
@@ -221,10 +247,28 @@ impl JobContext {
         if self.inner.stop.is_cancelled() { Err(JobError::stopped()) } else { Ok(()) }
     }
 
+    /// When progress was last reported; `None` if it was not.
+    pub(crate) fn progressed(&self) -> Option<Instant> {
+        self.report_state().progressed
+    }
+
     /// Asks the handler to stop; the first reason stands.
     pub(crate) fn ask_to_stop(&self, reason: StopReason) {
-        self.report_state().reason.get_or_insert(reason);
+        let mut state = self.report_state();
+        if state.reason.is_none() {
+            (state.reason, state.asked_to_stop) = (Some(reason), Some(clock::monotonic()));
+        }
+        drop(state);
         self.inner.stop.cancel();
+    }
+
+    /// For how long the handler has gone on after its job was taken from it; `None` as long as it was not.
+    pub(crate) fn goes_on_for(&self, now: Instant) -> Option<Duration> {
+        let state = self.report_state();
+        match state.reason? {
+            StopReason::Canceled | StopReason::LeaseLost => Some(now.duration_since(state.asked_to_stop?)),
+            StopReason::TimedOut | StopReason::NoProgress | StopReason::Shutdown => None,
+        }
     }
 
     /// Whether anything was reported that is not known to have arrived.
@@ -242,22 +286,14 @@ impl JobContext {
         report.progress = report.progress.or(unheard.progress);
         report.message = report.message.or(unheard.message);
         report.phase = report.phase.or(unheard.phase);
+        report.items = report.items.or(unheard.items);
+        report.checkpoint = report.checkpoint.or(unheard.checkpoint);
         report.log_changed |= unheard.log_changed;
         report.changed |= unheard.changed;
-        state.unheard = Report {
-            progress: report.progress,
-            message: report.message.clone(),
-            phase: report.phase.clone(),
-            log_changed: report.log_changed,
-            changed: report.changed,
-            ..Report::default()
-        };
+        state.unheard = report.clone();
         if report.log_changed {
             report.log_tail = Some(tail(&state));
         }
-        // Counters and checkpoint are absolute values of this attempt, so they stay for the next report.
-        state.report.items = report.items;
-        state.report.checkpoint.clone_from(&report.checkpoint);
         report
     }
 

@@ -16,6 +16,8 @@ pub trait JobType: Serialize + DeserializeOwned + Send + Sync + 'static {
     const MAX_ATTEMPTS: u32 = jobforge_core::enqueue::DEFAULT_MAX_ATTEMPTS;
     /// Bound on one attempt; `None` leaves it to the worker's default.
     const TIMEOUT: Option<Duration> = None;
+    /// Bound on the time between two reports of progress; `None` leaves it to the worker's default.
+    const PROGRESS_TIMEOUT: Option<Duration> = None;
     /// How long failed attempts wait; `None` is 1, 2, 4, … seconds up to an hour.
     const RETRY: Option<RetryPolicy> = None;
     /// What a successful attempt returns; stored as the job's result unless it is `()`.

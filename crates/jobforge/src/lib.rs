@@ -34,6 +34,7 @@ pub mod builtin;
 mod client;
 pub mod clock;
 mod context;
+mod dead;
 mod error;
 mod job_error;
 mod job_type;
@@ -45,6 +46,7 @@ mod worker;
 
 pub use client::{Client, Enqueue, Receipt};
 pub use context::{JobContext, StopReason};
+pub use dead::{DeadStep, DeadTally};
 pub use error::Error;
 pub use job_error::JobError;
 pub use job_type::JobType;

@@ -19,7 +19,7 @@ use crate::fixtures::{
 };
 
 /// Process `pid` of one machine.
-fn process(pid: u32) -> ProcessId {
+pub(super) fn process(pid: u32) -> ProcessId {
     ProcessId {
         machine_id: "machine-a".to_owned(),
         boot_id: "boot-1".to_owned(),
@@ -27,6 +27,10 @@ fn process(pid: u32) -> ProcessId {
         pid,
         started: 7,
     }
+}
+
+pub(super) fn without_slot(pid: u32) -> Place {
+    Place { process: process(pid), up_for: s(100), slot: None }
 }
 
 fn killed() -> Death {
@@ -40,21 +44,21 @@ fn in_slot(process: ProcessId, up_for: Duration) -> Place {
     Place { process, up_for, slot: Some(slot) }
 }
 
-async fn register_at(store: &Arc<dyn Store>, id: &str, place: Place, now: Now) -> Result<Deaths> {
+pub(super) async fn register_at(store: &Arc<dyn Store>, id: &str, place: Place, now: Now) -> Result<Deaths> {
     let pid = place.process.pid;
     Ok(store.register(&NewWorker { pid, place: Some(place), ..new_worker(id) }, now).await?)
 }
 
 /// A worker in a process of its own, without a slot, that runs one job.
 async fn running_in(store: &Arc<dyn Store>, id: &str, pid: u32) -> Result<(WorkerId, ClaimedJob)> {
-    register_at(store, id, Place { process: process(pid), up_for: s(100), slot: None }, at(0)).await?;
+    register_at(store, id, without_slot(pid), at(0)).await?;
     let worker = WorkerId(id.to_owned());
     enqueue(store, job("email"), at(0)).await?;
     let held = claim_one(store, &worker, at(0)).await?;
     Ok((worker, held))
 }
 
-async fn report(
+pub(super) async fn report(
     store: &Arc<dyn Store>,
     process: ProcessId,
     policy: &RescuePolicy,
@@ -162,8 +166,7 @@ pub async fn who_left_in_good_order_is_not_dead_but_what_it_still_held_is_taken_
 }
 
 pub async fn silence_that_turns_out_to_be_death_gets_its_proof(store: Arc<dyn Store>) -> Result<()> {
-    let place = Place { process: process(42), up_for: s(100), slot: None };
-    let worker = NewWorker { lease: s(20), place: Some(place), ..new_worker("worker-00000001") };
+    let worker = NewWorker { lease: s(20), place: Some(without_slot(42)), ..new_worker("worker-00000001") };
     store.register(&worker, at(0)).await?;
     store.expire_workers(u32::MAX, at(21)).await?;
     report(&store, process(42), &RescuePolicy::default(), at(30)).await?;
@@ -177,7 +180,7 @@ pub async fn silence_that_turns_out_to_be_death_gets_its_proof(store: Arc<dyn St
 
 pub async fn the_policy_for_lost_jobs_holds_for_the_dead(store: Arc<dyn Store>) -> Result<()> {
     let (_, fails) = running_in(&store, "worker-00000001", 42).await?;
-    let policy = RescuePolicy { on_lost: OnLost::Fail, ..RescuePolicy::default() };
+    let policy = RescuePolicy { on_lost: OnLost::Fail.into(), ..RescuePolicy::default() };
     report(&store, process(42), &policy, at(1)).await?;
     let failed = read(&store, fails.id).await?;
     assert_eq!(
@@ -256,5 +259,20 @@ pub async fn a_host_name_alone_proves_nothing(store: Arc<dyn Store>) -> Result<(
     assert_eq!(deaths.workers, []);
     assert_eq!(report(&store, process(42), &RescuePolicy::default(), at(6)).await?.workers.len(), 1);
     assert_eq!(row(&store, &unknown, 6).await?.state, WorkerState::Live);
+    Ok(())
+}
+
+pub async fn a_stopped_process_is_noted_until_it_goes_on_or_renews(store: Arc<dyn Store>) -> Result<()> {
+    let (worker, held) = running_in(&store, "worker-00000001", 42).await?;
+    assert_eq!(store.report_stopped(&process(42), true, at(3)).await?, std::slice::from_ref(&worker));
+    assert_eq!(store.report_stopped(&process(42), true, at(5)).await?, std::slice::from_ref(&worker));
+    assert_eq!(row(&store, &worker, 5).await?.stopped_at, Some(moment(3)), "since the first report");
+    assert_eq!(read(&store, held.id).await?.status, Status::Running, "it takes nothing away");
+    store.report_stopped(&process(42), false, at(6)).await?;
+    assert_eq!(row(&store, &worker, 6).await?.stopped_at, None);
+    store.report_stopped(&process(42), true, at(7)).await?;
+    assert!(store.renew(&worker, false, at(8)).await?);
+    assert_eq!(row(&store, &worker, 8).await?.stopped_at, None);
+    assert_eq!(store.report_stopped(&process(43), true, at(9)).await?, []);
     Ok(())
 }

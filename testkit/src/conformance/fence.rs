@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use jobforge_core::heartbeat::{BeatReply, Report};
 use jobforge_core::job::{ClaimedJob, Lease, NewJob};
 use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::settle::{Outcome, Settled, Settlement};
+use jobforge_core::standing::assess;
 use jobforge_core::state::Status;
 use jobforge_store::Store;
 use jobforge_store::rows::Move;
 
 use crate::fixtures::{
-    at, attempts, claim, claim_one, detail, enqueue, error, failure, job, json, moment, next, read, register,
-    register_for, running_job, s, settle_one, settlement, success, sweep, unknown_job,
+    at, attempts, beat, claim, claim_one, detail, enqueue, error, failure, heartbeat_one, job, json, moment,
+    next, read, register, register_for, running_job, s, settle_one, settlement, success, sweep, unknown_job,
 };
 
 pub async fn a_settlement_sent_again_is_answered_as_replayed_and_changes_nothing(
@@ -147,10 +149,12 @@ pub async fn a_zombie_cannot_settle_after_rescue(store: Arc<dyn Store>) -> Resul
     let zombie = register_for(&store, "worker-00000001", s(20), at(0)).await?;
     let held = claim_one(&store, &zombie, at(0)).await?;
     sweep(&store, &RescuePolicy::default(), at(21)).await?;
-    let before = format!("{:?}", detail(&store, held.id).await?);
+    let mut before = detail(&store, held.id).await?;
     let answer = settle_one(&store, &zombie, &held, success(), at(22)).await?;
     assert_eq!(answer, Settled::Fenced { status: Status::Queued, lease: next(held.lease) });
-    assert_eq!(format!("{:?}", detail(&store, held.id).await?), before);
+    // That it tried is all that is left of it.
+    before.attempts[0].refused = 1;
+    assert_eq!(format!("{:?}", detail(&store, held.id).await?), format!("{before:?}"));
     Ok(())
 }
 
@@ -177,5 +181,41 @@ pub async fn a_canceled_or_deleted_job_cannot_be_settled(store: Arc<dyn Store>) 
     assert_eq!(settle_one(&store, &worker, &job, success(), at(4)).await?, Settled::Gone);
     let never = Settlement { id: unknown_job(), ..settlement(&job, success()) };
     assert_eq!(store.settle(&worker, &[never], at(4)).await?, [Settled::Gone]);
+    Ok(())
+}
+
+pub async fn what_comes_too_late_is_counted_with_the_attempt_that_was_taken(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    let (worker, held) = running_job(&store, "worker-00000001", at(0)).await?;
+    store.move_jobs(&[held.id], Move::Cancel, at(5)).await?;
+    for second in [6, 7] {
+        let fenced = Settled::Fenced { status: Status::Canceled, lease: next(held.lease) };
+        assert_eq!(settle_one(&store, &worker, &held, success(), at(second)).await?, fenced);
+    }
+    let told = detail(&store, held.id).await?;
+    assert_eq!((told.attempts[0].outcome.as_str(), told.attempts[0].refused), ("canceled", 2));
+    assert_eq!(told.job.status, Status::Canceled);
+    let other = register(&store, "worker-00000002", at(8)).await?;
+    settle_one(&store, &other, &held, success(), at(8)).await?;
+    assert_eq!(detail(&store, held.id).await?.attempts[0].refused, 2, "it was not theirs to report");
+    Ok(())
+}
+
+pub async fn a_handler_that_ignores_cancel_is_told_of(store: Arc<dyn Store>) -> Result<()> {
+    let (worker, held) = running_job(&store, "worker-00000001", at(0)).await?;
+    let mut ignoring = beat(&held);
+    ignoring.report = Report { ignores_stop: true, ..Report::default() };
+    heartbeat_one(&store, &worker, ignoring.clone(), at(4)).await?;
+    store.move_jobs(&[held.id], Move::Cancel, at(5)).await?;
+    let facts = store.job_facts(held.id, at(6)).await?.expect("the job is there");
+    let headline = |facts| assess(facts, &RescuePolicy::default()).headline;
+    assert_eq!(headline(&facts), "was canceled 1000 ms ago", "while it was its own, nothing was ignored");
+    for second in [12, 20] {
+        assert_eq!(heartbeat_one(&store, &worker, ignoring.clone(), at(second)).await?, BeatReply::Canceled);
+    }
+    assert_eq!(detail(&store, held.id).await?.attempts[0].stop_ignored_at, Some(moment(12)));
+    let facts = store.job_facts(held.id, at(21)).await?.expect("the job is there");
+    assert_eq!(headline(&facts), "was canceled 16 s ago; its handler is ignoring cancel");
     Ok(())
 }

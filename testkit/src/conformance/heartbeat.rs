@@ -28,6 +28,7 @@ fn full_report() -> Report {
         log_tail: Some("line 1\nline 2".to_owned()),
         log_changed: true,
         changed: true,
+        ignores_stop: false,
     }
 }
 

@@ -15,14 +15,17 @@ use jobforge_store::Store;
 
 use crate::fixtures::{at, sweep};
 
+pub mod bounds;
 pub mod bulk;
 pub mod claim;
+pub mod dead;
 pub mod death;
 pub mod enqueue;
 pub mod fence;
 pub mod heartbeat;
 pub mod inspect;
 pub mod operate;
+pub mod poison;
 pub mod rescue;
 pub mod retention;
 pub mod settle;
@@ -153,6 +156,8 @@ macro_rules! conformance {
                 a_zombie_cannot_settle_after_rescue,
                 a_worker_whose_lease_ran_out_may_settle_what_nobody_took,
                 a_canceled_or_deleted_job_cannot_be_settled,
+                what_comes_too_late_is_counted_with_the_attempt_that_was_taken,
+                a_handler_that_ignores_cancel_is_told_of,
             }
             rescue {
                 healthy_jobs_are_no_suspects,
@@ -187,6 +192,28 @@ macro_rules! conformance {
                 another_boot_proves_those_before_it_dead,
                 who_was_heard_since_this_boot_is_another_machine,
                 a_host_name_alone_proves_nothing,
+                a_stopped_process_is_noted_until_it_goes_on_or_renews,
+            }
+            poison {
+                jobs_that_died_beside_each_other_lose_neither_attempt_nor_miss,
+                a_job_that_was_there_twice_comes_only_to_who_asks_for_it_alone,
+                a_job_that_kills_alone_is_dead_with_the_proofs,
+                an_operators_retry_forgets_the_deaths,
+            }
+            dead {
+                the_dead_are_told_by_cause_the_most_frequent_first,
+                a_filter_narrows_causes_and_jobs_alike,
+                who_makes_a_job_dead_need_not_name_the_cause,
+                a_person_may_say_once_that_a_job_stays_dead,
+                only_a_dead_job_can_be_discarded,
+                an_operators_retry_forgets_cause_and_discard,
+                the_dead_are_listed_newest_first_page_by_page,
+            }
+            bounds {
+                a_jobs_own_bounds_come_before_its_types_and_those_before_the_workers,
+                without_any_bound_there_is_none,
+                a_job_that_stands_still_is_taken_back_after_the_grace_without_a_miss,
+                whatever_says_that_the_work_went_on_counts_as_progress,
             }
             workers {
                 a_registered_worker_is_live_and_known_in_every_field,
@@ -204,6 +231,7 @@ macro_rules! conformance {
                 no_more_workers_are_expired_than_asked_for_the_longest_overdue_first,
                 watchdogs_are_listed_by_their_last_sign_and_forgotten_after_a_day,
                 runs_are_kept_in_every_field_newest_first_for_a_week,
+                what_holds_a_watchdog_back_is_told_to_who_asks_about_a_job,
             }
             operate {
                 a_canceled_queued_job_never_runs,

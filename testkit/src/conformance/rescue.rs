@@ -93,7 +93,7 @@ pub async fn what_a_worker_held_when_it_left_is_found_at_once(store: Arc<dyn Sto
 
 pub async fn policy_fail_ends_the_job_with_the_runbooks_exact_text(store: Arc<dyn Store>) -> Result<()> {
     let (_, held) = doomed(&store, "worker-00000001", job("email")).await?;
-    let policy = RescuePolicy { on_lost: OnLost::Fail, ..RescuePolicy::default() };
+    let policy = RescuePolicy { on_lost: OnLost::Fail.into(), ..RescuePolicy::default() };
     assert_eq!(sweep(&store, &policy, at(21)).await?.moved, [held.id]);
     let stored = read(&store, held.id).await?;
     assert_eq!((stored.status, stored.finished_at), (Status::Failed, Some(moment(21))));

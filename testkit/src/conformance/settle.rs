@@ -171,6 +171,7 @@ pub async fn the_last_report_is_stored_with_the_end(store: Arc<dyn Store>) -> Re
         log_tail: Some("the end".to_owned()),
         log_changed: true,
         changed: true,
+        ignores_stop: false,
     };
     let end = reported(&first, failure("boom"), report.clone());
     assert_eq!(store.settle(&worker, &[end], at(7)).await?, [Settled::Applied]);

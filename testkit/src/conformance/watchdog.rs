@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::Result;
 use jobforge_core::job::{JobId, WorkerId};
 use jobforge_core::time::Now;
-use jobforge_core::watchdog::{Run, RunVerdict, Survey};
+use jobforge_core::verdict::HeldBack;
+use jobforge_core::watchdog::{GuardKind, Run, RunVerdict, Survey};
 use jobforge_store::Store;
 
-use crate::fixtures::{at, moment, register_for, s};
+use crate::fixtures::{at, enqueue, job, moment, register_for, s};
 
 fn run(second: i64) -> Run {
     Run {
@@ -44,8 +45,8 @@ pub async fn a_survey_counts_the_workers_and_tells_the_last_sign_of_any_watchdog
     register_for(&store, "worker-00000002", s(60), at(0)).await?;
     let left = register_for(&store, "worker-00000003", s(20), at(0)).await?;
     store.leave(&left, "done", at(1)).await?;
-    store.watchdog_sign("host-a:7", s(60), at(12)).await?;
-    store.watchdog_sign("host-b:8", s(60), at(10)).await?;
+    store.watchdog_sign("host-a:7", s(60), None, at(12)).await?;
+    store.watchdog_sign("host-b:8", s(60), None, at(10)).await?;
     let Survey { active, overdue, last_sign_at, .. } = store.survey(at(20)).await?;
     assert_eq!((active, overdue, last_sign_at), (2, 0, Some(moment(12))), "on its last moment a lease holds");
     let Survey { active, overdue, .. } = store.survey(at(21)).await?;
@@ -83,15 +84,15 @@ pub async fn no_more_workers_are_expired_than_asked_for_the_longest_overdue_firs
 pub async fn watchdogs_are_listed_by_their_last_sign_and_forgotten_after_a_day(
     store: Arc<dyn Store>,
 ) -> Result<()> {
-    store.watchdog_sign("host-a:7", s(60), at(0)).await?;
-    store.watchdog_sign("host-b:8", s(30), at(2)).await?;
-    store.watchdog_sign("host-a:7", s(60), at(5)).await?;
+    store.watchdog_sign("host-a:7", s(60), None, at(0)).await?;
+    store.watchdog_sign("host-b:8", s(30), None, at(2)).await?;
+    store.watchdog_sign("host-a:7", s(60), None, at(5)).await?;
     let seen = store.watchdogs(at(6)).await?;
     assert_eq!(seen.iter().map(|w| w.id.as_str()).collect::<Vec<_>>(), ["host-a:7", "host-b:8"]);
     assert_eq!((seen[0].started_at, seen[0].last_sign_at), (moment(0), moment(5)));
     assert_eq!(seen[1].check_interval_ms, 30_000);
     assert!(!seen[1].is_silent(moment(12)) && seen[1].is_silent(moment(13)));
-    store.watchdog_sign("host-c:9", s(60), at(2 * 86_400)).await?;
+    store.watchdog_sign("host-c:9", s(60), None, at(2 * 86_400)).await?;
     let seen = store.watchdogs(at(2 * 86_400)).await?;
     assert_eq!(seen.iter().map(|w| w.id.as_str()).collect::<Vec<_>>(), ["host-c:9"]);
     Ok(())
@@ -105,5 +106,20 @@ pub async fn runs_are_kept_in_every_field_newest_first_for_a_week(store: Arc<dyn
     let later = 10 + i64::try_from(Duration::from_secs(7 * 86_400).as_secs())? + 5;
     store.record_run(&run(later), Now::Fixed(moment(later))).await?;
     assert_eq!(store.watchdog_runs(10).await?, [run(later), run(20)]);
+    Ok(())
+}
+
+pub async fn what_holds_a_watchdog_back_is_told_to_who_asks_about_a_job(store: Arc<dyn Store>) -> Result<()> {
+    let id = enqueue(&store, job("email"), at(0)).await?;
+    let held = HeldBack { guard: GuardKind::MassLoss, until: moment(30) };
+    store.watchdog_sign("host-a:7", s(60), Some(held), at(10)).await?;
+    assert_eq!(store.watchdogs(at(10)).await?[0].held, Some(held));
+    let told = |second| {
+        let store = store.clone();
+        async move { store.job_facts(id, at(second)).await.map(|facts| facts.and_then(|facts| facts.held)) }
+    };
+    assert_eq!((told(29).await?, told(30).await?), (Some(held), None));
+    store.watchdog_sign("host-a:7", s(60), None, at(12)).await?;
+    assert_eq!(told(13).await?, None);
     Ok(())
 }

@@ -76,6 +76,7 @@ pub(super) fn a_job(random: &mut Random, id: JobId, now: Timestamp) -> NewJob {
         when,
         max_attempts: random.pick(&[1, 2, 3, 5]),
         timeout: random.percent(30).then(|| Duration::from_millis(500 + random.below(9000))),
+        progress_timeout: random.percent(20).then(|| Duration::from_millis(500 + random.below(9000))),
         idempotency_key: random.percent(25).then(|| format!("k{}", random.below(5))),
         tags: if random.percent(20) { vec!["vip".to_owned()] } else { Vec::new() },
         retry: random.percent(20).then(|| RetryPolicy {
@@ -103,6 +104,7 @@ pub(super) fn a_report(random: &mut Random) -> Report {
         log_changed: log_tail.is_some(),
         log_tail,
         changed: true,
+        ignores_stop: random.percent(10),
     }
 }
 

@@ -240,6 +240,7 @@ impl Runner {
                 .then(|| vec![random.pick(&TYPES).to_owned(), random.pick(&TYPES).to_owned()]),
             beat_due_in: Duration::from_secs(random.pick(&[3, 30, 120])),
             queues,
+            alone: random.percent(10),
             ..asking(&worker, "", 0)
         };
         let claimed = self.store.claim(&ask, self.at()).await?;
@@ -347,7 +348,9 @@ impl Runner {
         let policy = RescuePolicy {
             heartbeats: random.percent(90),
             max_misses: 2,
-            on_lost: random.pick(&[OnLost::Requeue, OnLost::Requeue, OnLost::Fail, OnLost::DeadLetter]),
+            on_lost: random
+                .pick(&[OnLost::Requeue, OnLost::Requeue, OnLost::Fail, OnLost::DeadLetter])
+                .into(),
         };
         let page = self.store.suspects(MAX_PAGE, self.at()).await?;
         ensure!(page.as_of == self.now, "the page is of {}", page.as_of);

@@ -91,11 +91,8 @@ impl Process {
     ) -> Result<Self> {
         let threads = if role == Role::Worker { 2 } else { 1 };
         let lanes = (0..threads).map(|_| Lane::new()).collect::<Result<Vec<_>>>()?;
-        let clock = BootClock {
-            start: Mutex::new(lanes[0].start),
-            beside: Mutex::new(up_for),
-            counts_suspend,
-        };
+        let clock =
+            BootClock { start: Mutex::new(lanes[0].start), beside: Mutex::new(up_for), counts_suspend };
         Ok(Self {
             id,
             role,

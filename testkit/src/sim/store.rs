@@ -12,7 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::claim::{ClaimAsk, Claimed};
-use jobforge_core::death::{DeathReport, Place};
+use jobforge_core::dead::DeadGroup;
+use jobforge_core::death::{self, DeathReport, Place};
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
 use jobforge_core::rescue::{Rescue, RescuePolicy, SuspectPage};
@@ -21,14 +22,17 @@ use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
+use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge_core::worker::{NewWorker, WorkerRow};
-use jobforge_store::rows::{
-    Capabilities, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
-    RescueReport, WakeEvent,
-};
-use jobforge_store::traits::{Admin, Enqueue, Inspect, Operate, Purge, Wake, Watchdog, WorkerSide};
 use jobforge_store::Result;
+use jobforge_store::rows::{
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
+    QueueInfo, RescueReport, WakeEvent,
+};
+use jobforge_store::traits::{
+    Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, Wake, Watchdog, WorkerSide,
+};
 use tokio::sync::broadcast;
 
 use super::broken;
@@ -243,10 +247,16 @@ impl Watchdog for SimStore {
         self.call("survey", move |world| wait(world.store().survey(world.at()))).await
     }
 
-    async fn watchdog_sign(&self, _: &str, check_interval: Duration, _: Now) -> Result<()> {
+    async fn watchdog_sign(
+        &self,
+        _: &str,
+        check_interval: Duration,
+        held: Option<HeldBack>,
+        _: Now,
+    ) -> Result<()> {
         let name = format!("{}:{}", self.host, self.process);
         self.call("watchdog_sign", move |world| {
-            wait(world.store().watchdog_sign(&name, check_interval, world.at()))
+            wait(world.store().watchdog_sign(&name, check_interval, held, world.at()))
         })
         .await
     }
@@ -295,6 +305,19 @@ impl Watchdog for SimStore {
             world.tell_deaths(&deaths);
             world.announce();
             Ok(deaths)
+        })
+        .await
+    }
+
+    async fn report_stopped(
+        &self,
+        process: &death::ProcessId,
+        stopped: bool,
+        _: Now,
+    ) -> Result<Vec<WorkerId>> {
+        let process = process.clone();
+        self.call("report_stopped", move |world| {
+            wait(world.store().report_stopped(&process, stopped, world.at()))
         })
         .await
     }
@@ -368,6 +391,29 @@ impl Operate for SimStore {
             Ok(changed)
         })
         .await
+    }
+}
+
+#[async_trait]
+impl DeadLetters for SimStore {
+    async fn name_causes(&self) -> Result<u64> {
+        self.call("name_causes", move |world| wait(world.store().name_causes())).await
+    }
+
+    async fn dead_groups(&self, filter: &DeadFilter) -> Result<Vec<DeadGroup>> {
+        let filter = filter.clone();
+        self.call("dead_groups", move |world| wait(world.store().dead_groups(&filter))).await
+    }
+
+    async fn dead_jobs(&self, filter: &DeadFilter, before: Option<JobId>, limit: usize) -> Result<Vec<Job>> {
+        let filter = filter.clone();
+        self.call("dead_jobs", move |world| wait(world.store().dead_jobs(&filter, before, limit))).await
+    }
+
+    async fn resolve_dead(&self, ids: &[JobId], by: &str, note: &str, _: Now) -> Result<Vec<JobId>> {
+        let (ids, by, note) = (ids.to_vec(), by.to_owned(), note.to_owned());
+        self.call("resolve_dead", move |world| wait(world.store().resolve_dead(&ids, &by, &note, world.at())))
+            .await
     }
 }
 

@@ -308,7 +308,10 @@ impl Ord for Letter {
 }
 
 fn unreachable(call: &'static str) -> StoreError {
-    StoreError::Unreachable { location: "simulation".to_owned(), source: format!("{call} was refused").into() }
+    StoreError::Unreachable {
+        location: "simulation".to_owned(),
+        source: format!("{call} was refused").into(),
+    }
 }
 
 fn interrupted(call: &'static str) -> StoreError {

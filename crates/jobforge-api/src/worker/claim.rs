@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jobforge_core::claim::Claimed;
+use jobforge_core::claim::{Claimed, TypeBounds};
 use jobforge_core::job::{ClaimedJob, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
+use jobforge_core::poison;
 use jobforge_core::settle::RetryPolicy;
 use jobforge_core::time::{add, since};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::millis;
+use crate::millis;
 
 /// `POST /v1/worker/claim`: takes due jobs, most urgent first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,10 +31,21 @@ pub struct ClaimRequest {
     /// How long until the first heartbeat of a claimed job at the latest; absent is by the server's rhythm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_due_ms: Option<u64>,
+    /// One job that must run alone in its process, and no other: asked by a worker that runs nothing. Without it none of
+    /// those is given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
+    /// What the worker keeps jobs to that have no bounds of their own.
+    #[serde(default, skip_serializing_if = "is_unbound")]
+    pub bounds: TypeBounds,
     /// Every job that the worker has and whose end it has not reported. Given after a claim whose answer did not
     /// arrive: what the server gave away then is given again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Vec<HeldJob>>,
+}
+
+fn is_unbound(bounds: &TypeBounds) -> bool {
+    bounds.timeout.is_empty() && bounds.progress.is_empty()
 }
 
 /// How many jobs of one queue.
@@ -66,6 +78,9 @@ pub struct ClaimAnswer {
     /// When the next waiting job of any queue becomes due, if one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_due_ms: Option<u64>,
+    /// A job that must run alone waits in one of the queues: ask for it when nothing runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone_waits: bool,
     /// The server's clock at the claim.
     pub as_of: Timestamp,
 }
@@ -95,6 +110,9 @@ pub struct ClaimedJobView {
     /// Bound on this attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Bound on the time between two reports of progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress_timeout_ms: Option<u64>,
     /// What an earlier attempt saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Value>,
@@ -107,6 +125,9 @@ pub struct ClaimedJobView {
     /// Back-off of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+    /// Nothing else may run in the process while it does: workers died that were running it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
     /// When it was enqueued.
     pub enqueued_at: Timestamp,
     /// When this attempt began.
@@ -126,11 +147,13 @@ impl ClaimedJobView {
             payload: job.payload,
             attempt: job.attempts,
             max_attempts: job.max_attempts,
-            timeout_ms: job.timeout.map(millis),
+            timeout_ms: job.deadline_at.zip(job.started_at).map(|(end, start)| millis(since(end, start))),
+            progress_timeout_ms: job.progress_limit.map(millis),
             checkpoint: job.checkpoint,
             tags: job.tags,
             traceparent: job.traceparent,
             retry: job.retry,
+            alone: poison::runs_alone(&job.crashes),
             enqueued_at: job.created_at,
             started_at: job.started_at.unwrap_or(job.updated_at),
         }
@@ -150,10 +173,12 @@ impl From<ClaimedJob> for ClaimedJobView {
             attempt: job.attempt,
             max_attempts: job.max_attempts,
             timeout_ms: job.timeout.map(millis),
+            progress_timeout_ms: job.progress_timeout.map(millis),
             checkpoint: job.checkpoint,
             tags: job.tags,
             traceparent: job.traceparent,
             retry: job.retry,
+            alone: job.alone,
             enqueued_at: job.created_at,
             started_at: job.started_at,
         }
@@ -173,10 +198,12 @@ impl From<ClaimedJobView> for ClaimedJob {
             attempt: job.attempt,
             max_attempts: job.max_attempts,
             timeout: job.timeout_ms.map(Duration::from_millis),
+            progress_timeout: job.progress_timeout_ms.map(Duration::from_millis),
             checkpoint: job.checkpoint,
             tags: job.tags,
             traceparent: job.traceparent,
             retry: job.retry,
+            alone: job.alone,
             created_at: job.enqueued_at,
             started_at: job.started_at,
         }
@@ -189,6 +216,7 @@ impl From<Claimed> for ClaimAnswer {
             next_due_ms: claimed.next_due.map(|due| millis(since(due, claimed.as_of))),
             jobs: claimed.jobs.into_iter().map(ClaimedJobView::from).collect(),
             more: claimed.more,
+            alone_waits: claimed.alone_waits,
             as_of: claimed.as_of,
         }
     }
@@ -200,6 +228,7 @@ impl From<ClaimAnswer> for Claimed {
             next_due: answer.next_due_ms.map(|ms| add(answer.as_of, Duration::from_millis(ms))),
             jobs: answer.jobs.into_iter().map(ClaimedJob::from).collect(),
             more: answer.more,
+            alone_waits: answer.alone_waits,
             as_of: answer.as_of,
         }
     }

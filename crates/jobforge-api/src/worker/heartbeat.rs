@@ -68,6 +68,9 @@ pub struct JobReport {
     /// The newest log lines of this attempt, replacing those sent before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// The handler goes on although its job was taken from it and it was asked to stop.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ignores_stop: bool,
 }
 
 /// What the server says to a heartbeat.
@@ -119,13 +122,14 @@ pub enum HoldState {
 impl JobReport {
     /// What a handler reported since the last time, if that is anything.
     pub fn of(report: Report) -> Option<Self> {
-        report.changed.then_some(Self {
+        (report.changed || report.ignores_stop).then_some(Self {
             percent: report.progress,
             message: report.message,
             phase: report.phase,
             items: report.items,
             checkpoint: report.checkpoint,
             log: report.log_tail,
+            ignores_stop: report.ignores_stop,
         })
     }
 }
@@ -143,6 +147,7 @@ impl From<JobReport> for Report {
             log_changed: report.log.is_some(),
             log_tail: report.log,
             changed,
+            ignores_stop: report.ignores_stop,
         }
     }
 }

@@ -5,10 +5,9 @@
 //! moments that are told are for people. What each call promises is in `docs/worker-protocol.md`.
 
 mod claim;
+mod deaths;
 mod heartbeat;
 mod results;
-
-use std::time::Duration;
 
 use jobforge_core::job::{JobId, WorkerId};
 use jobforge_core::retention::Retention;
@@ -16,6 +15,7 @@ use jobforge_core::state::Status;
 use serde::{Deserialize, Serialize};
 
 pub use claim::{ClaimAnswer, ClaimRequest, ClaimedJobView, HeldJob, QueueRoomView};
+pub use deaths::{DeathAnswer, DeathRequest, ProcessEnd, ProcessView, TakenBack};
 pub use heartbeat::{
     BeatAnswer, HeartbeatAnswer, HeartbeatRequest, HoldState, JobBeat, JobReport, LeaseState, WorkerMode,
 };
@@ -56,6 +56,9 @@ pub struct RegisterRequest {
     /// The lease it wishes; absent is the server's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_ms: Option<u64>,
+    /// Whether a supervisor watches its process and will tell how it ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub supervised: bool,
 }
 
 /// The rhythm and the limits that a worker keeps.
@@ -160,9 +163,4 @@ pub enum Signal {
         /// The job.
         id: JobId,
     },
-}
-
-/// A duration in whole milliseconds, as the protocol writes it.
-pub fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

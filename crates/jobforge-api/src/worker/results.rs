@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::heartbeat::JobReport;
-use super::millis;
+use crate::millis;
 
 /// `POST /v1/worker/results`: says how attempts ended, each by itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -84,6 +84,8 @@ fn range(kind: Kind) -> String {
         Kind::Decimal { min, max } => format!("; {min} to {max}"),
         Kind::Flag => "; true or false".to_owned(),
         Kind::Word(words) => format!("; {}", words.join(", ")),
+        Kind::Words(words) => format!("; name=word, the words {}", words.join(", ")),
+        Kind::MillisByName { min, max } => format!("; name=number, the numbers {min} to {max}"),
         Kind::Text | Kind::List | Kind::Secret => String::new(),
     }
 }

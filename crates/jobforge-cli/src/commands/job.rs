@@ -1,7 +1,6 @@
 //! `jobforge job`: looking at and moving jobs.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use jobforge::core::job::{Job, JobId};
 use jobforge::core::state::Status;
@@ -26,7 +25,7 @@ pub(crate) async fn run(context: Context, command: JobCommand) -> Result<(), Fai
         JobCommand::Explain(one) => job_follow::explain(&context, parse_id(&one.id)?).await,
         JobCommand::Wait { job, timeout } => job_follow::wait(&context, parse_id(&job.id)?, &timeout).await,
         JobCommand::Watch(one) => job_follow::watch(&context, parse_id(&one.id)?).await,
-        JobCommand::Retry(many) => move_jobs(&context, many, Move::Retry { delay: Duration::ZERO }).await,
+        JobCommand::Retry(many) => move_jobs(&context, many, Move::RETRY).await,
         JobCommand::Cancel(many) => move_jobs(&context, many, Move::Cancel).await,
         JobCommand::Delete(many) => move_jobs(&context, many, Move::Delete).await,
         JobCommand::Logs(one) => logs(&context, parse_id(&one.id)?).await,
@@ -137,6 +136,7 @@ fn print_detail(detail: &JobDetail, now: jiff::Timestamp) {
         ("finished", job.finished_at.map(ago)),
         ("worker", job.locked_by.as_ref().or(job.last_worker.as_ref()).map(ToString::to_string)),
         ("time-out", job.timeout.map(words)),
+        ("standstill", job.progress_timeout.map(|limit| format!("at most {}", words(limit)))),
         ("progress", progress(job)),
         (
             "items",
@@ -279,7 +279,7 @@ async fn move_jobs(context: &Context, many: ManyJobs, step: Move) -> Result<(), 
 }
 
 /// Reads ids from the arguments, and from standard input for `-`; each once, in the order given.
-fn read_ids(arguments: &[String]) -> Result<Vec<JobId>, Failure> {
+pub(super) fn read_ids(arguments: &[String]) -> Result<Vec<JobId>, Failure> {
     let mut seen = BTreeSet::new();
     let mut ids = Vec::new();
     for argument in arguments {

@@ -43,6 +43,11 @@ async fn one(context: &Context, args: EnqueueArgs) -> Result<(), Failure> {
         delay_ms: args.delay.as_deref().map(|text| millis("--delay", text)).transpose()?,
         max_attempts: args.max_attempts,
         timeout_ms: args.timeout.as_deref().map(|text| millis("--timeout", text)).transpose()?,
+        progress_timeout_ms: args
+            .progress_timeout
+            .as_deref()
+            .map(|text| millis("--progress-timeout", text))
+            .transpose()?,
         idempotency_key: args.key,
         tags: args.tags,
         traceparent: None,

@@ -2,12 +2,14 @@
 
 mod bench;
 mod db;
+mod dead;
 mod demo;
 mod drill;
 mod help;
 mod job;
 mod job_enqueue;
 mod job_follow;
+mod owner;
 mod queue;
 mod serve;
 mod up;
@@ -87,6 +89,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Job(command) => job::run(visit(BTreeMap::new())?, command).await,
         Command::Queue(command) => queue::run(visit(BTreeMap::new())?, command).await,
+        Command::Dead(command) => dead::run(visit(BTreeMap::new())?, command).await,
         Command::Watchdog(command) => watchdog::run(visit(BTreeMap::new())?, command).await,
         Command::CleanupDaemon => watchdog::daemon(Context::new(&global, BTreeMap::new(), true)?).await,
         Command::Db(command) => db::run(visit(BTreeMap::new())?, command).await,
@@ -115,11 +118,10 @@ pub(crate) fn flags(given: &[(&str, Option<&String>)]) -> BTreeMap<String, Strin
     given.iter().filter_map(|(key, value)| value.map(|value| ((*key).to_owned(), value.clone()))).collect()
 }
 
-/// Whether this process is to be no more than the supervisor of a worker. Settings that cannot be read are told later.
+/// Whether this process is to be no more than the supervisor of a worker.
 pub(crate) fn only_supervises(cli: &Cli) -> bool {
     match &cli.command {
-        Command::Work(args) => config::settings(&cli.global, work::flags(args))
-            .is_ok_and(|settings| !args.supervised && work::supervises(&settings, args)),
+        Command::Work(args) => work::supervises(args),
         _ => false,
     }
 }

@@ -1,10 +1,15 @@
-//! `jobforge up`: everything at once, in this process and, on PostgreSQL, a supervised worker beside it.
+//! `jobforge up`: everything at once: the server in this process, and a supervised worker beside it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use jobforge::core::death::ProcessId;
+use jobforge::core::job::WorkerId;
 use jobforge::core::settings::Settings;
-use jobforge::store::WorkerStore;
-use jobforge::{OpenOptions, Purpose, Worker};
+use jobforge::core::time::Now;
+use jobforge::core::worker::WorkerRow;
+use jobforge::store::{Store, WorkerStore};
+use jobforge::{OpenOptions, Purpose, Worker, clock};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +21,11 @@ use crate::failure::{self, Failure};
 use crate::output;
 use crate::supervise::{Order, Supervisor};
 
+/// How long the first worker process may take before `up` says that it is there all the same.
+const WORKER_WITHIN: Duration = Duration::from_secs(10);
+/// Between two looks whether it has registered.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
 pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Result<(), Failure> {
     // The first run should need nothing: here, and only here, PostgreSQL is migrated on the way, too.
     OpenOptions::from_settings(&context.settings, Purpose::Visit, true)
@@ -26,13 +36,18 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
     let store = context.own().await?;
     let stop = CancellationToken::new();
     let (address, mut tasks) = serve::start(&context, &store, &stop).await?;
-    let mut working = if work::supervises(&context.settings, &args.work) {
+    let mut working = if work::supervises(&args.work) {
         Working::beside(work::supervisor(&context, global, &args.work, true).await?)
     } else {
         Working::Here(work::start(&context.settings, Arc::clone(&store) as Arc<dyn WorkerStore>, true).await?)
     };
-    greet(&context, store.location(), &address.to_string(), &working.words());
+    let who = working.who();
     let shown_and_asked = async {
+        let worker = tokio::select! {
+            worker = who.words(&*store) => worker,
+            asked = asked_to_stop() => return asked,
+        };
+        greet(&context, store.location(), &address.to_string(), &worker);
         if args.demo {
             let shown = tokio::select! {
                 shown = demo::run(&store) => shown,
@@ -58,22 +73,27 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
 
 /// The worker of `up`.
 enum Working {
-    /// In this process, which owns the embedded database.
+    /// In this process.
     Here(Worker),
     /// In a process of its own, which this one supervises.
-    Beside { orders: watch::Sender<Order>, supervisor: JoinHandle<Result<(), Failure>> },
+    Beside {
+        orders: watch::Sender<Order>,
+        started: watch::Receiver<Option<ProcessId>>,
+        supervisor: JoinHandle<Result<(), Failure>>,
+    },
 }
 
 impl Working {
     fn beside(supervisor: Supervisor) -> Self {
         let (orders, receiver) = watch::channel(Order::Run);
-        Self::Beside { orders, supervisor: tokio::spawn(supervisor.run(receiver)) }
+        let started = supervisor.started.subscribe();
+        Self::Beside { orders, started, supervisor: tokio::spawn(supervisor.run(receiver)) }
     }
 
-    fn words(&self) -> String {
+    fn who(&self) -> Who {
         match self {
-            Self::Here(worker) => worker.id().to_string(),
-            Self::Beside { .. } => "a supervised process".to_owned(),
+            Self::Here(worker) => Who::Known(worker.id()),
+            Self::Beside { started, .. } => Who::Starting(started.clone()),
         }
     }
 
@@ -90,7 +110,7 @@ impl Working {
         match self {
             Self::Here(worker) => work::stop(worker, settings, &mut Asked::BySignal).await,
             Self::Beside { supervisor, .. } if supervisor.is_finished() => Ok(()),
-            Self::Beside { orders, mut supervisor } => {
+            Self::Beside { orders, mut supervisor, .. } => {
                 orders.send_replace(Order::Drain);
                 tokio::select! {
                     outcome = outcome(&mut supervisor) => return outcome,
@@ -100,6 +120,36 @@ impl Working {
                 outcome(&mut supervisor).await
             }
         }
+    }
+}
+
+/// Who works.
+enum Who {
+    Known(WorkerId),
+    /// The process that was started last.
+    Starting(watch::Receiver<Option<ProcessId>>),
+}
+
+impl Who {
+    /// Waits until the worker takes jobs, though not for ever, and says who it is.
+    async fn words(self, store: &dyn Store) -> String {
+        let started = match self {
+            Self::Known(id) => return id.to_string(),
+            Self::Starting(started) => started,
+        };
+        let began = clock::monotonic();
+        while clock::monotonic().duration_since(began) < WORKER_WITHIN {
+            // A database that does not answer now is told of by whoever needs it.
+            let workers = store.workers(Now::Database).await.unwrap_or_default();
+            let process = started.borrow().clone();
+            let is_it =
+                |row: &&WorkerRow| row.state.is_active() && row.process.is_some() && row.process == process;
+            if let Some(worker) = workers.iter().find(is_it) {
+                return format!("{}, supervised process {}", worker.id, worker.pid);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        "a supervised process, which is still starting".to_owned()
     }
 }
 

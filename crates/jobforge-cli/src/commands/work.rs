@@ -1,7 +1,7 @@
 //! `jobforge work`: a worker with the built-in job types.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,22 +11,18 @@ use jobforge::builtin::outbound::HttpConfig;
 use jobforge::builtin::secrets::SecretsConfig;
 use jobforge::core::settings::{Settings, Source};
 use jobforge::process::SlotLock;
-use jobforge::remote::{RemoteStore, socket_path};
 use jobforge::store::WorkerStore;
 use jobforge::{OpenOptions, Purpose, Worker, WorkerBuilder};
 use tokio::sync::watch;
 
-use super::{Context, asked_to_stop};
+use super::{Context, asked_to_stop, owner};
 use crate::cli::{Global, WorkArgs};
 use crate::failure::{self, Failure};
 use crate::output;
-use crate::supervise::{Order, Reporter, Supervisor, lifeline, orders_by_signal, work_command};
+use crate::supervise::{Desk, Order, Reporter, Supervisor, lifeline, orders_by_signal, work_command};
 
 /// What a draining worker may take beyond its grace and its lease before its supervisor kills it.
 const DRAIN_MARGIN: Duration = Duration::from_secs(30);
-
-/// Between two looks for a server that is not there yet.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub(crate) fn flags(args: &WorkArgs) -> BTreeMap<String, String> {
     super::flags(&[
@@ -37,12 +33,12 @@ pub(crate) fn flags(args: &WorkArgs) -> BTreeMap<String, String> {
 }
 
 pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> Result<(), Failure> {
-    if !args.supervised && supervises(&context.settings, args) {
+    if supervises(args) {
         let supervisor = supervisor(&context, global, args, false).await?;
         return supervisor.run(orders_by_signal()?).await;
     }
     let mut asked = if args.supervised { Asked::by_supervisor()? } else { Asked::BySignal };
-    let Some((store, place)) = jobs(&context).await? else { return Ok(()) };
+    let Some((store, place)) = jobs(&context, &mut asked, args.supervised).await? else { return Ok(()) };
     let worker = prepare(&context.settings, store, false)?;
     let worker =
         if args.supervised { worker.last_resort(|| lifeline::quit(failure::SELF_FENCED)) } else { worker };
@@ -52,9 +48,9 @@ pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> R
     stop(worker, &context.settings, &mut asked).await
 }
 
-/// Whether the worker gets a process of its own with a supervisor. An embedded database has one process, which owns it.
-pub(crate) fn supervises(settings: &Settings, args: &WorkArgs) -> bool {
-    !args.no_supervise && OpenOptions::from_settings(settings, Purpose::Own, false).is_postgres()
+/// Whether to supervise a worker in a process of its own, and not to be one.
+pub(crate) fn supervises(args: &WorkArgs) -> bool {
+    !args.supervised && !args.no_supervise
 }
 
 /// Prepares to supervise a worker process with these settings.
@@ -65,13 +61,20 @@ pub(crate) async fn supervisor(
     any_program: bool,
 ) -> Result<Supervisor, Failure> {
     let settings = context.settings.clone();
-    // Opened before any worker starts, so that a wrong URL is told once and a report finds its connection open.
-    let reporter = Reporter::new(context.own().await?, settings.rescue_policy());
-    let drain_limit =
-        settings.millis("shutdown_grace_ms") + 2 * settings.millis("worker_lease_ms") + DRAIN_MARGIN;
+    // What no worker can use is told here, once, and not by a worker that then ends.
+    queues(&settings)?;
+    builtins(&settings, any_program)?;
+    let desk = match context.embedded()? {
+        Some(database) => Desk::Server(Arc::new(owner::of(&database)?)),
+        // Opened before any worker starts, so that a wrong URL is told once and a report finds its connection open.
+        None => Desk::Database { store: context.own().await?, policy: settings.rescue_policy() },
+    };
+    let lease = settings.millis("worker_lease_ms");
+    let reporter = Reporter::new(desk, lease);
+    let drain_limit = settings.millis("shutdown_grace_ms") + 2 * lease + DRAIN_MARGIN;
     let (global, args) = (global.clone(), args.clone());
     let command = Box::new(move || work_command(&global, &settings, &args, any_program));
-    Ok(Supervisor { command, reporter, drain_limit })
+    Ok(Supervisor { command, reporter, drain_limit, started: watch::Sender::new(None) })
 }
 
 /// Who tells a worker to stop.
@@ -110,6 +113,14 @@ impl Asked {
         }
     }
 
+    /// Who takes the jobs back of a worker that does not wait for them.
+    fn taker(&self) -> &'static str {
+        match self {
+            Self::BySignal => "the watchdog",
+            Self::BySupervisor(_) => "its supervisor",
+        }
+    }
+
     /// How long running jobs may still take.
     fn grace(&self, settings: &Settings) -> Duration {
         match self {
@@ -120,53 +131,21 @@ impl Asked {
 }
 
 /// Where the worker takes its jobs from, and what that is called; `None` if it was asked to stop before it was found.
-async fn jobs(context: &Context) -> Result<Option<(Arc<dyn WorkerStore>, String)>, Failure> {
+async fn jobs(
+    context: &Context,
+    asked: &mut Asked,
+    supervised: bool,
+) -> Result<Option<(Arc<dyn WorkerStore>, String)>, Failure> {
     let Some(database) = context.embedded()? else {
         let store = context.own().await?;
         let place = store.location().to_owned();
         return Ok(Some((store, place)));
     };
-    let Some(remote) = reach(context, &database).await? else { return Ok(None) };
-    let place = remote.socket().display().to_string();
-    Ok(Some((Arc::new(remote), place)))
-}
-
-/// Finds the server that owns an embedded database, waiting for it if it is not there yet; `None` if asked to stop.
-///
-/// A worker never takes the file for itself: it would keep the server out.
-async fn reach(context: &Context, database: &Path) -> Result<Option<RemoteStore>, Failure> {
-    if !database.exists() {
-        let message = format!("there is no database at {}", database.display());
-        return Err(Failure::new(failure::UNREACHABLE, message).hint(
-            "a worker needs a server: start `jobforge serve` or `jobforge up`, and give this worker the same --data-dir",
-        ));
-    }
-    let remote = RemoteStore::at(socket_path(database));
-    let mut told = false;
-    // Once for all rounds: a signal between two of them must not be missed.
-    let stopped = asked_to_stop();
-    tokio::pin!(stopped);
-    loop {
-        match remote.reach().await {
-            Ok(()) => return Ok(Some(remote)),
-            Err(error) if error.is_transient() => {
-                if !told {
-                    output::note(&format!(
-                        "no server listens at {}; waiting for one: start `jobforge serve` or `jobforge up` with the \
-                         same --data-dir",
-                        remote.socket().display()
-                    ));
-                    tracing::debug!(error = error.chain(), "no server yet");
-                    told = true;
-                }
-            }
-            Err(error) => return Err(context.explain_open(&error)),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            stopped = &mut stopped => return stopped.map(|()| None),
-        }
-    }
+    let server = owner::of(&database)?;
+    let server = if supervised { server.supervised() } else { server };
+    let Some(server) = owner::reach(context, server, asked.wait_for_drain()).await? else { return Ok(None) };
+    let place = server.socket().display().to_string();
+    Ok(Some((Arc::new(server), place)))
 }
 
 /// Starts a worker by the settings. `any_program` lets exec run whatever it is told when no list was given.
@@ -237,7 +216,10 @@ pub(crate) async fn stop(worker: Worker, settings: &Settings, asked: &mut Asked)
             }
             Ok(())
         }
-        () = asked.wait_for_now() => Err(Failure::new(failure::INTERRUPTED, "stopped without waiting; what was running will be taken back by the watchdog")),
+        () = asked.wait_for_now() => {
+            let message = format!("stopped without waiting; what was running will be taken back by {}", asked.taker());
+            Err(Failure::new(failure::INTERRUPTED, message))
+        }
     }
 }
 

@@ -7,11 +7,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anstream::adapter::strip_str;
 use jobforge::core::death::{Death, LAST_OUTPUT, ProcessId, Proof};
 use jobforge::core::settings::Settings;
-use jobforge::process;
+use jobforge::{clock, process};
 use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
@@ -21,8 +22,9 @@ use super::Order;
 use crate::cli::{Colour, Global, WorkArgs};
 use crate::output::{self, Stream};
 
-/// How long the last words of a dead worker are waited for. They are in the pipe already.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How long the last words of a dead worker are waited for. They are in the pipe already, but whoever inherited it may
+/// keep it open, and the server does not wait long for what we have to say.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// The command that runs `jobforge work` by the same settings as this process.
 ///
@@ -55,6 +57,9 @@ pub(crate) fn work_command(
             command.arg(format!("{flag}={word}"));
         }
     }
+    if global.json {
+        command.arg("--json");
+    }
     if output::stderr_is_terminal() && settings.text("log_format") == "auto" {
         // It writes into a pipe, but what it writes is read on this terminal.
         command.env("JOBFORGE_LOG_FORMAT", "human");
@@ -85,6 +90,7 @@ pub(super) struct Child {
     tail: Tail,
     relays: Vec<oneshot::Receiver<()>>,
     kills: Option<u64>,
+    stopped_since: Option<Instant>,
 }
 
 type Tail = Arc<Mutex<VecDeque<String>>>;
@@ -120,11 +126,17 @@ impl Child {
             tail,
             relays,
             kills: process::kernel_kills(),
+            stopped_since: None,
         })
     }
 
     pub(super) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Which process it is, if this system tells.
+    pub(super) fn process(&self) -> Option<&ProcessId> {
+        self.process.as_ref()
     }
 
     /// Passes an order on. A worker that cannot be told any more has ended or is about to.
@@ -149,13 +161,27 @@ impl Child {
         self.kills = process::kernel_kills();
     }
 
+    /// Since when it has been stopped, by SIGSTOP or by a debugger, as far as [`Self::look`] has seen.
+    pub(super) fn stopped_since(&self) -> Option<Instant> {
+        self.stopped_since
+    }
+
+    /// Looks whether it is stopped.
+    pub(super) fn look(&mut self) {
+        self.stopped_since =
+            process::is_stopped(self.pid).then(|| self.stopped_since.unwrap_or_else(clock::monotonic));
+    }
+
     /// Waits for its end and tells all that is known of it. May be dropped and called again.
     pub(super) async fn ended(&mut self) -> Ended {
         let status = self.child.wait().await;
-        while let Some(relay) = self.relays.last_mut() {
-            let _ = tokio::time::timeout(LAST_WORDS, relay).await;
-            self.relays.pop();
-        }
+        let last_words = async {
+            while let Some(relay) = self.relays.last_mut() {
+                let _ = relay.await;
+                self.relays.pop();
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
         let proof = match status {
             Ok(status) => proof(status, self.kills, process::kernel_kills()),
             // Somebody else took note of its end, so that nobody knows how; that it has ended is certain.
@@ -206,7 +232,8 @@ fn keep(bytes: &[u8], line: &mut Vec<u8>, tail: &Tail) {
 
 fn push(line: &[u8], tail: &Tail) {
     let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-    tail.push_back(String::from_utf8_lossy(line).trim_end().to_owned());
+    // Colours are for a terminal, not for what is kept.
+    tail.push_back(strip_str(&String::from_utf8_lossy(line)).to_string().trim_end().to_owned());
     if tail.len() > LAST_OUTPUT.0 {
         tail.pop_front();
     }
@@ -233,7 +260,7 @@ mod tests {
     fn lines_are_kept_whole_over_pieces_and_only_the_last() {
         let (tail, mut line) = (Tail::default(), Vec::new());
         keep(b"first\nsec", &mut line, &tail);
-        keep(b"ond\n", &mut line, &tail);
+        keep(b"\x1b[31mond\x1b[0m\n", &mut line, &tail);
         assert_eq!(*tail.lock().unwrap(), ["first", "second"]);
         for n in 0..100 {
             keep(format!("{n}\n").as_bytes(), &mut line, &tail);

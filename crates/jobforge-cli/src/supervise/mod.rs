@@ -10,7 +10,7 @@ mod report;
 
 use std::time::Duration;
 
-use jobforge::core::death::Proof;
+use jobforge::core::death::{ProcessId, Proof};
 use jobforge::core::time::words;
 use jobforge::{clock, process};
 use tokio::process::Command;
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 pub(crate) use self::child::work_command;
 use self::child::{Child, Ended};
-pub(crate) use self::report::Reporter;
+pub(crate) use self::report::{Desk, Reporter};
 use crate::failure::{self, Failure};
 
 /// First and longest wait before a worker that ended soon after its start is started again.
@@ -35,6 +35,8 @@ const ORPHANS: Duration = Duration::from_secs(2);
 const UNUSABLE: [u8; 2] = [failure::CONFIG, failure::USAGE];
 /// Between two looks at the kernel's count of processes killed for want of memory.
 const KILLS_EVERY: Duration = Duration::from_secs(10);
+/// Between two looks whether the worker is stopped: the kernel tells its parent of SIGSTOP, but nobody of a debugger.
+const STOPPED_EVERY: Duration = Duration::from_millis(250);
 
 /// What the supervisor and its worker are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +59,8 @@ pub(crate) struct Supervisor {
     pub(crate) reporter: Reporter,
     /// How long a worker that drains may take before it is killed.
     pub(crate) drain_limit: Duration,
+    /// Told of each worker process that is started.
+    pub(crate) started: watch::Sender<Option<ProcessId>>,
 }
 
 impl Supervisor {
@@ -83,6 +87,7 @@ impl Supervisor {
                 "worker process {} is started and supervised",
                 child.pid()
             );
+            self.started.send_replace(child.process().cloned());
             let ended = self.watch(&mut child, &mut orders).await?;
             kill_orphans().await;
             let asked = *orders.borrow();
@@ -93,6 +98,10 @@ impl Supervisor {
             self.reporter.report(ended);
             if asked != Order::Run {
                 self.reporter.finish().await;
+                if proof == (Proof::Exited { code: i32::from(failure::INTERRUPTED) }) {
+                    // It was asked not to wait, and has said itself what that means.
+                    return Err(Failure::new(failure::INTERRUPTED, ""));
+                }
                 let code = if asked == Order::Now { failure::INTERRUPTED } else { failure::FAILED };
                 let what = format!("worker process {pid} ended before it had drained: {proof}");
                 return Err(Failure::new(code, what));
@@ -122,7 +131,8 @@ impl Supervisor {
         let mut ends = signal(SignalKind::child()).map_err(|error| {
             Failure::new(failure::FAILED, format!("cannot listen for the ends of processes: {error}"))
         })?;
-        let mut look = tokio::time::interval(KILLS_EVERY);
+        let mut kills = tokio::time::interval(KILLS_EVERY);
+        let mut stopped = tokio::time::interval(STOPPED_EVERY);
         let mut told = Order::Run;
         let mut kill_at = None;
         loop {
@@ -136,16 +146,44 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 ended = child.ended() => return Ok(ended),
-                _ = ends.recv() => process::reap_children(Some(child.pid())),
+                _ = ends.recv() => {
+                    look(child);
+                    process::reap_children(Some(child.pid()));
+                }
                 Ok(()) = orders.changed() => {}
                 () = until(kill_at) => {
                     tracing::warn!(worker.pid = child.pid(), "worker process {} does not stop and is killed", child.pid());
                     child.kill();
                     kill_at = None;
                 }
-                _ = look.tick() => child.note_kills(),
+                _ = kills.tick() => child.note_kills(),
+                _ = stopped.tick() => look(child),
             }
         }
+    }
+}
+
+/// Looks whether the worker is stopped, and says so once when that begins and once when it is over.
+fn look(child: &mut Child) {
+    let (pid, before) = (child.pid(), child.stopped_since());
+    child.look();
+    match (before, child.stopped_since()) {
+        (None, Some(_)) => {
+            tracing::warn!(
+                worker.pid = pid,
+                "worker process {pid} is stopped, by SIGSTOP or by a debugger; if it stays so, its lease runs out and its jobs run elsewhere"
+            );
+        }
+        (Some(since), None) => {
+            let stopped = clock::monotonic().duration_since(since);
+            tracing::warn!(
+                worker.pid = pid,
+                stopped_ms = stopped.as_millis(),
+                "worker process {pid} is not stopped any more, after {}",
+                words(stopped)
+            );
+        }
+        (None, None) | (Some(_), Some(_)) => {}
     }
 }
 

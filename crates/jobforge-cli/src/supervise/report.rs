@@ -1,38 +1,58 @@
-//! Telling the database how a worker process ended.
+//! Telling how a worker process ended to whoever gives its jobs to others.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jobforge::core::death::DeathReport;
+use jobforge::core::job::WorkerId;
 use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::time::Now;
-use jobforge::services;
-use jobforge::store::Store;
-use jobforge::store::rows::Deaths;
+use jobforge::remote::RemoteStore;
+use jobforge::store::{Store, StoreError};
+use jobforge::{clock, services};
 use tokio::task::JoinSet;
 
 use super::child::Ended;
 
-/// First and longest wait after a report that failed.
-const FAILED: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-/// Reports that fail so often, for about a quarter of an hour, are given up: the lease has run out long before.
-const TRIES: u32 = 200;
+/// First wait after a report that failed; it doubles.
+const FAILED: Duration = Duration::from_millis(50);
+/// The longest, for a database that others need as well.
+const FAILED_DATABASE: Duration = Duration::from_secs(5);
+/// The longest, for a server of this machine: when it starts, it waits for reports, though not for long.
+const FAILED_SERVER: Duration = Duration::from_millis(100);
+/// A report that has failed for so long is given up, unless leases are longer than this.
+const TRY_FOR: Duration = Duration::from_secs(15 * 60);
 /// After this time a report is sent again: a claim that was on its way when the worker died has landed by then.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long a stopping supervisor waits for its reports.
 const LAST: Duration = Duration::from_secs(5);
 
+/// Who is told.
+#[derive(Clone)]
+pub(crate) enum Desk {
+    /// A database that any process may use.
+    Database {
+        /// On a connection of its own.
+        store: Arc<dyn Store>,
+        /// What becomes of the jobs.
+        policy: RescuePolicy,
+    },
+    /// The server that owns an embedded database. It decides what becomes of the jobs, and says so in its own log.
+    Server(Arc<RemoteStore>),
+}
+
 /// Reports deaths beside whatever else happens.
 pub(crate) struct Reporter {
-    store: Arc<dyn Store>,
-    policy: RescuePolicy,
+    desk: Desk,
+    try_for: Duration,
     reports: Mutex<JoinSet<()>>,
 }
 
 impl Reporter {
-    /// A reporter on a connection of its own.
-    pub(crate) fn new(store: Arc<dyn Store>, policy: RescuePolicy) -> Self {
-        Self { store, policy, reports: Mutex::default() }
+    /// A reporter for workers with leases of this length: a report matters until the lease, which a database that comes
+    /// back may have renewed, has run out.
+    pub(crate) fn new(desk: Desk, lease: Duration) -> Self {
+        Self { desk, try_for: TRY_FOR.max(2 * lease), reports: Mutex::default() }
     }
 
     /// Begins to report an end.
@@ -46,13 +66,13 @@ impl Reporter {
             return;
         };
         let report = DeathReport { process, death: ended.death };
-        let (store, policy) = (Arc::clone(&self.store), self.policy.clone());
+        let (desk, try_for) = (self.desk.clone(), self.try_for);
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         while reports.try_join_next().is_some() {}
         reports.spawn(async move {
-            if send(&*store, &report, &policy).await {
+            if send(&desk, &report, try_for).await && desk.wants_it_again() {
                 tokio::time::sleep(AGAIN).await;
-                send(&*store, &report, &policy).await;
+                send(&desk, &report, try_for).await;
             }
         });
     }
@@ -64,42 +84,79 @@ impl Reporter {
     }
 }
 
-async fn send(store: &dyn Store, report: &DeathReport, policy: &RescuePolicy) -> bool {
-    let pid = report.process.pid;
-    let mut wait = FAILED.0;
-    for _ in 0..TRIES {
-        match store.report_death(report, policy, Now::Database).await {
-            Ok(deaths) => {
-                tell(report, &deaths);
-                return true;
+impl Desk {
+    /// Reports once; returns the workers that the process was.
+    async fn tell(&self, report: &DeathReport) -> Result<Vec<WorkerId>, StoreError> {
+        match self {
+            Self::Database { store, policy } => {
+                let deaths = store.report_death(report, policy, Now::Database).await?;
+                deaths.moved.iter().for_each(services::tell);
+                Ok(deaths.workers)
             }
-            Err(error) => {
-                tracing::warn!(
-                    worker.pid = pid,
-                    error = error.chain(),
-                    "failed to report the end of worker process {pid}; trying again"
-                );
-            }
+            Self::Server(server) => Ok(server.report_death(report).await?.workers),
         }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(FAILED.1);
     }
-    tracing::error!(
-        worker.pid = pid,
-        "gave up reporting the end of worker process {pid}; its lease brings its jobs back"
-    );
-    false
+
+    /// Whether a claim may land after the first report. A server answers one after the other, and a dead worker nothing.
+    fn wants_it_again(&self) -> bool {
+        match self {
+            Self::Database { .. } => true,
+            Self::Server(_) => false,
+        }
+    }
+
+    fn longest_wait(&self) -> Duration {
+        match self {
+            Self::Database { .. } => FAILED_DATABASE,
+            Self::Server(_) => FAILED_SERVER,
+        }
+    }
+
+    /// Whether an error means that no later try can do better. A database that refuses us may have new settings soon.
+    fn is_final(&self, error: &StoreError) -> bool {
+        match self {
+            Self::Database { .. } => false,
+            Self::Server(_) => !error.is_transient(),
+        }
+    }
 }
 
-fn tell(report: &DeathReport, deaths: &Deaths) {
-    for line in &deaths.moved {
-        services::tell(line);
-    }
-    if deaths.workers.is_empty() {
-        tracing::info!(
-            worker.pid = report.process.pid,
-            "worker process {} ended before it had registered",
-            report.process.pid
-        );
+async fn send(desk: &Desk, report: &DeathReport, try_for: Duration) -> bool {
+    let (pid, began) = (report.process.pid, clock::monotonic());
+    let mut wait = FAILED;
+    let mut told = false;
+    loop {
+        let error = match desk.tell(report).await {
+            Ok(workers) => {
+                if workers.is_empty() {
+                    tracing::info!(worker.pid = pid, "worker process {pid} ended before it had registered");
+                } else if told {
+                    tracing::info!(worker.pid = pid, "the end of worker process {pid} is reported");
+                }
+                return true;
+            }
+            Err(error) => error,
+        };
+        let over = desk.is_final(&error) || clock::monotonic().duration_since(began) >= try_for;
+        let error = error.chain();
+        if over {
+            tracing::error!(
+                worker.pid = pid,
+                error,
+                "gave up reporting the end of worker process {pid}; its lease brings its jobs back"
+            );
+            return false;
+        }
+        // Once, not ten times a second for as long as nobody is there.
+        if !told {
+            tracing::warn!(
+                worker.pid = pid,
+                error,
+                "failed to report the end of worker process {pid}; trying again until it is heard"
+            );
+            told = true;
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(desk.longest_wait());
     }
 }

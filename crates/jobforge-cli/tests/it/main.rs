@@ -6,9 +6,12 @@
 )]
 
 mod bad_input;
+mod dead;
 mod life;
 mod liveness;
 mod program;
 mod shell;
+mod site;
 mod socket;
+mod supervised;
 mod watchdog;

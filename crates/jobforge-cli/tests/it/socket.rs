@@ -1,4 +1,4 @@
-//! Worker processes on SQLite, which speak to the server that owns the file.
+//! Worker processes on SQLite, which speak to the server that owns the file. Those with supervisors are in `supervised`.
 
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
@@ -16,8 +16,9 @@ fn serve(home: &Home) -> Running {
     home.start(&["serve", "--listen", "127.0.0.1:0"], "stop with Ctrl-C")
 }
 
+/// A worker that nobody watches but the server.
 fn work(home: &Home) -> Running {
-    home.start(&["work", "--exec-allow", "*", "--slots", "2"], "takes jobs from")
+    home.start(&["work", "--no-supervise", "--exec-allow", "*", "--slots", "2"], "takes jobs from")
 }
 
 /// Enqueues a program that writes a line into the ledger when it ends; returns the job's id.

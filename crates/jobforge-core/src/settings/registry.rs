@@ -1,5 +1,7 @@
 //! The table of settings.
 
+use crate::rescue::OnLost;
+
 /// The unit in which an environment variable is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
@@ -54,6 +56,15 @@ pub enum Kind {
     Text,
     /// Words separated by commas.
     List,
+    /// `name=word` separated by commas, each word one of these.
+    Words(&'static [&'static str]),
+    /// `name=milliseconds` separated by commas.
+    MillisByName {
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+    },
     /// Text that must never be shown.
     Secret,
 }
@@ -172,6 +183,27 @@ pub const SETTINGS: &[Setting] = &[
         default: "0",
         doc: "Time-out of an attempt whose job and type do not say; 0 is none.",
     },
+    Setting {
+        key: "job_timeouts_ms",
+        env: &[ms("JOBFORGE_JOB_TIMEOUTS_MS")],
+        kind: Kind::MillisByName { min: 100, max: 7 * DAY_MS },
+        default: "",
+        doc: "Time-outs of the attempts of single types, as type=milliseconds; a job's own comes first.",
+    },
+    Setting {
+        key: "progress_timeout_ms",
+        env: &[ms("JOBFORGE_PROGRESS_TIMEOUT_MS")],
+        kind: Kind::Millis { min: 0, max: 7 * DAY_MS },
+        default: "0",
+        doc: "How long a job may run without reporting progress, where it and its type do not say; 0 is for ever.",
+    },
+    Setting {
+        key: "progress_timeouts_ms",
+        env: &[ms("JOBFORGE_PROGRESS_TIMEOUTS_MS")],
+        kind: Kind::MillisByName { min: 100, max: 7 * DAY_MS },
+        default: "",
+        doc: "The same of single types, as type=milliseconds; a job's own comes first.",
+    },
     // Idle polling (runbook 5).
     Setting {
         key: "poll_interval_ms",
@@ -258,9 +290,23 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "on_lost",
         env: &[plain("JOBFORGE_ON_LOST")],
-        kind: Kind::Word(&["requeue", "fail", "dead_letter"]),
+        kind: Kind::Word(&OnLost::WORDS),
         default: "requeue",
         doc: "What becomes of a job whose worker was lost.",
+    },
+    Setting {
+        key: "on_lost_queues",
+        env: &[plain("JOBFORGE_ON_LOST_QUEUES")],
+        kind: Kind::Words(&OnLost::WORDS),
+        default: "",
+        doc: "The same for single queues, as queue=policy: mail=fail,video=dead_letter.",
+    },
+    Setting {
+        key: "on_lost_types",
+        env: &[plain("JOBFORGE_ON_LOST_TYPES")],
+        kind: Kind::Words(&OnLost::WORDS),
+        default: "",
+        doc: "The same for single types, as type=policy; it comes before what is said of the queue.",
     },
     // Built-in job types.
     Setting {

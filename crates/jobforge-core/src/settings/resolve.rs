@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::registry::{Kind, SETTINGS, Setting, Unit};
+use crate::claim::{Bounds, TypeBounds};
+use crate::enqueue::check_name;
 use crate::heartbeat::BeatPolicy;
 use crate::poll::PollPolicy;
-use crate::rescue::{OnLost, RescuePolicy};
+use crate::rescue::{LostPolicy, RescuePolicy};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -278,8 +281,28 @@ fn normalise(setting: &Setting, origin: &str, text: &str, unit: Unit) -> Result<
             let items: Vec<&str> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
             Ok(items.join(","))
         }
+        Kind::Words(words) => by_name(text, |word| words.contains(&word)).ok_or_else(|| {
+            bad(format!("name=word separated by commas, each word one of {}", words.join(", ")))
+        }),
+        Kind::MillisByName { min, max } => {
+            by_name(text, |number| number.parse().is_ok_and(|ms: u64| (min..=max).contains(&ms))).ok_or_else(
+                || bad(format!("name=milliseconds separated by commas, each from {min} to {max}")),
+            )
+        }
         Kind::Text | Kind::Secret => Ok(text.to_owned()),
     }
+}
+
+/// Checks `name=value,…`; a name that stands twice is refused, for nobody can know which was meant.
+fn by_name(text: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
+    let mut pairs = BTreeMap::new();
+    for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        let (name, value) = item.split_once('=').map(|(name, value)| (name.trim(), value.trim()))?;
+        if check_name(name).is_err() || !fits(value) || pairs.insert(name, value).is_some() {
+            return None;
+        }
+    }
+    Some(pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(","))
 }
 
 impl Settings {
@@ -313,6 +336,15 @@ impl Settings {
     /// The items of a list.
     pub fn list(&self, key: &str) -> Vec<String> {
         self.text(key).split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The values of a list of `name=value`.
+    fn named<T: FromStr>(&self, key: &str) -> BTreeMap<String, T> {
+        let pair = |item: &str| {
+            let (name, value) = item.split_once('=')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        self.text(key).split(',').filter_map(pair).collect()
     }
 
     /// A whole number; 0 for a key that is none.
@@ -359,7 +391,23 @@ impl Settings {
         RescuePolicy {
             heartbeats: self.flag("job_heartbeat"),
             max_misses: u32::try_from(self.integer("heartbeat_max_misses")).unwrap_or(u32::MAX),
-            on_lost: self.text("on_lost").parse().unwrap_or(OnLost::Requeue),
+            on_lost: LostPolicy {
+                other: self.text("on_lost").parse().unwrap_or_default(),
+                by_type: self.named("on_lost_types"),
+                by_queue: self.named("on_lost_queues"),
+            },
+        }
+    }
+
+    /// What a worker keeps jobs to that have no bounds of their own.
+    pub fn bounds(&self) -> TypeBounds {
+        let bounds = |by_type: &str, other: &str| Bounds {
+            by_type: self.named(by_type),
+            other: Some(self.integer(other)).filter(|ms| *ms > 0),
+        };
+        TypeBounds {
+            timeout: bounds("job_timeouts_ms", "job_timeout_ms"),
+            progress: bounds("progress_timeouts_ms", "progress_timeout_ms"),
         }
     }
 
@@ -381,6 +429,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rescue::OnLost;
 
     fn with(env: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
         let env: BTreeMap<String, String> =
@@ -452,6 +501,32 @@ mod tests {
         }
         assert!(with(&[("CHECK_INTERVAL", "inf")]).is_err());
         assert!(with(&[("FEATURE_FLAG_JOB_HEARTBEAT", "maybe")]).is_err());
+    }
+
+    #[test]
+    fn lists_of_names_are_checked_one_by_one() {
+        let settings = with(&[
+            ("JOBFORGE_ON_LOST_TYPES", "email.send=fail, report=dead_letter,"),
+            ("JOBFORGE_JOB_TIMEOUTS_MS", "report=60000"),
+            ("JOBFORGE_JOB_TIMEOUT_MS", "5000"),
+        ])
+        .expect("fine");
+        let policy = settings.rescue_policy().on_lost;
+        assert_eq!((policy.by_type["email.send"], policy.other), (OnLost::Fail, OnLost::Requeue));
+        let bounds = settings.bounds();
+        assert_eq!(bounds.timeout.of("report"), Some(Duration::from_secs(60)));
+        assert_eq!(bounds.timeout.of("email.send"), Some(Duration::from_secs(5)));
+        assert_eq!(bounds.progress.of("report"), None);
+        for (name, given) in [
+            ("JOBFORGE_ON_LOST_TYPES", "email.send"),
+            ("JOBFORGE_ON_LOST_QUEUES", "mail=forget"),
+            ("JOBFORGE_ON_LOST_QUEUES", "mail=fail,mail=requeue"),
+            ("JOBFORGE_JOB_TIMEOUTS_MS", "report=1"),
+            ("JOBFORGE_PROGRESS_TIMEOUTS_MS", "a b=1000"),
+        ] {
+            let errors = with(&[(name, given)]).expect_err(given);
+            assert!(errors[0].starts_with(&format!("{name} is {given:?}; it must be name=")), "{errors:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the server knows of the worker processes that speak to it, beyond what is stored.
 
 mod presence;
+mod seen;
 mod turns;
 
 use std::fmt;
@@ -14,7 +15,8 @@ use jobforge::core::settings::Settings;
 use jobforge::store::Store;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use presence::{Peer, Presence, Seen};
+pub(crate) use presence::Presence;
+pub(crate) use seen::{Peer, Seen, find};
 pub(crate) use turns::{Turn, Turns};
 
 /// The rhythm that the server gives to workers.

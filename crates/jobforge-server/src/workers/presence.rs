@@ -1,95 +1,71 @@
 //! Knowing at once that a worker process of this machine is dead.
 //!
-//! The kernel says which process opened a connection, and a pidfd on that process becomes readable when it has ended.
-//! That is proof: unlike its number, a pidfd never comes to mean another process. Should the number have been reused
-//! before the pidfd was opened, then the worker was dead already, and a later report of its death is no lie.
+//! The server sees for itself that a process has ended, though not how: that only its parent is told. Where a parent
+//! watches, its report is waited for, so that the jobs keep what it knows; but not for long.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
 use jobforge::core::death::{Death, DeathReport, ProcessId, Proof};
 use jobforge::core::job::WorkerId;
 use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::time::Now;
-use jobforge::process;
 use jobforge::services::tell;
-use jobforge::store::Store;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::net::UnixListener;
+use jobforge::store::rows::Deaths;
+use jobforge::store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
+
+use super::seen::{Peer, Seen, find};
 
 /// Workers that are watched at once; of more, only the lease tells.
 const WATCHED: usize = 4096;
 /// How often, and after which pause, a death is reported to a database in trouble.
 const REPORTS: (u32, Duration) = (20, Duration::from_millis(250));
-
-/// The process at the other end of a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer {
-    /// Its number, if the kernel can name it in our own process namespace.
-    pub(crate) pid: Option<u32>,
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let pid = stream.io().peer_cred().ok().and_then(|peer| peer.pid());
-        Self { pid: pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0) }
-    }
-}
-
-/// A process that is held on to.
-#[derive(Debug)]
-pub(crate) struct Seen {
-    /// Which it is.
-    pub(crate) process: ProcessId,
-    /// Readable when it has ended.
-    end: AsyncFd<OwnedFd>,
-}
+/// How long the supervisor of a process that has ended is given to say how. It takes some milliseconds.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// The same for one that ended while no server was there to be told; its supervisor tries ten times a second.
+const PATIENCE_AT_START: Duration = Duration::from_millis(500);
 
 /// The worker processes that are watched.
 pub(crate) struct Presence {
     store: Arc<dyn Store>,
     policy: RescuePolicy,
-    /// Workers that were looked at, each with what ends its watch.
-    seen: Mutex<HashMap<WorkerId, CancellationToken>>,
+    watches: Mutex<HashMap<WorkerId, Watch>>,
+}
+
+/// A worker that was looked at.
+struct Watch {
+    /// Its process, if that could be held on to.
+    process: Option<ProcessId>,
+    /// Fires when this watch has nothing to report any more.
+    over: CancellationToken,
 }
 
 impl fmt::Debug for Presence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Presence").field("seen", &self.seen().len()).finish_non_exhaustive()
+        f.debug_struct("Presence").field("watches", &self.watches().len()).finish_non_exhaustive()
     }
 }
 
 impl Presence {
     pub(crate) fn new(store: Arc<dyn Store>, policy: RescuePolicy) -> Self {
-        Self { store, policy, seen: Mutex::default() }
+        Self { store, policy, watches: Mutex::default() }
     }
 
-    fn seen(&self) -> MutexGuard<'_, HashMap<WorkerId, CancellationToken>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn watches(&self) -> MutexGuard<'_, HashMap<WorkerId, Watch>> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Watches the process of a worker that has just registered.
-    pub(crate) fn watch(self: &Arc<Self>, worker: &WorkerId, seen: Option<Seen>) {
-        let Some(left) = self.note(worker) else { return };
-        match seen {
-            Some(seen) => drop(tokio::spawn(Arc::clone(self).wait(worker.clone(), seen, left))),
-            None => {
-                tracing::debug!(worker.id = %worker, "cannot watch the process of worker {worker}; its lease tells");
-            }
-        }
+    pub(crate) fn watch(self: &Arc<Self>, worker: &WorkerId, seen: Option<Seen>, supervised: bool) {
+        self.begin(worker, seen, if supervised { PATIENCE } else { Duration::ZERO });
     }
 
-    /// Watches a worker that registered with an earlier process of this server.
+    /// Watches a worker that registered with an earlier process of this server. It may have a supervisor.
     pub(crate) async fn adopt(self: &Arc<Self>, worker: &WorkerId, peer: Peer) {
-        if self.seen().contains_key(worker) {
+        if self.watches().contains_key(worker) {
             return;
         }
         let Some(seen) = peer.see() else { return };
@@ -97,37 +73,94 @@ impl Presence {
         let Ok(rows) = self.store.workers(Now::Database).await else { return };
         match rows.into_iter().find(|row| row.id == *worker) {
             Some(row) if row.state.is_active() && row.process.as_ref() == Some(&seen.process) => {
-                self.watch(worker, Some(seen));
+                self.begin(worker, Some(seen), PATIENCE);
             }
             Some(_) | None => {}
         }
     }
 
+    /// Looks for the workers that an earlier process of this server has left: those that live are watched before they
+    /// speak, and those that died meanwhile are reported.
+    pub(crate) async fn look_back(self: Arc<Self>) {
+        let rows = match self.store.workers(Now::Database).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                let error = error.chain();
+                tracing::warn!(error, "cannot look for the workers of before; their leases tell");
+                return;
+            }
+        };
+        for row in rows.into_iter().filter(|row| row.state.is_active()) {
+            // A worker within this process needs no watch: it cannot outlive it, nor the other way round.
+            let Some(process) = row.process.filter(|process| process.pid != std::process::id()) else {
+                continue;
+            };
+            if let Some(seen) = find(&process) {
+                let patience = if seen.has_ended() { PATIENCE_AT_START } else { PATIENCE };
+                self.begin(&row.id, Some(seen), patience);
+            }
+        }
+    }
+
     /// Ends the watch of a worker that left in good order.
     pub(crate) fn forget(&self, worker: &WorkerId) {
-        if let Some(left) = self.seen().remove(worker) {
-            left.cancel();
+        if let Some(watch) = self.watches().remove(worker) {
+            watch.over.cancel();
+        }
+    }
+
+    /// Passes on how a process ended, as its supervisor saw it; the caller has made sure that it has ended.
+    pub(crate) async fn certify(&self, report: &DeathReport) -> Result<Deaths, StoreError> {
+        let deaths = self.store.report_death(report, &self.policy, Now::Database).await?;
+        end_of(&mut self.watches(), &report.process);
+        deaths.moved.iter().for_each(tell);
+        Ok(deaths)
+    }
+
+    fn begin(self: &Arc<Self>, worker: &WorkerId, seen: Option<Seen>, patience: Duration) {
+        let process = seen.as_ref().map(|seen| seen.process.clone());
+        let Some(over) = self.note(worker, process) else { return };
+        match seen {
+            Some(seen) => drop(tokio::spawn(Arc::clone(self).wait(worker.clone(), seen, patience, over))),
+            None => {
+                tracing::debug!(worker.id = %worker, "cannot watch the process of worker {worker}; its lease tells");
+            }
         }
     }
 
     /// Takes note of a worker that was not seen before.
-    fn note(&self, worker: &WorkerId) -> Option<CancellationToken> {
-        let mut seen = self.seen();
-        if seen.len() >= WATCHED || seen.contains_key(worker) {
+    fn note(&self, worker: &WorkerId, process: Option<ProcessId>) -> Option<CancellationToken> {
+        let mut watches = self.watches();
+        if let Some(process) = &process {
+            // A process that has registered anew is reported once, under all the names that it had.
+            end_of(&mut watches, process);
+        }
+        if watches.len() >= WATCHED || watches.contains_key(worker) {
             return None;
         }
-        let left = CancellationToken::new();
-        seen.insert(worker.clone(), left.clone());
-        Some(left)
+        let over = CancellationToken::new();
+        watches.insert(worker.clone(), Watch { process, over: over.clone() });
+        Some(over)
     }
 
-    async fn wait(self: Arc<Self>, worker: WorkerId, seen: Seen, left: CancellationToken) {
+    async fn wait(
+        self: Arc<Self>,
+        worker: WorkerId,
+        seen: Seen,
+        patience: Duration,
+        over: CancellationToken,
+    ) {
+        let ended = async {
+            let ended = seen.ended().await;
+            tokio::time::sleep(patience).await;
+            ended
+        };
         let ended = tokio::select! {
-            ready = seen.end.readable() => ready.is_ok(),
-            () = left.cancelled() => false,
+            ended = ended => ended,
+            () = over.cancelled() => false,
         };
         if ended {
-            self.seen().remove(&worker);
+            self.watches().remove(&worker);
             self.report_death(&worker, seen.process).await;
         }
     }
@@ -150,22 +183,13 @@ impl Presence {
     }
 }
 
-impl Peer {
-    /// Takes hold of the process, if it is there to be seen.
-    pub(crate) fn see(self) -> Option<Seen> {
-        let pid = self.pid?;
-        let process = process::of(pid)?;
-        let end = pidfd(pid).ok()?;
-        // Unless it is the same before and after, the hold may be on another process that was given the number.
-        (process::of(pid).as_ref() == Some(&process)).then_some(Seen { process, end })
-    }
-}
-
-#[expect(
-    deprecated,
-    reason = "its successor is not safe; here the descriptor is owned by what waits for it, so nobody can close it"
-)]
-fn pidfd(pid: u32) -> std::io::Result<AsyncFd<OwnedFd>> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(std::io::ErrorKind::InvalidInput)?;
-    AsyncFd::with_interest(pidfd_open(pid, PidfdFlags::empty())?, Interest::READABLE)
+/// Ends every watch of a process.
+fn end_of(watches: &mut HashMap<WorkerId, Watch>, process: &ProcessId) {
+    watches.retain(|_, watch| {
+        let other = watch.process.as_ref() != Some(process);
+        if !other {
+            watch.over.cancel();
+        }
+        other
+    });
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge::core::claim::{ClaimAsk, Claimed};
-use jobforge::core::death::DeathReport;
+use jobforge::core::dead::DeadGroup;
+use jobforge::core::death::{DeathReport, ProcessId};
 use jobforge::core::heartbeat::{Beat, BeatReply};
 use jobforge::core::job::{Job, JobId, NewJob, WorkerId};
 use jobforge::core::rescue::{Rescue, RescuePolicy, SuspectPage};
@@ -16,13 +17,16 @@ use jobforge::core::settle::{Settled, Settlement};
 use jobforge::core::standing::Facts;
 use jobforge::core::state::Status;
 use jobforge::core::time::Now;
+use jobforge::core::verdict::HeldBack;
 use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge::core::worker::{NewWorker, WorkerRow};
 use jobforge::store::rows::{
-    Capabilities, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
-    RescueReport, WakeEvent,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
+    QueueInfo, RescueReport, WakeEvent,
 };
-use jobforge::store::traits::{Admin, Enqueue, Inspect, Operate, Purge, Wake, Watchdog, WorkerSide};
+use jobforge::store::traits::{
+    Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, Wake, Watchdog, WorkerSide,
+};
 use jobforge::store::{Result, StoreError};
 use tokio::sync::broadcast;
 
@@ -111,7 +115,7 @@ impl Watchdog for FailingStore {
     async fn survey(&self, _: Now) -> Result<Survey> {
         self.fail()
     }
-    async fn watchdog_sign(&self, _: &str, _: Duration, _: Now) -> Result<()> {
+    async fn watchdog_sign(&self, _: &str, _: Duration, _: Option<HeldBack>, _: Now) -> Result<()> {
         self.fail()
     }
     async fn extend_leases(&self, _: Now) -> Result<u64> {
@@ -127,6 +131,9 @@ impl Watchdog for FailingStore {
         self.fail()
     }
     async fn report_death(&self, _: &DeathReport, _: &RescuePolicy, _: Now) -> Result<Deaths> {
+        self.fail()
+    }
+    async fn report_stopped(&self, _: &ProcessId, _: bool, _: Now) -> Result<Vec<WorkerId>> {
         self.fail()
     }
     async fn reconcile(&self, _: Now) -> Result<u64> {
@@ -171,6 +178,25 @@ impl Operate for FailingStore {
         self.fail()
     }
     async fn pause_queue(&self, _: &str, _: bool, _: Now) -> Result<bool> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl DeadLetters for FailingStore {
+    async fn name_causes(&self) -> Result<u64> {
+        self.fail()
+    }
+
+    async fn dead_groups(&self, _: &DeadFilter) -> Result<Vec<DeadGroup>> {
+        self.fail()
+    }
+
+    async fn dead_jobs(&self, _: &DeadFilter, _: Option<JobId>, _: usize) -> Result<Vec<Job>> {
+        self.fail()
+    }
+
+    async fn resolve_dead(&self, _: &[JobId], _: &str, _: &str, _: Now) -> Result<Vec<JobId>> {
         self.fail()
     }
 }

@@ -10,6 +10,7 @@ mod queues;
 mod refusals;
 mod request_log;
 mod worker;
+mod worker_deaths;
 mod worker_examples;
 mod worker_refusals;
 mod worker_site;

@@ -5,11 +5,12 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::worker_site::{WORKER, WorkerSite, claim, registration, worker_site};
+use crate::worker_site::{WORKER, WorkerSite, claim, death, registration, sleeper, worker_site};
 
 /// Set it to have the examples in the document written anew.
 const UPDATE: &str = "JOBFORGE_UPDATE_EXAMPLES";
 const JOB: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+const BOOT: &str = "1f0c5ad8-7d2b-4f0e-9a51-8f6a6f0f2a11";
 const MOMENT: &str = "2027-01-15T10:30:00.123Z";
 
 /// One call with its answer, as the document shows it.
@@ -33,6 +34,10 @@ fn pretty(value: &Value) -> Result<String> {
                     match name.as_str() {
                         "id" => *value = json!(JOB),
                         "as_of" | "enqueued_at" | "started_at" => *value = json!(MOMENT),
+                        "boot_id" => *value = json!(BOOT),
+                        "pid_namespace" => *value = json!(4_026_531_836_u64),
+                        "pid" => *value = json!(4242),
+                        "started" => *value = json!(987_654),
                         _ => steady(value),
                     }
                 }
@@ -80,7 +85,17 @@ async fn examples() -> Result<Vec<(&'static str, String)>> {
     texts.push(("problem", exchange(&site, "claim", &odd).await?.1));
     let leave = json!({ "worker_id": WORKER, "reason": "deployed a new version" });
     texts.push(("leave", exchange(&site, "leave", &leave).await?.1));
+    texts.push(("deaths", a_death().await?));
     Ok(texts)
+}
+
+async fn a_death() -> Result<String> {
+    let site = worker_site().await?;
+    let (mut child, process) = sleeper()?;
+    site.hold_as(child.id()).await?;
+    child.kill()?;
+    child.wait()?;
+    Ok(exchange(&site, "deaths", &death(&process)).await?.1)
 }
 
 #[tokio::test]

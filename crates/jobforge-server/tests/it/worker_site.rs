@@ -1,11 +1,17 @@
 //! A server on a Unix socket, and a worker written by hand.
 
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use jobforge::Client;
+use jobforge::core::death::Place;
+use jobforge::core::job::WorkerId;
 use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::settings::Settings;
+use jobforge::core::time::Now;
+use jobforge::core::worker::NewWorker;
+use jobforge::{Client, clock, process};
 use jobforge_server::{SocketOptions, WorkerTerms, bind_socket};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -90,6 +96,26 @@ impl WorkerSite {
         Ok(answer["results"][0].clone())
     }
 
+    /// Has a worker in another process hold a job; returns both.
+    pub(crate) async fn hold_as(&self, pid: u32) -> Result<(String, String)> {
+        let process = process::of(pid).context("a process of this machine")?;
+        let worker = NewWorker {
+            id: WorkerId(WORKER.to_owned()),
+            name: None,
+            hostname: "build-7".to_owned(),
+            pid,
+            queues: vec!["default".to_owned()],
+            types: None,
+            slots: 1,
+            lease: Duration::from_secs(60),
+            place: Some(Place { process, up_for: clock::boot(), slot: None }),
+        };
+        self.client.store().register(&worker, Now::Database).await?;
+        let job = self.job(&json!({})).await?;
+        self.claim_one().await?;
+        Ok((worker.id.0, job))
+    }
+
     pub(crate) async fn status(&self, id: &Value) -> Result<String> {
         let id = id.as_str().context("an id")?.parse()?;
         Ok(self.client.job(id).await?.status.to_string())
@@ -114,6 +140,23 @@ pub(crate) fn claim(wait_ms: u64) -> Value {
     json!({
         "worker_id": WORKER, "queues": [{ "name": "default", "max": 4 }], "types": ["email.send"], "wait_ms": wait_ms,
     })
+}
+
+/// A process that lives until it is killed, and its identity.
+pub(crate) fn sleeper() -> Result<(Child, Value)> {
+    let child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn()?;
+    let process = process::of(child.id()).context("a Linux machine")?;
+    let identity = json!({
+        "boot_id": process.boot_id, "pid_namespace": process.pid_namespace, "pid": process.pid,
+        "started": process.started,
+    });
+    Ok((child, identity))
+}
+
+/// What its parent would say of it when it was killed.
+pub(crate) fn death(process: &Value) -> Value {
+    let end = json!({ "kind": "signaled", "signal": 9, "name": "SIGKILL" });
+    json!({ "process": process, "end": end, "last_output": ["writing page 1", "writing page 2"] })
 }
 
 pub(crate) fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {

@@ -39,7 +39,13 @@ CREATE TABLE jobforge_jobs (
   heartbeat_due_at  timestamptz,
   deadline_at       timestamptz,
   timeout_ms        bigint      CHECK (timeout_ms > 0),
+  progress_timeout_ms bigint    CHECK (progress_timeout_ms > 0),
+  -- How long the running attempt may stand still: the job's own bound, or what its worker said of its type.
+  progress_limit_ms bigint,
   misses            integer     NOT NULL DEFAULT 0 CHECK (misses >= 0),
+  -- Deaths of workers in which it was running, if there were any; after the second it runs alone.
+  crashes           jsonb,
+  alone             boolean     NOT NULL DEFAULT false,
   queued_because    text        NOT NULL DEFAULT 'enqueued',
   progress          smallint    CHECK (progress BETWEEN 0 AND 100),
   progress_message  text,
@@ -51,7 +57,13 @@ CREATE TABLE jobforge_jobs (
   checkpoint        jsonb,
   tags              text[],
   traceparent       text,
-  retry             jsonb
+  retry             jsonb,
+  -- What a dead job died of: a fingerprint, filled in by whoever asks or by the housekeeper. And a person's word that it
+  -- stays dead.
+  dead_group        text,
+  resolved_at       timestamptz,
+  resolved_by       text,
+  resolution        text
 ) WITH (
   -- Half of each page stays free, so that the two updates of a job's life find room beside it.
   fillfactor = 45,
@@ -64,7 +76,7 @@ CREATE TABLE jobforge_jobs (
 CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (run_at) WHERE status = 'queued';
 CREATE INDEX idx_jobforge_jobs_running ON jobforge_jobs (locked_by) WHERE status = 'running';
 CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (finished_at) WHERE finished_at IS NOT NULL;
-CREATE INDEX idx_jobforge_jobs_dead ON jobforge_jobs (created_at) WHERE status IN ('failed', 'dead');
+CREATE INDEX idx_jobforge_jobs_dead ON jobforge_jobs (dead_group, finished_at) WHERE status = 'dead';
 CREATE UNIQUE INDEX idx_jobforge_jobs_idempotency
   ON jobforge_jobs (tenant_id, type, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
@@ -73,16 +85,18 @@ CREATE TABLE jobforge_ready (
   queue     text        NOT NULL,
   priority  smallint    NOT NULL,
   run_at    timestamptz NOT NULL,
-  type      text        NOT NULL
+  type      text        NOT NULL,
+  alone     boolean     NOT NULL DEFAULT false
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX idx_jobforge_ready ON jobforge_ready (queue, priority, run_at, id);
+CREATE INDEX idx_jobforge_ready ON jobforge_ready (queue, alone, priority, run_at, id);
 
 CREATE TABLE jobforge_scheduled (
   id        uuid        NOT NULL,
   queue     text        NOT NULL,
   priority  smallint    NOT NULL,
   run_at    timestamptz NOT NULL,
-  type      text        NOT NULL
+  type      text        NOT NULL,
+  alone     boolean     NOT NULL DEFAULT false
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX idx_jobforge_scheduled ON jobforge_scheduled (run_at);
 
@@ -107,6 +121,10 @@ CREATE TABLE jobforge_job_attempts (
   started_at   timestamptz,
   finished_at  timestamptz,
   error        jsonb,
+  -- When its worker said that the handler goes on although the job was taken from it, and how many of its reports were
+  -- refused since.
+  stop_ignored_at  timestamptz,
+  refused      integer     NOT NULL DEFAULT 0,
   created_at   timestamptz NOT NULL DEFAULT now(),
   UNIQUE (job_id, lease)
 );
@@ -143,6 +161,11 @@ CREATE TABLE jobforge_workers (
   slot               text,
   slot_id            text,
   death              jsonb,
+  -- How many jobs its process was running when it was proven dead.
+  died_with          integer,
+  -- Since when its supervisor sees the process stopped, and since when its connection is lost.
+  stopped_at         timestamptz,
+  suspect_at         timestamptz,
   CHECK ((state IN ('gone', 'lost', 'dead')) = (ended_at IS NOT NULL))
 ) WITH (fillfactor = 50);
 
@@ -156,7 +179,10 @@ CREATE TABLE jobforge_watchdogs (
   id                 text        PRIMARY KEY,
   started_at         timestamptz NOT NULL,
   last_sign_at       timestamptz NOT NULL,
-  check_interval_ms  bigint      NOT NULL
+  check_interval_ms  bigint      NOT NULL,
+  -- What holds its verdicts back, and until when.
+  guard              text,
+  guard_until        timestamptz
 ) WITH (fillfactor = 50);
 
 -- What watchdogs did: every run of the check interval, and every other that found something.
@@ -203,10 +229,10 @@ BEGIN
   IF FOUND THEN
     PERFORM jobforge_refuse(wrong);
   END IF;
-  INSERT INTO jobforge_ready (id, queue, priority, run_at, type)
-  SELECT id, queue, priority, run_at, type FROM fresh WHERE status = 'queued' AND run_at <= jobforge_now();
-  INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type)
-  SELECT id, queue, priority, run_at, type FROM fresh WHERE status = 'queued' AND run_at > jobforge_now();
+  INSERT INTO jobforge_ready (id, queue, priority, run_at, type, alone)
+  SELECT id, queue, priority, run_at, type, alone FROM fresh WHERE status = 'queued' AND run_at <= jobforge_now();
+  INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone)
+  SELECT id, queue, priority, run_at, type, alone FROM fresh WHERE status = 'queued' AND run_at > jobforge_now();
   PERFORM pg_notify('jobforge', 'work:' || queue) FROM (SELECT DISTINCT queue FROM fresh WHERE status = 'queued') q;
   RETURN NULL;
 END $$;
@@ -219,16 +245,16 @@ CREATE FUNCTION jobforge_requeue() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF OLD.status = 'queued' THEN
     DELETE FROM jobforge_ready
-      WHERE queue = OLD.queue AND priority = OLD.priority AND run_at = OLD.run_at AND id = OLD.id;
+      WHERE queue = OLD.queue AND alone = OLD.alone AND priority = OLD.priority AND run_at = OLD.run_at AND id = OLD.id;
     DELETE FROM jobforge_scheduled WHERE run_at = OLD.run_at AND id = OLD.id;
   END IF;
   IF NEW.status = 'queued' THEN
     IF NEW.run_at <= jobforge_now() THEN
-      INSERT INTO jobforge_ready (id, queue, priority, run_at, type)
-      VALUES (NEW.id, NEW.queue, NEW.priority, NEW.run_at, NEW.type);
+      INSERT INTO jobforge_ready (id, queue, priority, run_at, type, alone)
+      VALUES (NEW.id, NEW.queue, NEW.priority, NEW.run_at, NEW.type, NEW.alone);
     ELSE
-      INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type)
-      VALUES (NEW.id, NEW.queue, NEW.priority, NEW.run_at, NEW.type);
+      INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone)
+      VALUES (NEW.id, NEW.queue, NEW.priority, NEW.run_at, NEW.type, NEW.alone);
     END IF;
     PERFORM pg_notify('jobforge', 'work:' || NEW.queue);
   END IF;
@@ -239,8 +265,8 @@ END $$;
 -- it has taken the ready row itself.
 CREATE TRIGGER jobforge_jobs_requeued AFTER UPDATE ON jobforge_jobs
   FOR EACH ROW WHEN (
-    (NEW.status = 'queued' AND (OLD.status <> 'queued' OR (NEW.queue, NEW.priority, NEW.run_at, NEW.type)
-      IS DISTINCT FROM (OLD.queue, OLD.priority, OLD.run_at, OLD.type)))
+    (NEW.status = 'queued' AND (OLD.status <> 'queued' OR (NEW.queue, NEW.priority, NEW.run_at, NEW.type, NEW.alone)
+      IS DISTINCT FROM (OLD.queue, OLD.priority, OLD.run_at, OLD.type, OLD.alone)))
     OR (OLD.status = 'queued' AND NEW.status NOT IN ('queued', 'running')))
   EXECUTE FUNCTION jobforge_requeue();
 
@@ -273,6 +299,7 @@ BEGIN
       job.locked_at := NULL;
       job.heartbeat_due_at := NULL;
       job.deadline_at := NULL;
+      job.progress_limit_ms := NULL;
     END IF;
     PERFORM pg_notify('jobforge', 'moved:' || OLD.id);
   END IF;
@@ -281,6 +308,12 @@ BEGIN
     job.finished_at := NULL;
     job.error := NULL;
     job.misses := 0;
+    job.crashes := NULL;
+    job.dead_group := NULL;
+    job.resolved_at := NULL;
+    job.resolved_by := NULL;
+    job.resolution := NULL;
+    job.alone := false;
     job.progress := NULL;
     job.progress_message := NULL;
     job.phase := NULL;
@@ -311,10 +344,17 @@ BEGIN
       locked_at = job.locked_at,
       heartbeat_due_at = job.heartbeat_due_at,
       deadline_at = job.deadline_at,
+      progress_limit_ms = job.progress_limit_ms,
       queued_because = job.queued_because,
       finished_at = job.finished_at,
       error = job.error,
       misses = job.misses,
+      crashes = job.crashes,
+      dead_group = job.dead_group,
+      resolved_at = job.resolved_at,
+      resolved_by = job.resolved_by,
+      resolution = job.resolution,
+      alone = job.alone,
       progress = job.progress,
       progress_message = job.progress_message,
       phase = job.phase,

@@ -32,8 +32,14 @@ CREATE TABLE jobforge_jobs (
     last_worker       TEXT,
     heartbeat_due_at  INTEGER,
     deadline_at       INTEGER,
-    timeout_ms        INTEGER CHECK (timeout_ms >= 0),
+    timeout_ms        INTEGER CHECK (timeout_ms > 0),
+    progress_timeout_ms INTEGER CHECK (progress_timeout_ms > 0),
+    -- How long the running attempt may stand still: the job's own bound, or what its worker said of its type.
+    progress_limit_ms INTEGER,
     misses            INTEGER NOT NULL DEFAULT 0 CHECK (misses >= 0),
+    -- Deaths of workers in which it was running, if there were any; after the second it runs alone.
+    crashes           TEXT,
+    alone             INTEGER NOT NULL DEFAULT 0 CHECK (alone IN (0, 1)),
     queued_because    TEXT    NOT NULL DEFAULT 'enqueued',
     progress          INTEGER CHECK (progress BETWEEN 0 AND 100),
     progress_message  TEXT,
@@ -46,6 +52,12 @@ CREATE TABLE jobforge_jobs (
     tags              TEXT    NOT NULL DEFAULT '[]',
     traceparent       TEXT,
     retry             TEXT,
+    -- What a dead job died of: a fingerprint, filled in by whoever asks or by the housekeeper. And a person's word that it
+    -- stays dead.
+    dead_group        TEXT,
+    resolved_at       INTEGER,
+    resolved_by       TEXT,
+    resolution        TEXT,
     -- Only on SQLite: 1 when run_at has been reached, so that the claim index holds nothing that must wait.
     due               INTEGER NOT NULL DEFAULT 1 CHECK (due IN (0, 1)),
     CONSTRAINT jobforge_jobs_running_has_owner
@@ -55,7 +67,7 @@ CREATE TABLE jobforge_jobs (
 ) STRICT;
 
 -- What may be claimed, in the order in which it is. `type` comes last so that a claim filters without reading rows.
-CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (queue, priority, run_at, id, type)
+CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (queue, alone, priority, run_at, id, type)
     WHERE status = 'queued' AND due = 1;
 
 -- What waits for its time.
@@ -69,6 +81,10 @@ CREATE INDEX idx_jobforge_jobs_running ON jobforge_jobs (locked_by, queue)
 -- What has ended, for the purge and for lists of one status.
 CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (status, finished_at)
     WHERE finished_at IS NOT NULL;
+
+-- Dead letters by cause.
+CREATE INDEX idx_jobforge_jobs_dead ON jobforge_jobs (dead_group, finished_at)
+    WHERE status = 'dead';
 
 -- At most one job per (tenant, type, key); the key comes first so that it can be looked up alone.
 CREATE UNIQUE INDEX idx_jobforge_jobs_idempotency ON jobforge_jobs (idempotency_key, type, tenant_id)
@@ -96,6 +112,10 @@ CREATE TABLE jobforge_job_attempts (
     started_at   INTEGER,
     finished_at  INTEGER NOT NULL,
     error        TEXT,
+    -- When its worker said that the handler goes on although the job was taken from it, and how many of its reports were
+    -- refused since.
+    stop_ignored_at  INTEGER,
+    refused      INTEGER NOT NULL DEFAULT 0,
     created_at   INTEGER NOT NULL,
     PRIMARY KEY (job_id, lease)
 ) STRICT;
@@ -134,6 +154,11 @@ CREATE TABLE jobforge_workers (
     slot               TEXT,
     slot_id            TEXT,
     death              TEXT,
+    -- How many jobs its process was running when it was proven dead.
+    died_with          INTEGER,
+    -- Since when its supervisor sees the process stopped, and since when its connection is lost.
+    stopped_at         INTEGER,
+    suspect_at         INTEGER,
     CONSTRAINT jobforge_workers_ended_has_ended_at
         CHECK ((state IN ('gone', 'lost', 'dead')) = (ended_at IS NOT NULL))
 ) STRICT;
@@ -149,7 +174,10 @@ CREATE TABLE jobforge_watchdogs (
     id                 TEXT    NOT NULL PRIMARY KEY,
     started_at         INTEGER NOT NULL,
     last_sign_at       INTEGER NOT NULL,
-    check_interval_ms  INTEGER NOT NULL
+    check_interval_ms  INTEGER NOT NULL,
+    -- What holds its verdicts back, and until when.
+    guard              TEXT,
+    guard_until        INTEGER
 ) STRICT;
 
 -- What watchdogs did: every run of the check interval, and every other that found something.

@@ -67,7 +67,7 @@ FROM (
   SELECT 'queued_is_offered', 'a queued job stands in jobforge_ready or jobforge_scheduled', true, j.id::text
   FROM jobforge_jobs j
   WHERE j.status = 'queued'
-    AND NOT EXISTS (SELECT FROM jobforge_ready r WHERE r.queue = j.queue AND r.priority = j.priority AND r.run_at = j.run_at AND r.id = j.id)
+    AND NOT EXISTS (SELECT FROM jobforge_ready r WHERE r.queue = j.queue AND r.alone = j.alone AND r.priority = j.priority AND r.run_at = j.run_at AND r.id = j.id)
     AND NOT EXISTS (SELECT FROM jobforge_scheduled s WHERE s.run_at = j.run_at AND s.id = j.id)
   UNION ALL
   SELECT 'offer_is_queued', 'every row of jobforge_ready and jobforge_scheduled belongs to a queued job', true, o.id::text

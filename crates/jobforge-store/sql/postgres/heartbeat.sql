@@ -19,7 +19,7 @@ WITH beat AS MATERIALIZED (
       progress_message = coalesce(b.message, j.progress_message),
       phase = coalesce(b.phase, j.phase),
       progress_at = CASE
-        WHEN b.progress IS NULL AND b.message IS NULL AND b.phase IS NULL THEN j.progress_at
+        WHEN num_nonnulls(b.progress, b.message, b.phase, b.processed, b.checkpoint) = 0 THEN j.progress_at
         ELSE (SELECT jobforge_now())
       END,
       items_processed = coalesce(b.processed, j.items_processed),

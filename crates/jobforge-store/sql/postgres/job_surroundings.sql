@@ -1,8 +1,18 @@
--- What is known around a job: the clock, its queue's pause, and how many live workers could run it.
+-- What is known around a job: the clock, its queue's pause, how many live workers could run it, and what holds the
+-- watchdogs' verdicts back.
 --
 -- $1 queue, $2 type.
+WITH held AS (
+  SELECT guard, guard_until
+  FROM jobforge_watchdogs
+  WHERE guard IS NOT NULL AND guard_until > jobforge_now()
+  ORDER BY last_sign_at DESC
+  LIMIT 1
+)
 SELECT jobforge_now() AS as_of,
        (SELECT paused_at FROM jobforge_queues WHERE name = $1) AS paused_at,
+       (SELECT guard FROM held) AS guard,
+       (SELECT guard_until FROM held) AS guard_until,
        count(*) AS queue_workers,
        count(*) FILTER (WHERE types IS NULL OR $2 = ANY (types)) AS able_workers
 FROM jobforge_workers

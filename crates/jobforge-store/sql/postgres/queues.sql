@@ -31,7 +31,7 @@ SELECT every.name,
        coalesce(scheduled.jobs, 0) AS scheduled,
        coalesce(running.jobs, 0) AS running,
        least(scheduled.oldest, (SELECT min(run_at) FROM (
-          SELECT run_at FROM jobforge_ready r WHERE r.queue = every.name ORDER BY r.priority, r.run_at LIMIT $1) o)) AS oldest,
+          SELECT run_at FROM jobforge_ready r WHERE r.queue = every.name ORDER BY r.alone, r.priority, r.run_at LIMIT $1) o)) AS oldest,
        q.paused_at
 FROM every
 LEFT JOIN scheduled ON scheduled.queue = every.name

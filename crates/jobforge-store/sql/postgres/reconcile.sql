@@ -2,22 +2,22 @@
 --
 -- $1 limit. Reads the queued jobs through idx_jobforge_jobs_claim.
 WITH missing AS (
-  SELECT j.id, j.queue, j.priority, j.run_at, j.type
+  SELECT j.id, j.queue, j.priority, j.run_at, j.type, j.alone
   FROM jobforge_jobs j
   WHERE j.status = 'queued'
     AND NOT EXISTS (
       SELECT FROM jobforge_ready r
-      WHERE r.queue = j.queue AND r.priority = j.priority AND r.run_at = j.run_at AND r.id = j.id
+      WHERE r.queue = j.queue AND r.alone = j.alone AND r.priority = j.priority AND r.run_at = j.run_at AND r.id = j.id
     )
     AND NOT EXISTS (SELECT FROM jobforge_scheduled s WHERE s.run_at = j.run_at AND s.id = j.id)
   LIMIT $1
   FOR UPDATE OF j SKIP LOCKED
 ), ready AS (
-  INSERT INTO jobforge_ready (id, queue, priority, run_at, type)
-  SELECT id, queue, priority, run_at, type FROM missing WHERE run_at <= jobforge_now()
+  INSERT INTO jobforge_ready (id, queue, priority, run_at, type, alone)
+  SELECT id, queue, priority, run_at, type, alone FROM missing WHERE run_at <= jobforge_now()
 ), scheduled AS (
-  INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type)
-  SELECT id, queue, priority, run_at, type FROM missing WHERE run_at > jobforge_now()
+  INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone)
+  SELECT id, queue, priority, run_at, type, alone FROM missing WHERE run_at > jobforge_now()
 ), told AS (
   SELECT pg_notify('jobforge', 'work:' || queue) FROM (SELECT DISTINCT queue FROM missing) q
 )

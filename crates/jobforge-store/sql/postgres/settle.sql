@@ -26,13 +26,14 @@ WITH s AS MATERIALIZED (
       locked_at = NULL,
       heartbeat_due_at = NULL,
       deadline_at = NULL,
+      progress_limit_ms = NULL,
       error = CASE WHEN s.to_status = 'succeeded' THEN NULL ELSE coalesce(s.error, j.error) END,
       result_id = coalesce(s.result_id, j.result_id),
       progress = coalesce(s.progress, j.progress),
       progress_message = coalesce(s.message, j.progress_message),
       phase = coalesce(s.phase, j.phase),
       progress_at = CASE
-        WHEN s.progress IS NULL AND s.message IS NULL AND s.phase IS NULL THEN j.progress_at
+        WHEN num_nonnulls(s.progress, s.message, s.phase, s.processed, s.checkpoint) = 0 THEN j.progress_at
         ELSE jobforge_now()
       END,
       items_processed = coalesce(s.processed, j.items_processed),

@@ -12,6 +12,7 @@ SET status = 'succeeded',
     locked_at = NULL,
     heartbeat_due_at = NULL,
     deadline_at = NULL,
+    progress_limit_ms = NULL,
     error = NULL,
     updated_at = (SELECT jobforge_now())
 WHERE j.id = ANY ($2) AND j.lease = 1 AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status IS NOT DISTINCT FROM 'running'

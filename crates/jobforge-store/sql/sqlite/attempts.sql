@@ -8,7 +8,9 @@ SELECT
     outcome,
     error,
     started_at,
-    finished_at
+    finished_at,
+    stop_ignored_at,
+    refused
 FROM jobforge_job_attempts
 WHERE job_id = ?1
 ORDER BY lease;

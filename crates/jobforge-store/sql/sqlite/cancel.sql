@@ -11,6 +11,7 @@ SET
     locked_at = NULL,
     heartbeat_due_at = NULL,
     deadline_at = NULL,
+    progress_limit_ms = NULL,
     updated_at = ?2
 WHERE id = ?1
   AND status IN ('queued', 'running');

@@ -1,5 +1,8 @@
 -- Takes due jobs of one queue, most urgent first; the rows come back in no order.
--- ?1 worker, ?2 now, ?3 heartbeat due at, ?4 queue, ?5 types as a JSON list or NULL for all, ?6 at most so many
+-- ?1 worker, ?2 now, ?3 heartbeat due at, ?4 queue, ?5 types as a JSON list or NULL for all, ?6 at most so many,
+-- ?7 and ?8 bounds for jobs that have none of their own, on the attempt and on the time between two reports of progress:
+-- {"by_type": {type: milliseconds}, "other": milliseconds} or NULL, ?9 whether jobs are taken that must run alone, or
+-- all others
 -- Index: idx_jobforge_jobs_claim, in its own order and without reading the rows that are passed over.
 UPDATE jobforge_jobs
 SET
@@ -11,7 +14,16 @@ SET
     started_at = ?2,
     heartbeat_at = ?2,
     heartbeat_due_at = ?3,
-    deadline_at = ?2 + timeout_ms * 1000,
+    deadline_at = ?2 + 1000 * coalesce(
+        timeout_ms,
+        (SELECT value FROM json_each(?7, '$.by_type') WHERE key = jobforge_jobs.type),
+        json_extract(?7, '$.other')
+    ),
+    progress_limit_ms = coalesce(
+        progress_timeout_ms,
+        (SELECT value FROM json_each(?8, '$.by_type') WHERE key = jobforge_jobs.type),
+        json_extract(?8, '$.other')
+    ),
     progress = NULL,
     progress_message = NULL,
     phase = NULL,
@@ -26,6 +38,7 @@ WHERE rowid IN (
     WHERE status = 'queued'
       AND due = 1
       AND queue = ?4
+      AND alone = ?9
       AND run_at <= ?2
       AND (?5 IS NULL OR type IN (SELECT value FROM json_each(?5)))
     ORDER BY priority, run_at, id
@@ -42,9 +55,11 @@ RETURNING
     attempts,
     max_attempts,
     lease,
-    timeout_ms,
+    deadline_at,
     created_at,
     checkpoint,
     tags,
     traceparent,
-    retry;
+    retry,
+    progress_limit_ms,
+    alone;

@@ -1,5 +1,5 @@
 -- Stores one job's sign of life and report, under its lease only. Absent parts stay as they are.
--- ?1 id, ?2 lease, ?3 worker, ?4 now, ?5 next due at, ?6 progress, ?7 message, ?8 phase, ?9 whether any of the three,
+-- ?1 id, ?2 lease, ?3 worker, ?4 now, ?5 next due at, ?6 progress, ?7 message, ?8 phase, ?9 whether the work went on,
 -- ?10 items processed, ?11 failed, ?12 skipped, ?13 checkpoint
 -- Index: primary key; touches no index.
 UPDATE jobforge_jobs

@@ -2,17 +2,18 @@
 -- ?1 now, ?2 the highest count
 -- Index: idx_jobforge_jobs_claim, leaping from queue to queue and from priority to priority instead of reading it all.
 WITH RECURSIVE
-lane (queue, priority) AS (
+lane (queue, alone, priority) AS (
     SELECT * FROM (
-        SELECT queue, priority
+        SELECT queue, alone, priority
         FROM jobforge_jobs INDEXED BY idx_jobforge_jobs_claim
         WHERE status = 'queued' AND due = 1
-        ORDER BY queue, priority
+        ORDER BY queue, alone, priority
         LIMIT 1
     )
     UNION ALL
     SELECT
         next.queue,
+        next.alone,
         next.priority
     FROM lane
     JOIN jobforge_jobs AS next ON next.rowid = coalesce(
@@ -20,7 +21,7 @@ lane (queue, priority) AS (
             SELECT rowid
             FROM jobforge_jobs INDEXED BY idx_jobforge_jobs_claim
             WHERE status = 'queued' AND due = 1
-              AND queue = lane.queue AND priority > lane.priority
+              AND queue = lane.queue AND alone = lane.alone AND priority > lane.priority
             ORDER BY priority
             LIMIT 1
         ),
@@ -28,8 +29,16 @@ lane (queue, priority) AS (
             SELECT rowid
             FROM jobforge_jobs INDEXED BY idx_jobforge_jobs_claim
             WHERE status = 'queued' AND due = 1
+              AND queue = lane.queue AND alone > lane.alone
+            ORDER BY alone, priority
+            LIMIT 1
+        ),
+        (
+            SELECT rowid
+            FROM jobforge_jobs INDEXED BY idx_jobforge_jobs_claim
+            WHERE status = 'queued' AND due = 1
               AND queue > lane.queue
-            ORDER BY queue, priority
+            ORDER BY queue, alone, priority
             LIMIT 1
         )
     )
@@ -41,7 +50,7 @@ oldest (queue, run_at) AS (
             SELECT run_at
             FROM jobforge_jobs INDEXED BY idx_jobforge_jobs_claim
             WHERE status = 'queued' AND due = 1
-              AND queue = lane.queue AND priority = lane.priority
+              AND queue = lane.queue AND alone = lane.alone AND priority = lane.priority
             ORDER BY run_at
             LIMIT 1
         ))

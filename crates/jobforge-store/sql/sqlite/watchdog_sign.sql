@@ -1,8 +1,10 @@
 -- Stores a sign of life of a watchdog.
--- ?1 watchdog, ?2 now, ?3 check interval in ms
+-- ?1 watchdog, ?2 now, ?3 check interval in ms, ?4 guard that holds its verdicts back, ?5 until when
 -- Index: primary key.
-INSERT INTO jobforge_watchdogs (id, started_at, last_sign_at, check_interval_ms)
-VALUES (?1, ?2, ?2, ?3)
+INSERT INTO jobforge_watchdogs (id, started_at, last_sign_at, check_interval_ms, guard, guard_until)
+VALUES (?1, ?2, ?2, ?3, ?4, ?5)
 ON CONFLICT (id) DO UPDATE SET
     last_sign_at = excluded.last_sign_at,
-    check_interval_ms = excluded.check_interval_ms;
+    check_interval_ms = excluded.check_interval_ms,
+    guard = excluded.guard,
+    guard_until = excluded.guard_until;

@@ -5,7 +5,9 @@ SELECT
     id,
     started_at,
     last_sign_at,
-    check_interval_ms
+    check_interval_ms,
+    guard,
+    guard_until
 FROM jobforge_watchdogs
 WHERE last_sign_at > ?1
 ORDER BY last_sign_at DESC, id;

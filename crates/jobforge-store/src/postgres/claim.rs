@@ -10,20 +10,32 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jobforge_core::claim::{ClaimAsk, Claimed, MAX_CLAIM, QueueAsk};
+use jobforge_core::claim::{Bounds, ClaimAsk, Claimed, MAX_CLAIM, QueueAsk};
 use jobforge_core::job::{ClaimedJob, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
-use jobforge_core::time::Now;
+use jobforge_core::time::{Now, since};
 use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use super::PostgresStore;
-use super::rows::{Json, beginning, count, millis};
+use super::rows::{Json, beginning, count, duration, millis};
 use super::session::{Sql, sql};
 use crate::error::Result;
 
-static CLAIM: Sql =
-    sql!("claim", TEXT, TEXT_ARRAY, INT8_ARRAY, INT2_ARRAY, TIMESTAMPTZ_ARRAY, TEXT_ARRAY, INT8, INT8);
+static CLAIM: Sql = sql!(
+    "claim",
+    TEXT,
+    TEXT_ARRAY,
+    INT8_ARRAY,
+    INT2_ARRAY,
+    TIMESTAMPTZ_ARRAY,
+    TEXT_ARRAY,
+    INT8,
+    INT8,
+    JSONB,
+    JSONB,
+    BOOL
+);
 
 /// Waiting jobs made claimable by one claim.
 const PROMOTION_BATCH: i64 = 1000;
@@ -69,11 +81,25 @@ impl PostgresStore {
         let (priorities, moments): (Vec<i16>, Vec<Timestamp>) = from.into_iter().unzip();
         let due_ms = millis(ask.beat_due_in);
         let worker = ask.worker.as_str();
+        let bounds = |bounds: &Bounds| (!bounds.is_empty()).then(|| Json::of(bounds));
+        let (timeout, progress) = (bounds(&ask.bounds.timeout), bounds(&ask.bounds.progress));
         let rows = self
             .query(
                 at,
                 &CLAIM,
-                &[&worker, &queues, &limits, &priorities, &moments, &ask.types, &due_ms, &PROMOTION_BATCH],
+                &[
+                    &worker,
+                    &queues,
+                    &limits,
+                    &priorities,
+                    &moments,
+                    &ask.types,
+                    &due_ms,
+                    &PROMOTION_BATCH,
+                    &timeout,
+                    &progress,
+                    &ask.alone,
+                ],
             )
             .await?;
         let fault = |error| self.fault("claim", error);
@@ -82,6 +108,7 @@ impl PostgresStore {
         let next_due: Option<Timestamp> = first.try_get(1).map_err(fault)?;
         let promoted: i64 = first.try_get(2).map_err(fault)?;
         let taken: i64 = first.try_get(3).map_err(fault)?;
+        let alone_waits: bool = first.try_get(4).map_err(fault)?;
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
             if let Some(claimed) = claimed(row, as_of).map_err(fault)? {
@@ -99,6 +126,7 @@ impl PostgresStore {
             jobs: jobs.into_iter().map(|(job, _)| job).collect(),
             // Rows just promoted are still counted in this statement's snapshot, and `more` covers them.
             next_due: next_due.filter(|due| *due > as_of),
+            alone_waits,
             as_of,
         })
     }
@@ -161,31 +189,33 @@ impl PostgresStore {
     }
 }
 
-/// Reads a claimed job with its `run_at`; `None` for the row of nulls that an empty claim returns.
+/// Reads a claimed job with its `run_at`, by position, for a name would be looked for in every row; `None` for the row of nulls that an empty claim returns.
 fn claimed(
     row: &Row,
     as_of: Timestamp,
 ) -> std::result::Result<Option<(ClaimedJob, Timestamp)>, tokio_postgres::Error> {
-    let Some(id) = row.try_get::<_, Option<uuid::Uuid>>(4)? else { return Ok(None) };
+    let Some(id) = row.try_get::<_, Option<uuid::Uuid>>(5)? else { return Ok(None) };
     let job = ClaimedJob {
         id: JobId(id),
-        tenant_id: row.try_get(5)?,
-        job_type: row.try_get(6)?,
-        queue: row.try_get(7)?,
-        priority: row.try_get(8)?,
-        payload: Payload::from_stored(row.try_get::<_, Json>(9)?.0),
-        attempt: count(row.try_get(10)?),
-        max_attempts: count(row.try_get(11)?),
-        lease: Lease(row.try_get(12)?),
-        timeout: row.try_get::<_, Option<i64>>(13)?.map(|ms| Duration::from_millis(ms.unsigned_abs())),
-        created_at: row.try_get(14)?,
+        tenant_id: row.try_get(6)?,
+        job_type: row.try_get(7)?,
+        queue: row.try_get(8)?,
+        priority: row.try_get(9)?,
+        payload: Payload::from_stored(row.try_get::<_, Json>(10)?.0),
+        attempt: count(row.try_get(11)?),
+        max_attempts: count(row.try_get(12)?),
+        lease: Lease(row.try_get(13)?),
+        timeout: row.try_get::<_, Option<Timestamp>>(14)?.map(|end| since(end, as_of)),
+        progress_timeout: duration(row, 21)?,
+        created_at: row.try_get(15)?,
         started_at: as_of,
-        checkpoint: row.try_get::<_, Option<Json>>(15)?.and_then(|json| json.decode()),
-        tags: row.try_get::<_, Option<Vec<String>>>(16)?.unwrap_or_default(),
-        traceparent: row.try_get(17)?,
-        retry: row.try_get::<_, Option<Json>>(18)?.and_then(|json| json.decode()),
+        checkpoint: row.try_get::<_, Option<Json>>(16)?.and_then(|json| json.decode()),
+        tags: row.try_get::<_, Option<Vec<String>>>(17)?.unwrap_or_default(),
+        traceparent: row.try_get(18)?,
+        retry: row.try_get::<_, Option<Json>>(19)?.and_then(|json| json.decode()),
+        alone: row.try_get(22)?,
     };
-    Ok(Some((job, row.try_get(19)?)))
+    Ok(Some((job, row.try_get(20)?)))
 }
 
 #[cfg(test)]

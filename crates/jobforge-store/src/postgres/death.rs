@@ -20,6 +20,7 @@ static MARK: Sql = sql!("worker_dead", TEXT, TEXT, INT8, INT8, INT8, TEXT, JSONB
 static FIND: Sql = sql!("worker_of_process", TEXT, TEXT, INT8, INT8, INT8);
 static SUPERSEDE: Sql =
     sql!("worker_supersede", TEXT, TEXT, TEXT, INT8, INT8, INT8, INT8, TEXT, JSONB, TEXT, JSONB);
+static DIED_WITH: Sql = sql!("worker_died_with", TEXT_ARRAY, INT4);
 static JOBS: Sql = sql!("jobs_of_workers", TEXT_ARRAY, INT8);
 
 /// What may prove workers dead.
@@ -153,14 +154,27 @@ impl Grave<'_> {
         }
         let ids: Vec<&str> = dead.iter().map(|worker| worker.id.as_str()).collect();
         let page = i64::try_from(DEATH_PAGE).unwrap_or(i64::MAX);
+        let mut beside = None;
         for _ in 0..DEATH_PAGES {
             let rows = self.run(&JOBS, &[&ids, &page]).await?;
             let Some(first) = rows.first() else { break };
             let as_of: Timestamp =
                 first.try_get("as_of").map_err(|error| self.store.attempted(self.call, error))?;
+            // All that the process was running, however many pages and reports that takes.
+            let beside = match beside {
+                Some(known) => known,
+                None => {
+                    let found = count_of(first).map_err(|error| self.store.attempted(self.call, error))?;
+                    let known = dead.iter().filter_map(|worker| worker.died_with).max().unwrap_or(0);
+                    let company = known.saturating_add(found);
+                    self.run(&DIED_WITH, &[&ids, &i32::try_from(company).unwrap_or(i32::MAX)]).await?;
+                    *beside.insert(company.saturating_sub(1))
+                }
+            };
             let suspects = self.read(&rows, job)?.into_iter().map(|job| Suspect {
                 worker: dead.iter().find(|worker| job.locked_by.as_ref() == Some(&worker.id)).cloned(),
                 job,
+                beside: Some(beside),
             });
             let lines = plan(&SuspectPage { as_of, suspects: suspects.collect() }, policy);
             let moved = self.run(&RESCUE, &rescue::Columns::of(&lines).params()).await?;
@@ -185,7 +199,12 @@ impl Grave<'_> {
     }
 }
 
+/// How many jobs the dead were running in all, as a page of them tells.
+fn count_of(first: &Row) -> std::result::Result<u32, tokio_postgres::Error> {
+    Ok(u32::try_from(first.try_get::<_, i64>("company")?).unwrap_or(u32::MAX))
+}
+
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&MARK, &FIND, &SUPERSEDE, &JOBS]
+    vec![&MARK, &FIND, &SUPERSEDE, &JOBS, &DIED_WITH]
 }

@@ -41,11 +41,12 @@ static INSERT: Sql = sql!(
     TEXT_ARRAY,
     TEXT_ARRAY,
     JSONB_ARRAY,
+    INT8_ARRAY,
 );
 static EXISTING: Sql = sql!("enqueue_existing", UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY);
 
-const COPY: &str = "COPY jobforge_jobs (id, tenant_id, type, payload, queue, priority, max_attempts, timeout_ms, tags, \
-                    traceparent, created_by, retry) FROM STDIN";
+const COPY: &str = "COPY jobforge_jobs (id, tenant_id, type, payload, queue, priority, max_attempts, timeout_ms, \
+                    progress_timeout_ms, tags, traceparent, created_by, retry) FROM STDIN";
 
 #[async_trait]
 impl Enqueue for PostgresStore {
@@ -150,7 +151,9 @@ fn copy_line(out: &mut BytesMut, job: &NewJob) {
     copy_text(out, job.payload.as_str(), b'\t');
     copy_text(out, &job.queue, b'\t');
     let _ = write!(out, "{}\t{}\t", job.priority, job.max_attempts);
-    copy_option(out, job.timeout.map(|timeout| millis(timeout).to_string()).as_deref(), b'\t');
+    for bound in [job.timeout, job.progress_timeout] {
+        copy_option(out, bound.map(|bound| millis(bound).to_string()).as_deref(), b'\t');
+    }
     copy_option(out, (!job.tags.is_empty()).then(|| array_literal(&job.tags)).as_deref(), b'\t');
     copy_option(out, job.traceparent.as_deref(), b'\t');
     copy_option(out, job.created_by.as_deref(), b'\t');
@@ -242,6 +245,8 @@ async fn insert_chunk<C: GenericClient + Sync>(
     let max_attempts: Vec<i32> =
         jobs.iter().map(|job| i32::try_from(job.max_attempts).unwrap_or(i32::MAX)).collect();
     let timeouts: Vec<Option<i64>> = jobs.iter().map(|job| job.timeout.map(millis)).collect();
+    let progress_timeouts: Vec<Option<i64>> =
+        jobs.iter().map(|job| job.progress_timeout.map(millis)).collect();
     let keys: Vec<Option<&str>> = jobs.iter().map(|job| job.idempotency_key.as_deref()).collect();
     let tags: Vec<Option<Json>> =
         jobs.iter().map(|job| (!job.tags.is_empty()).then(|| Json::of(&job.tags))).collect();
@@ -265,6 +270,7 @@ async fn insert_chunk<C: GenericClient + Sync>(
         &traces,
         &authors,
         &retries,
+        &progress_timeouts,
     ];
     let rows = session::run(client, insert, &INSERT, params).await.map_err(Fault::Database)?;
     if rows.len() == jobs.len() {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use jobforge_core::heartbeat::{Beat, BeatReply};
-use jobforge_core::job::WorkerId;
+use jobforge_core::job::{JobId, Lease, WorkerId};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use uuid::Uuid;
@@ -29,6 +29,8 @@ static HEARTBEAT: Sql = sql!(
     JSONB_ARRAY,
     TEXT_ARRAY,
 );
+
+static LATE: Sql = sql!("attempt_late", TEXT, UUID_ARRAY, INT8_ARRAY, BOOL_ARRAY, BOOL_ARRAY);
 
 impl PostgresStore {
     pub(super) async fn heartbeat_jobs(
@@ -80,6 +82,8 @@ impl PostgresStore {
         let lost: Vec<Uuid> =
             beats.iter().filter(|b| !kept.contains(&(b.id.0, b.lease.0))).map(|b| b.id.0).collect();
         let found = if lost.is_empty() { Default::default() } else { self.unmatched(lost, at).await? };
+        let ignoring = beats.iter().filter(|b| b.report.ignores_stop && !kept.contains(&(b.id.0, b.lease.0)));
+        self.tell_late(worker, ignoring.map(|b| (b.id, b.lease, Late::Ignoring)).collect(), at).await?;
         let reply = |b: &Beat| match found.get(&b.id.0) {
             _ if kept.contains(&(b.id.0, b.lease.0)) => BeatReply::Kept,
             None => BeatReply::Gone,
@@ -90,7 +94,36 @@ impl PostgresStore {
     }
 }
 
+/// What a worker still says of an attempt that was ended by another hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Late {
+    /// How it ended.
+    End,
+    /// That its handler does not stop.
+    Ignoring,
+}
+
+impl PostgresStore {
+    /// Notes it with the attempts.
+    pub(super) async fn tell_late(
+        &self,
+        worker: &WorkerId,
+        said: Vec<(JobId, Lease, Late)>,
+        at: Now,
+    ) -> Result<()> {
+        if said.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<Uuid> = said.iter().map(|(id, ..)| id.0).collect();
+        let leases: Vec<i64> = said.iter().map(|(_, lease, _)| lease.0).collect();
+        let refused: Vec<bool> = said.iter().map(|(.., what)| *what == Late::End).collect();
+        let ignoring: Vec<bool> = said.iter().map(|(.., what)| *what == Late::Ignoring).collect();
+        self.query(at, &LATE, &[&worker.as_str(), &ids, &leases, &refused, &ignoring]).await?;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&HEARTBEAT]
+    vec![&HEARTBEAT, &LATE]
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use jobforge_core::job::{Job, JobId, Lease, WorkerId};
+use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
@@ -14,13 +14,15 @@ use tokio_postgres::Row;
 use super::PostgresStore;
 use super::rows::{Json, count, error_info, job, worker};
 use super::session::{Params, Sql, sql};
+use super::watchdog;
 use crate::error::Result;
-use crate::rows::{Attempt, COUNT_CAP, JobDetail, JobFilter, LogTail, MAX_PAGE, QueueInfo};
+use crate::rows::{COUNT_CAP, JobDetail, JobFilter, LogTail, MAX_PAGE, QueueInfo};
 use crate::traits::Inspect;
 
 static CLOCK: Sql = sql!("clock");
 static GET: Sql = sql!("job_get", UUID);
 static ATTEMPTS: Sql = sql!("job_attempts", UUID);
+static LAST_ATTEMPT: Sql = sql!("job_last_attempt", UUID);
 static LOGS: Sql = sql!("job_logs", UUID);
 static RESULT: Sql = sql!("job_result", UUID);
 static LIST: Sql = sql!(each_time "job_list", TEXT, TEXT_ARRAY, TEXT, TEXT, TEXT, TEXT, TEXT, UUID, INT8);
@@ -72,15 +74,19 @@ impl Inspect for PostgresStore {
         let owners: Vec<&str> = job.locked_by.iter().map(WorkerId::as_str).collect();
         let found = self.query(at, &WORKERS_BY_ID, &[&owners]).await?;
         let worker = found.first().map(worker).transpose().map_err(fault)?;
+        let attempts = self.query(at, &LAST_ATTEMPT, &[&id.0]).await?;
+        let last_attempt = attempts.first().map(attempt).transpose().map_err(fault)?;
         let rows = self.query(at, &SURROUNDINGS, &[&job.queue, &job.job_type]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let some = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
         Ok(Some(Facts {
-            as_of: row.try_get(0).map_err(fault)?,
-            queue_paused_at: row.try_get(1).map_err(fault)?,
-            queue_workers: some(row.try_get(2).map_err(fault)?),
-            able_workers: some(row.try_get(3).map_err(fault)?),
+            as_of: row.try_get("as_of").map_err(fault)?,
+            queue_paused_at: row.try_get("paused_at").map_err(fault)?,
+            queue_workers: some(row.try_get("queue_workers").map_err(fault)?),
+            able_workers: some(row.try_get("able_workers").map_err(fault)?),
+            held: watchdog::held(row).map_err(fault)?,
             worker,
+            last_attempt,
             job,
         }))
     }
@@ -157,10 +163,24 @@ fn attempt(row: &Row) -> std::result::Result<Attempt, tokio_postgres::Error> {
         error: row.try_get::<_, Option<Json>>(4)?.as_ref().map(error_info),
         started_at: row.try_get(5)?,
         finished_at: row.try_get(6)?,
+        stop_ignored_at: row.try_get(7)?,
+        refused: count(row.try_get(8)?),
     })
 }
 
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&CLOCK, &GET, &ATTEMPTS, &LOGS, &RESULT, &LIST, &SURROUNDINGS, &QUEUES, &WORKERS, &WORKERS_BY_ID]
+    vec![
+        &CLOCK,
+        &GET,
+        &ATTEMPTS,
+        &LAST_ATTEMPT,
+        &LOGS,
+        &RESULT,
+        &LIST,
+        &SURROUNDINGS,
+        &QUEUES,
+        &WORKERS,
+        &WORKERS_BY_ID,
+    ]
 }

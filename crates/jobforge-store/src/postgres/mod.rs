@@ -7,6 +7,7 @@
 mod admin;
 mod claim;
 mod connect;
+mod dead;
 mod death;
 mod enqueue;
 mod heartbeat;

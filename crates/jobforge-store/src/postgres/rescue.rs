@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use jobforge_core::death::DeathReport;
+use jobforge_core::death::{DeathReport, ProcessId};
 use jobforge_core::job::WorkerId;
-use jobforge_core::rescue::{Rescue, RescuePolicy, Suspect, SuspectPage};
+use jobforge_core::poison;
+use jobforge_core::rescue::{DEADLINE_GRACE, Rescue, RescuePolicy, Suspect, SuspectPage};
 use jobforge_core::time::Now;
+use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{Run, Survey};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -22,7 +24,7 @@ use crate::error::Result;
 use crate::rows::{Deaths, RescueReport};
 use crate::traits::{Inspect, Watchdog};
 
-static SUSPECTS: Sql = sql!("suspects", INT8);
+static SUSPECTS: Sql = sql!("suspects", INT8, INT8);
 static WORKERS_BY_ID: Sql = sql!("workers_by_id", TEXT_ARRAY);
 pub(super) static RESCUE: Sql = sql!(
     "rescue",
@@ -34,8 +36,12 @@ pub(super) static RESCUE: Sql = sql!(
     INT8_ARRAY,
     INT4_ARRAY,
     JSONB_ARRAY,
+    BOOL_ARRAY,
+    JSONB_ARRAY,
+    BOOL_ARRAY,
 );
 static EXPIRE: Sql = sql!("worker_expire", INT8);
+static STOPPED: Sql = sql!("worker_stopped", TEXT, TEXT, INT8, INT8, INT8, BOOL);
 static FORGET: Sql = sql!("worker_forget");
 static RECONCILE: Sql = sql!("reconcile", INT8);
 
@@ -46,7 +52,8 @@ const RECONCILE_BATCH: i64 = 10_000;
 impl Watchdog for PostgresStore {
     async fn suspects(&self, limit: usize, at: Now) -> Result<SuspectPage> {
         let fault = |error| self.fault("suspects", error);
-        let rows = self.query(at, &SUSPECTS, &[&i64::try_from(limit).unwrap_or(i64::MAX)]).await?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.query(at, &SUSPECTS, &[&limit, &millis(DEADLINE_GRACE)]).await?;
         let as_of: Option<Timestamp> =
             rows.first().map(|row| row.try_get("as_of")).transpose().map_err(fault)?;
         let jobs = rows.iter().map(job).collect::<std::result::Result<Vec<_>, _>>().map_err(fault)?;
@@ -64,6 +71,7 @@ impl Watchdog for PostgresStore {
             .map(|job| Suspect {
                 worker: job.locked_by.as_ref().and_then(|id| workers.get(id)).cloned(),
                 job,
+                beside: None,
             })
             .collect();
         let as_of = match (as_of, at.fixed()) {
@@ -85,8 +93,14 @@ impl Watchdog for PostgresStore {
         self.take_survey(at).await
     }
 
-    async fn watchdog_sign(&self, watchdog: &str, check_interval: Duration, at: Now) -> Result<()> {
-        self.sign(watchdog, check_interval, at).await
+    async fn watchdog_sign(
+        &self,
+        watchdog: &str,
+        check_interval: Duration,
+        held: Option<HeldBack>,
+        at: Now,
+    ) -> Result<()> {
+        self.sign(watchdog, check_interval, held, at).await
     }
 
     async fn extend_leases(&self, at: Now) -> Result<u64> {
@@ -110,6 +124,14 @@ impl Watchdog for PostgresStore {
         self.bury(&Event::Reported(report, policy), at).await
     }
 
+    async fn report_stopped(&self, process: &ProcessId, stopped: bool, at: Now) -> Result<Vec<WorkerId>> {
+        let (namespace, pid) = (process.pid_namespace.cast_signed(), i64::from(process.pid));
+        let started = process.started.cast_signed();
+        let (machine, boot) = (&process.machine_id, &process.boot_id);
+        let rows = self.query(at, &STOPPED, &[machine, boot, &namespace, &pid, &started, &stopped]).await?;
+        Ok(rows.iter().map(|row| WorkerId(row.get(0))).collect())
+    }
+
     async fn reconcile(&self, at: Now) -> Result<u64> {
         self.query(at, &FORGET, &[]).await?;
         let rows = self.query(at, &RECONCILE, &[&RECONCILE_BATCH]).await?;
@@ -127,6 +149,9 @@ pub(super) struct Columns<'a> {
     delays: Vec<i64>,
     misses: Vec<i32>,
     errors: Vec<Json>,
+    burns: Vec<bool>,
+    crashes: Vec<Option<Json>>,
+    alone: Vec<bool>,
 }
 
 impl<'a> Columns<'a> {
@@ -140,12 +165,18 @@ impl<'a> Columns<'a> {
             delays: plan.iter().map(|line| millis(line.delay)).collect(),
             misses: plan.iter().map(|line| i32::try_from(line.misses).unwrap_or(i32::MAX)).collect(),
             errors: plan.iter().map(|line| Json::of(&line.error)).collect(),
+            burns: plan.iter().map(|line| line.burns_attempt).collect(),
+            crashes: plan
+                .iter()
+                .map(|line| (!line.crashes.is_empty()).then(|| Json::of(&line.crashes)))
+                .collect(),
+            alone: plan.iter().map(|line| poison::runs_alone(&line.crashes)).collect(),
         }
     }
 
-    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 8] {
-        let Self { ids, leases, seen, to, because, delays, misses, errors } = self;
-        [ids, leases, seen, to, because, delays, misses, errors]
+    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 11] {
+        let Self { ids, leases, seen, to, because, delays, misses, errors, burns, crashes, alone } = self;
+        [ids, leases, seen, to, because, delays, misses, errors, burns, crashes, alone]
     }
 }
 
@@ -158,5 +189,5 @@ pub(super) fn report(plan: &[Rescue], rows: &[Row]) -> RescueReport {
 
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&SUSPECTS, &WORKERS_BY_ID, &RESCUE, &EXPIRE, &FORGET, &RECONCILE]
+    vec![&SUSPECTS, &WORKERS_BY_ID, &RESCUE, &EXPIRE, &STOPPED, &FORGET, &RECONCILE]
 }

@@ -1,16 +1,20 @@
 //! From database rows to the words of the core.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use jiff::Timestamp;
 use jobforge_core::death::ProcessId;
-use jobforge_core::job::{ErrorInfo, Items, Job, JobId, Lease, Progress, QueuedBecause, WorkerId};
+use jobforge_core::job::{
+    ErrorInfo, Items, Job, JobId, Lease, Progress, QueuedBecause, Resolution, WorkerId,
+};
 use jobforge_core::payload::Payload;
 use jobforge_core::state::Status;
 use jobforge_core::worker::{WorkerRow, WorkerState};
 use tokio_postgres::Row;
+use tokio_postgres::row::RowIndex;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 /// JSON as text, so that a payload crosses the seam without being built as a tree.
@@ -93,6 +97,10 @@ pub(super) fn job(row: &Row) -> RowResult<Job> {
         attempts: count(row.try_get("attempts")?),
         max_attempts: count(row.try_get("max_attempts")?),
         misses: count(row.try_get("misses")?),
+        crashes: row
+            .try_get::<_, Option<Json>>("crashes")?
+            .and_then(|json| json.decode())
+            .unwrap_or_default(),
         run_at: row.try_get("run_at")?,
         locked_by: row.try_get::<_, Option<String>>("locked_by")?.map(WorkerId),
         locked_at: row.try_get("locked_at")?,
@@ -100,10 +108,10 @@ pub(super) fn job(row: &Row) -> RowResult<Job> {
         lease: Lease(row.try_get("lease")?),
         heartbeat_at: row.try_get("heartbeat_at")?,
         heartbeat_due_at: row.try_get("heartbeat_due_at")?,
-        timeout: row
-            .try_get::<_, Option<i64>>("timeout_ms")?
-            .map(|ms| Duration::from_millis(ms.unsigned_abs())),
+        timeout: duration(row, "timeout_ms")?,
+        progress_timeout: duration(row, "progress_timeout_ms")?,
         deadline_at: row.try_get("deadline_at")?,
+        progress_limit: duration(row, "progress_limit_ms")?,
         started_at: row.try_get("started_at")?,
         finished_at: row.try_get("finished_at")?,
         progress: Progress {
@@ -119,6 +127,8 @@ pub(super) fn job(row: &Row) -> RowResult<Job> {
         },
         checkpoint: row.try_get::<_, Option<Json>>("checkpoint")?.and_then(|json| json.decode()),
         error: row.try_get::<_, Option<Json>>("error")?.as_ref().map(error_info),
+        dead_group: row.try_get("dead_group")?,
+        resolved: resolution(row)?,
         result_id: row.try_get("result_id")?,
         idempotency_key: row.try_get("idempotency_key")?,
         tags: row.try_get::<_, Option<Vec<String>>>("tags")?.unwrap_or_default(),
@@ -128,6 +138,17 @@ pub(super) fn job(row: &Row) -> RowResult<Job> {
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
     })
+}
+
+fn resolution(row: &Row) -> RowResult<Option<Resolution>> {
+    let Some(at) = row.try_get("resolved_at")? else { return Ok(None) };
+    let text = |column| row.try_get::<_, Option<String>>(column).map(Option::unwrap_or_default);
+    Ok(Some(Resolution { at, by: text("resolved_by")?, note: text("resolution")? }))
+}
+
+/// A column of milliseconds.
+pub(super) fn duration<I: RowIndex + Display>(row: &Row, column: I) -> RowResult<Option<Duration>> {
+    Ok(row.try_get::<_, Option<i64>>(column)?.map(|ms| Duration::from_millis(ms.unsigned_abs())))
 }
 
 /// A stored status; the schema's check allows no other word.
@@ -153,7 +174,10 @@ pub(super) fn worker(row: &Row) -> RowResult<WorkerRow> {
         end_reason: row.try_get("end_reason")?,
         process: process(row)?,
         slot: row.try_get("slot")?,
+        stopped_at: row.try_get("stopped_at")?,
+        suspect_at: row.try_get("suspect_at")?,
         death: row.try_get::<_, Option<Json>>("death")?.and_then(|json| json.decode()),
+        died_with: row.try_get::<_, Option<i32>>("died_with")?.map(count),
     })
 }
 

@@ -9,6 +9,7 @@ use jobforge_core::time::Now;
 use uuid::Uuid;
 
 use super::PostgresStore;
+use super::heartbeat::Late;
 use super::rows::{Json, millis, status};
 use super::session::{Sql, sql};
 use crate::error::Result;
@@ -79,7 +80,7 @@ impl PostgresStore {
             self.unmatched(settlements.iter().map(|s| s.id.0).collect(), at).await?
         };
         // `remove`, so that a settlement that stands twice in one batch is applied once and replayed once.
-        Ok(settlements
+        let answers: Vec<Settled> = settlements
             .iter()
             .map(|s| {
                 if applied.remove(&(s.id.0, s.lease.0)) {
@@ -88,7 +89,10 @@ impl PostgresStore {
                     classify(worker, s, found.get(&s.id.0))
                 }
             })
-            .collect())
+            .collect();
+        let late = settlements.iter().zip(&answers).filter(|(_, a)| matches!(a, Settled::Fenced { .. }));
+        self.tell_late(worker, late.map(|(s, _)| (s.id, s.lease, Late::End)).collect(), at).await?;
+        Ok(answers)
     }
 
     async fn settle_any(

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobforge_core::claim::{ClaimAsk, QueueAsk};
+use jobforge_core::claim::{ClaimAsk, QueueAsk, TypeBounds};
 use jobforge_core::enqueue::{JobRequest, validate};
 use jobforge_core::heartbeat::{Beat, BeatReply, Report};
 use jobforge_core::job::{ClaimedJob, Job, NewJob, QueuedBecause, WorkerId};
@@ -17,7 +17,7 @@ use testkit::postgres::TestDatabase;
 
 use super::session::Sql;
 use super::{
-    PostgresOptions, PostgresStore, admin, claim, death, enqueue, heartbeat, inspect, operate, rescue,
+    PostgresOptions, PostgresStore, admin, claim, dead, death, enqueue, heartbeat, inspect, operate, rescue,
     settle, watchdog, workers,
 };
 use crate::traits::{Admin, Enqueue, Inspect, Watchdog, WorkerSide};
@@ -65,6 +65,8 @@ impl Lab {
             queues: vec![QueueAsk { queue: "default".to_owned(), limit }],
             types: None,
             beat_due_in: Duration::from_secs(120),
+            alone: false,
+            bounds: TypeBounds::default(),
         };
         self.store.claim(&ask, Now::Database).await.expect("claim").jobs
     }
@@ -94,6 +96,7 @@ fn statements() -> Vec<&'static Sql> {
     [
         admin::statements(),
         claim::statements(),
+        dead::statements(),
         death::statements(),
         enqueue::statements(),
         heartbeat::statements(),

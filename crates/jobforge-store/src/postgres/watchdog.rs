@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jobforge_core::time::Now;
-use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
+use jobforge_core::verdict::HeldBack;
+use jobforge_core::watchdog::{GuardKind, Run, Survey, WatchdogRow};
 use tokio_postgres::Row;
 
 use super::PostgresStore;
@@ -13,7 +14,7 @@ use crate::error::{Result, StoreError};
 use crate::rows::MAX_PAGE;
 
 static SURVEY: Sql = sql!("watchdog_survey");
-static SIGN: Sql = sql!("watchdog_sign", TEXT, INT8);
+static SIGN: Sql = sql!("watchdog_sign", TEXT, INT8, TEXT, TIMESTAMPTZ);
 static EXTEND: Sql = sql!("worker_extend");
 static TIMES: Sql = sql!("worker_times");
 static WATCHDOGS: Sql = sql!("watchdogs");
@@ -45,8 +46,15 @@ impl PostgresStore {
         })
     }
 
-    pub(super) async fn sign(&self, watchdog: &str, check_interval: Duration, at: Now) -> Result<()> {
-        self.query(at, &SIGN, &[&watchdog, &millis(check_interval)]).await?;
+    pub(super) async fn sign(
+        &self,
+        watchdog: &str,
+        check_interval: Duration,
+        held: Option<HeldBack>,
+        at: Now,
+    ) -> Result<()> {
+        let (guard, until) = held.map(|held| (held.guard.as_str(), held.until)).unzip();
+        self.query(at, &SIGN, &[&watchdog, &millis(check_interval), &guard, &until]).await?;
         Ok(())
     }
 
@@ -90,6 +98,7 @@ impl PostgresStore {
                 started_at: row.try_get(1)?,
                 last_sign_at: row.try_get(2)?,
                 check_interval_ms: row.try_get::<_, i64>(3)?.unsigned_abs(),
+                held: held(row)?,
             })
         };
         rows.iter().map(read).collect::<std::result::Result<_, _>>().map_err(|e| self.fault("watchdogs", e))
@@ -103,6 +112,13 @@ impl PostgresStore {
             .collect::<std::result::Result<_, _>>()
             .map_err(|e| self.fault("watchdog_runs", e))
     }
+}
+
+/// What holds verdicts back, if the row tells of anything.
+pub(super) fn held(row: &Row) -> std::result::Result<Option<HeldBack>, tokio_postgres::Error> {
+    let guard = row.try_get::<_, Option<&str>>("guard")?.and_then(GuardKind::from_stored);
+    let until = row.try_get("guard_until")?;
+    Ok(guard.zip(until).map(|(guard, until)| HeldBack { guard, until }))
 }
 
 fn run(row: &Row) -> std::result::Result<Run, tokio_postgres::Error> {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use jobforge_core::claim::{ClaimAsk, Claimed, MAX_CLAIM};
+use jobforge_core::claim::{Bounds, ClaimAsk, Claimed, MAX_CLAIM};
 use jobforge_core::job::{ClaimedJob, JobId, Lease};
 use jobforge_core::payload::Payload;
-use jobforge_core::time::Now;
+use jobforge_core::time::{Now, since};
 use rusqlite::{Row, params};
 
 use super::rows::{self, Json, later, limit, moment};
@@ -20,13 +20,15 @@ pub(super) const MAX_PROMOTED: usize = 1000;
 /// Takes jobs for a worker whose lease is valid; any other gets none.
 pub(super) fn claim(tx: &Tx<'_>, ask: &ClaimAsk, at: Now) -> Result<Claimed> {
     let now = tx.now(at)?;
-    let mut claimed = Claimed { jobs: Vec::new(), more: false, next_due: None, as_of: as_of(now) };
+    let mut claimed = Claimed { as_of: as_of(now), ..Claimed::default() };
     let may = tx.prepare(&statements::CLAIM_WORKER)?.one(params![ask.worker.as_str(), now], |_| Ok(()))?;
     if may.is_none() {
         return Ok(claimed);
     }
     claimed.more = promote(tx, ask, now)?;
     let types = ask.types.as_ref().map(rows::json);
+    let bounds = |bounds: &Bounds| (!bounds.is_empty()).then(|| rows::json(bounds));
+    let (timeout, progress) = (bounds(&ask.bounds.timeout), bounds(&ask.bounds.progress));
     let mut room = MAX_CLAIM;
     for queue in &ask.queues {
         let wanted = queue.limit.min(room);
@@ -34,8 +36,21 @@ pub(super) fn claim(tx: &Tx<'_>, ask: &ClaimAsk, at: Now) -> Result<Claimed> {
         if wanted == 0 || paused.is_some() {
             continue;
         }
+        let waits =
+            tx.prepare(&statements::CLAIM_ALONE_WAITS)?.one(params![queue.queue, types], |_| Ok(()))?;
+        claimed.alone_waits |= waits.is_some();
         let mut taken = tx.prepare(&statements::CLAIM)?.all(
-            params![ask.worker.as_str(), now, later(now, ask.beat_due_in), queue.queue, types, limit(wanted)],
+            params![
+                ask.worker.as_str(),
+                now,
+                later(now, ask.beat_due_in),
+                queue.queue,
+                types,
+                limit(wanted),
+                timeout,
+                progress,
+                ask.alone,
+            ],
             |row| taken(row, now),
         )?;
         // RETURNING gives the rows in no order.
@@ -78,13 +93,15 @@ fn taken(row: &Row<'_>, now: i64) -> rusqlite::Result<(Order, ClaimedJob)> {
         attempt: row.get(7)?,
         max_attempts: row.get(8)?,
         lease: Lease(row.get(9)?),
-        timeout: rows::maybe_duration(row, 10)?,
+        timeout: row.get::<_, Option<i64>>(10)?.map(|end| since(moment(end), moment(now))),
+        progress_timeout: rows::maybe_duration(row, 16)?,
         created_at: rows::at(row, 11)?,
         started_at: moment(now),
         checkpoint: rows::maybe_json(row, 12)?,
         tags: row.get::<_, Json<Vec<String>>>(13)?.0,
         traceparent: row.get(14)?,
         retry: rows::maybe_json(row, 15)?,
+        alone: row.get(17)?,
     };
     Ok(((job.priority, row.get(5)?, job.id), job))
 }

@@ -1,6 +1,7 @@
 //! Workers that are proven dead: marked, and their jobs taken back in the same transaction.
 
-use jobforge_core::death::{Death, DeathReport, Place, Proof};
+use jobforge_core::death::{Death, DeathReport, Place, ProcessId, Proof};
+use jobforge_core::job::WorkerId;
 use jobforge_core::rescue::{RescuePolicy, Suspect, SuspectPage, plan};
 use jobforge_core::time::Now;
 use jobforge_core::worker::WorkerRow;
@@ -65,12 +66,17 @@ pub(super) fn supersede(tx: &Tx<'_>, place: &Place, at: Now) -> Result<Deaths> {
 fn bury(tx: &Tx<'_>, dead: Vec<WorkerRow>, policy: &RescuePolicy, at: Now) -> Result<Deaths> {
     let as_of = as_of(tx.now(at)?);
     let mut deaths = Deaths::default();
+    let beside = company(tx, &dead)?.saturating_sub(1);
     for worker in dead {
         for _ in 0..DEATH_PAGES {
             let jobs = tx
                 .prepare(&statements::DEAD_JOBS)?
                 .all(params![worker.id.as_str(), limit(DEATH_PAGE)], rows::job)?;
-            let suspects = jobs.into_iter().map(|job| Suspect { job, worker: Some(worker.clone()) });
+            let suspects = jobs.into_iter().map(|job| Suspect {
+                job,
+                worker: Some(worker.clone()),
+                beside: Some(beside),
+            });
             let lines = plan(&SuspectPage { as_of, suspects: suspects.collect() }, policy);
             let report = rescue::apply(tx, &lines, at)?;
             if !deaths.add(lines, report) {
@@ -80,4 +86,34 @@ fn bury(tx: &Tx<'_>, dead: Vec<WorkerRow>, policy: &RescuePolicy, at: Now) -> Re
         deaths.workers.push(worker.id);
     }
     Ok(deaths)
+}
+
+/// How many jobs the process of these workers was running, over all reports of its death.
+fn company(tx: &Tx<'_>, dead: &[WorkerRow]) -> Result<u32> {
+    let mut company = dead.iter().filter_map(|worker| worker.died_with).max().unwrap_or(0);
+    for worker in dead {
+        let found = tx.prepare(&statements::DEAD_COUNT)?.one([worker.id.as_str()], |row| row.get(0))?;
+        company = company.saturating_add(found.unwrap_or(0));
+    }
+    for worker in dead {
+        tx.prepare(&statements::DIED_WITH)?.execute(params![worker.id.as_str(), company])?;
+    }
+    Ok(company)
+}
+
+/// Notes that a process is stopped, or that it goes on.
+pub(super) fn stopped(tx: &Tx<'_>, process: &ProcessId, stopped: bool, at: Now) -> Result<Vec<WorkerId>> {
+    let now = tx.now(at)?;
+    tx.prepare(&statements::WORKER_STOPPED)?.all(
+        params![
+            process.machine_id,
+            process.boot_id,
+            process.pid_namespace.cast_signed(),
+            process.pid,
+            process.started.cast_signed(),
+            stopped,
+            now,
+        ],
+        |row| row.get(0).map(WorkerId),
+    )
 }

@@ -52,6 +52,7 @@ fn put(insert: &mut Stmt<'_>, job: &NewJob, now: i64) -> Result<bool> {
         job.created_by,
         job.retry.as_ref().map(json),
         now,
+        job.progress_timeout.map(millis),
     ])?;
     debug_assert_eq!(QueuedBecause::Enqueued.as_str(), "enqueued", "the column's default");
     Ok(inserted == 1)

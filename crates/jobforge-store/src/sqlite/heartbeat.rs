@@ -34,6 +34,9 @@ pub(super) fn heartbeat(tx: &Tx<'_>, worker: &WorkerId, beats: &[Beat], at: Now)
             report.checkpoint.as_ref().map(checkpoint),
         ])?;
         if kept == 0 {
+            if report.ignores_stop {
+                tell_late(tx, worker, beat.id, beat.lease, Late::Ignoring, now)?;
+            }
             replies.push(refusal(tx, beat.id)?);
             continue;
         }
@@ -54,6 +57,30 @@ fn refusal(tx: &Tx<'_>, id: JobId) -> Result<BeatReply> {
             status @ (Status::Queued | Status::Running | Status::Succeeded | Status::Failed | Status::Dead),
         ) => BeatReply::Lost { status },
     })
+}
+
+/// What a worker still says of an attempt that was ended by another hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Late {
+    /// How it ended.
+    End,
+    /// That its handler does not stop.
+    Ignoring,
+}
+
+/// Notes it with the attempt.
+pub(super) fn tell_late(
+    tx: &Tx<'_>,
+    worker: &WorkerId,
+    id: JobId,
+    lease: Lease,
+    what: Late,
+    now: i64,
+) -> Result<()> {
+    let (refused, ignoring) = (what == Late::End, what == Late::Ignoring);
+    let params = params![id.to_string(), lease.0, worker.as_str(), now, refused, ignoring];
+    tx.prepare(&statements::ATTEMPT_LATE)?.execute(params)?;
+    Ok(())
 }
 
 /// Keeps the newest log lines of an attempt, if the report has any.

@@ -1,6 +1,6 @@
 //! Looking at jobs and workers.
 
-use jobforge_core::job::{Job, JobId, Lease, WorkerId};
+use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
@@ -11,9 +11,10 @@ use rusqlite::{Row, params};
 use super::rows::{self, earlier, limit};
 use super::statements;
 use super::tx::{Tx, as_of};
+use super::watchdog;
 use super::workers::REMEMBERED;
 use crate::error::Result;
-use crate::rows::{Attempt, JobDetail, JobFilter, LogTail, MAX_PAGE};
+use crate::rows::{JobDetail, JobFilter, LogTail, MAX_PAGE};
 
 /// A filter that an index says matches at most so many jobs is answered from that index; any other in the order of ids.
 const FEW: usize = 5_000;
@@ -43,6 +44,8 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         error: rows::maybe_error(row, 4)?,
         started_at: rows::maybe_at(row, 5)?,
         finished_at: rows::maybe_at(row, 6)?,
+        stop_ignored_at: rows::maybe_at(row, 7)?,
+        refused: row.get(8)?,
     })
 }
 
@@ -68,7 +71,16 @@ pub(super) fn facts(tx: &Tx<'_>, id: JobId, at: Now) -> Result<Option<Facts>> {
         .prepare(&statements::FACTS_WORKERS)?
         .one(params![job.queue, job.job_type, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (queue_workers, able_workers) = workers.unwrap_or_default();
-    Ok(Some(Facts { job, worker, queue_paused_at, queue_workers, able_workers, as_of: as_of(now) }))
+    Ok(Some(Facts {
+        last_attempt: tx.prepare(&statements::FACTS_ATTEMPT)?.one([id.to_string()], attempt)?,
+        held: tx.prepare(&statements::FACTS_HELD)?.one([now], watchdog::held)?.flatten(),
+        as_of: as_of(now),
+        job,
+        worker,
+        queue_paused_at,
+        queue_workers,
+        able_workers,
+    }))
 }
 
 /// Jobs that match, newest first.

@@ -18,6 +18,7 @@ mod writer;
 mod enqueue;
 
 mod claim;
+mod dead;
 mod death;
 mod heartbeat;
 mod settle;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jobforge_core::job::{Job, JobId, QueuedBecause, WorkerId};
+use jobforge_core::poison;
 use jobforge_core::rescue::{DEADLINE_GRACE, Rescue, Suspect, SuspectPage};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
@@ -29,7 +30,7 @@ pub(super) fn suspects(tx: &Tx<'_>, most: usize, at: Now) -> Result<SuspectPage>
     let mut page = SuspectPage { as_of: as_of(now), suspects: Vec::with_capacity(jobs.len()) };
     for job in jobs {
         let worker = worker_of(tx, &job, &mut known)?;
-        page.suspects.push(Suspect { job, worker });
+        page.suspects.push(Suspect { job, worker, beside: None });
     }
     Ok(page)
 }
@@ -77,17 +78,21 @@ fn apply_one(tx: &Tx<'_>, line: &Rescue, now: i64) -> Result<bool> {
             run_at.map(|run_at| run_at <= now),
             line.misses,
             json(&line.error),
+            i64::from(!line.burns_attempt),
+            (!line.crashes.is_empty()).then(|| json(&line.crashes)),
+            poison::runs_alone(&line.crashes),
         ],
         |row| {
             let (tenant_id, queue): (String, String) = (row.get(0)?, row.get(1)?);
             Ok((tenant_id, queue, row.get(2)?, row.get(3)?, rows::maybe_worker(row, 4)?))
         },
     )?;
-    let Some((tenant_id, queue, attempt, started_at, worker)) = taken else { return Ok(false) };
+    let Some((tenant_id, queue, attempts, started_at, worker)) = taken else { return Ok(false) };
+    let attempts: i64 = attempts;
     let ended = Ended {
         id: line.id,
         tenant_id: &tenant_id,
-        attempt,
+        attempt: attempts + i64::from(!line.burns_attempt),
         lease: line.lease,
         worker: worker.as_ref(),
         outcome: if line.because == QueuedBecause::Retry { "timed_out" } else { "lost" },

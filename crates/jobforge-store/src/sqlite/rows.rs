@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jobforge_core::death::ProcessId;
-use jobforge_core::job::{ErrorInfo, Items, Job, JobId, Lease, Progress, QueuedBecause, WorkerId};
+use jobforge_core::job::{
+    ErrorInfo, Items, Job, JobId, Lease, Progress, QueuedBecause, Resolution, WorkerId,
+};
 use jobforge_core::payload::{Payload, sanitize_text, sanitize_value};
 use jobforge_core::settle::RetryPolicy;
 use jobforge_core::state::Status;
@@ -149,6 +151,7 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         attempts: row.get("attempts")?,
         max_attempts: row.get("max_attempts")?,
         misses: row.get("misses")?,
+        crashes: maybe_json(row, "crashes")?.unwrap_or_default(),
         run_at: at(row, "run_at")?,
         locked_by: maybe_worker(row, "locked_by")?,
         locked_at: maybe_at(row, "locked_at")?,
@@ -157,7 +160,9 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         heartbeat_at: maybe_at(row, "heartbeat_at")?,
         heartbeat_due_at: maybe_at(row, "heartbeat_due_at")?,
         timeout: maybe_duration(row, "timeout_ms")?,
+        progress_timeout: maybe_duration(row, "progress_timeout_ms")?,
         deadline_at: maybe_at(row, "deadline_at")?,
+        progress_limit: maybe_duration(row, "progress_limit_ms")?,
         started_at: maybe_at(row, "started_at")?,
         finished_at: maybe_at(row, "finished_at")?,
         progress: Progress {
@@ -173,6 +178,8 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         },
         checkpoint: maybe_json(row, "checkpoint")?,
         error: maybe_error(row, "error")?,
+        dead_group: row.get("dead_group")?,
+        resolved: resolution(row)?,
         result_id: result_id(row)?,
         idempotency_key: row.get("idempotency_key")?,
         tags: row.get::<_, Json<Vec<String>>>("tags")?.0,
@@ -182,6 +189,12 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         created_at: at(row, "created_at")?,
         updated_at: at(row, "updated_at")?,
     })
+}
+
+fn resolution(row: &Row<'_>) -> rusqlite::Result<Option<Resolution>> {
+    let Some(at) = maybe_at(row, "resolved_at")? else { return Ok(None) };
+    let text = |column| row.get::<_, Option<String>>(column).map(Option::unwrap_or_default);
+    Ok(Some(Resolution { at, by: text("resolved_by")?, note: text("resolution")? }))
 }
 
 fn result_id(row: &Row<'_>) -> rusqlite::Result<Option<Uuid>> {
@@ -206,7 +219,10 @@ pub(super) fn worker(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
         end_reason: row.get("end_reason")?,
         process: process(row)?,
         slot: row.get("slot")?,
+        stopped_at: maybe_at(row, "stopped_at")?,
+        suspect_at: maybe_at(row, "suspect_at")?,
         death: maybe_json(row, "death")?,
+        died_with: row.get("died_with")?,
     })
 }
 

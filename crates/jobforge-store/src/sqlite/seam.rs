@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::claim::{ClaimAsk, Claimed};
-use jobforge_core::death::DeathReport;
+use jobforge_core::dead::DeadGroup;
+use jobforge_core::death::{DeathReport, ProcessId};
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
 use jobforge_core::rescue::{Rescue, RescuePolicy, SuspectPage};
@@ -14,21 +15,23 @@ use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
+use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge_core::worker::{NewWorker, WorkerRow};
 use tokio::sync::broadcast;
 
+use super::tx::Tx;
 use super::{
-    SqliteStore, check, claim, death, enqueue, heartbeat, inspect, migrate, operate, queues, rescue,
+    SqliteStore, check, claim, dead, death, enqueue, heartbeat, inspect, migrate, operate, queues, rescue,
     retention,
 };
 use super::{settle, tx, watchdog, workers};
 use crate::error::Result;
 use crate::rows::{
-    Capabilities, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved, QueueInfo,
-    RescueReport, WakeEvent,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
+    QueueInfo, RescueReport, WakeEvent,
 };
-use crate::traits::{Admin, Enqueue, Inspect, Operate, Purge, Wake, Watchdog, WorkerSide};
+use crate::traits::{Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, Wake, Watchdog, WorkerSide};
 
 #[async_trait]
 impl Enqueue for SqliteStore {
@@ -99,9 +102,16 @@ impl Watchdog for SqliteStore {
         self.read("survey", move |tx| watchdog::survey(tx, at)).await
     }
 
-    async fn watchdog_sign(&self, watchdog: &str, check_interval: Duration, at: Now) -> Result<()> {
+    async fn watchdog_sign(
+        &self,
+        watchdog: &str,
+        check_interval: Duration,
+        held: Option<HeldBack>,
+        at: Now,
+    ) -> Result<()> {
         let watchdog = watchdog.to_owned();
-        self.write("watchdog_sign", 1, move |tx| watchdog::sign(tx, &watchdog, check_interval, at)).await
+        let sign = move |tx: &Tx<'_>| watchdog::sign(tx, &watchdog, check_interval, held, at);
+        self.write("watchdog_sign", 1, sign).await
     }
 
     async fn extend_leases(&self, at: Now) -> Result<u64> {
@@ -124,6 +134,11 @@ impl Watchdog for SqliteStore {
     async fn report_death(&self, report: &DeathReport, policy: &RescuePolicy, at: Now) -> Result<Deaths> {
         let (report, policy) = (report.clone(), policy.clone());
         self.write("report_death", 1, move |tx| death::report(tx, &report, &policy, at)).await
+    }
+
+    async fn report_stopped(&self, process: &ProcessId, stopped: bool, at: Now) -> Result<Vec<WorkerId>> {
+        let process = process.clone();
+        self.write("report_stopped", 1, move |tx| death::stopped(tx, &process, stopped, at)).await
     }
 
     async fn reconcile(&self, at: Now) -> Result<u64> {
@@ -189,6 +204,33 @@ impl Operate for SqliteStore {
     async fn pause_queue(&self, queue: &str, paused: bool, at: Now) -> Result<bool> {
         let queue = queue.to_owned();
         self.write("pause_queue", 1, move |tx| operate::pause(tx, &queue, paused, at)).await
+    }
+}
+
+#[async_trait]
+impl DeadLetters for SqliteStore {
+    async fn name_causes(&self) -> Result<u64> {
+        // Looked for beside the writer: mostly there is nothing to write.
+        let named = self.read("name_causes", dead::find_unnamed).await?;
+        if named.is_empty() {
+            return Ok(0);
+        }
+        self.write("name_causes", named.len(), move |tx| dead::name(tx, &named)).await
+    }
+
+    async fn dead_groups(&self, filter: &DeadFilter) -> Result<Vec<DeadGroup>> {
+        let filter = filter.clone();
+        self.read("dead_groups", move |tx| dead::groups(tx, &filter)).await
+    }
+
+    async fn dead_jobs(&self, filter: &DeadFilter, before: Option<JobId>, limit: usize) -> Result<Vec<Job>> {
+        let filter = filter.clone();
+        self.read("dead_jobs", move |tx| dead::jobs(tx, &filter, before, limit)).await
+    }
+
+    async fn resolve_dead(&self, ids: &[JobId], by: &str, note: &str, at: Now) -> Result<Vec<JobId>> {
+        let (ids, by, note) = (ids.to_vec(), by.to_owned(), note.to_owned());
+        self.write("resolve_dead", ids.len(), move |tx| dead::resolve(tx, &ids, &by, &note, at)).await
     }
 }
 

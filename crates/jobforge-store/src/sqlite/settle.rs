@@ -7,7 +7,7 @@ use jobforge_core::time::Now;
 use rusqlite::params;
 use uuid::Uuid;
 
-use super::heartbeat::{owner, put_log};
+use super::heartbeat::{Late, owner, put_log, tell_late};
 use super::rows::{checkpoint, clean, json, later};
 use super::statements;
 use super::tx::{Stmt, Tx};
@@ -59,7 +59,11 @@ fn settle_one(
         report.checkpoint.as_ref().map(checkpoint),
     ])?;
     if changed == 0 {
-        return refusal(tx, worker, plan);
+        let refused = refusal(tx, worker, plan)?;
+        if matches!(refused, Settled::Fenced { .. }) {
+            tell_late(tx, worker, plan.id, plan.lease, Late::End, now)?;
+        }
+        return Ok(refused);
     }
     if !is_plain(plan) {
         keep_records(tx, worker, plan, result_id.as_deref(), now)?;

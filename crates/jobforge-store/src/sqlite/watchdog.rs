@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jobforge_core::time::Now;
-use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
+use jobforge_core::verdict::HeldBack;
+use jobforge_core::watchdog::{GuardKind, Run, Survey, WatchdogRow};
 use rusqlite::{Row, params};
 
 use super::rows::{self, count, earlier, json, limit, maybe_at, maybe_json, micros, millis};
@@ -26,10 +27,23 @@ pub(super) fn survey(tx: &Tx<'_>, at: Now) -> Result<Survey> {
     seen.ok_or_else(|| tx.failed("a count gave no row"))
 }
 
-pub(super) fn sign(tx: &Tx<'_>, watchdog: &str, check_interval: Duration, at: Now) -> Result<()> {
+pub(super) fn sign(
+    tx: &Tx<'_>,
+    watchdog: &str,
+    check_interval: Duration,
+    held: Option<HeldBack>,
+    at: Now,
+) -> Result<()> {
     let now = tx.now(at)?;
     tx.prepare(&statements::WATCHDOG_FORGET)?.execute([earlier(now, REMEMBERED)])?;
-    tx.prepare(&statements::WATCHDOG_SIGN)?.execute(params![watchdog, now, millis(check_interval)])?;
+    let (guard, until) = held.map(|held| (held.guard.as_str(), micros(held.until))).unzip();
+    tx.prepare(&statements::WATCHDOG_SIGN)?.execute(params![
+        watchdog,
+        now,
+        millis(check_interval),
+        guard,
+        until
+    ])?;
     Ok(())
 }
 
@@ -61,8 +75,17 @@ pub(super) fn watchdogs(tx: &Tx<'_>, at: Now) -> Result<Vec<WatchdogRow>> {
             started_at: rows::at(row, 1)?,
             last_sign_at: rows::at(row, 2)?,
             check_interval_ms: count(row.get(3)?),
+            held: held(row)?,
         })
     })
+}
+
+/// What holds verdicts back, if the row tells of anything.
+pub(super) fn held(row: &Row<'_>) -> rusqlite::Result<Option<HeldBack>> {
+    let guard = row.get::<_, Option<String>>("guard")?;
+    let guard = guard.as_deref().and_then(GuardKind::from_stored);
+    let until = maybe_at(row, "guard_until")?;
+    Ok(guard.zip(until).map(|(guard, until)| HeldBack { guard, until }))
 }
 
 pub(super) fn runs(tx: &Tx<'_>, most: usize) -> Result<Vec<Run>> {

@@ -50,12 +50,14 @@ pub fn context(job_type: &str) -> JobContext {
         max_attempts: 5,
         lease: Lease(7),
         timeout: None,
+        progress_timeout: None,
         created_at: now,
         started_at: now,
         checkpoint: None,
         tags: Vec::new(),
         traceparent: None,
         retry: None,
+        alone: false,
     };
     JobContext::new(job, Arc::default())
 }

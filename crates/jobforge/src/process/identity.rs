@@ -27,6 +27,11 @@ pub fn of(pid: u32) -> Option<ProcessId> {
     })
 }
 
+/// Whether a process of this namespace is stopped, by a signal or by a debugger: it lives and does nothing.
+pub fn is_stopped(pid: u32) -> bool {
+    Stat::of(pid).is_some_and(|stat| stat.is_stopped)
+}
+
 fn word(file: &str) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
     let word = text.trim();
@@ -35,6 +40,11 @@ fn word(file: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
     use super::*;
 
     #[test]
@@ -47,5 +57,22 @@ mod tests {
         other.kill().expect("kill");
         other.wait().expect("wait");
         assert_eq!(of(other.id()), None);
+    }
+
+    #[test]
+    fn a_stopped_process_is_seen_stopped_until_it_goes_on() {
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        let pid = Pid::from_raw(i32::try_from(other.id()).expect("a process number"));
+        for (signal, stopped) in [(Signal::SIGSTOP, true), (Signal::SIGCONT, false)] {
+            kill(pid, signal).expect("a signal");
+            let deadline = crate::clock::monotonic() + Duration::from_secs(60);
+            while is_stopped(other.id()) != stopped {
+                assert!(crate::clock::monotonic() < deadline, "{signal} is not seen");
+                std::thread::yield_now();
+            }
+        }
+        other.kill().expect("kill");
+        other.wait().expect("wait");
+        assert!(!is_stopped(other.id()));
     }
 }

@@ -9,6 +9,8 @@ pub(super) struct Stat {
     pub(super) group: i32,
     /// It has ended and waits to be reaped.
     pub(super) has_ended: bool,
+    /// It has been stopped, by a signal or by a debugger, and does not run until it is let go on.
+    pub(super) is_stopped: bool,
     /// CPU time of its own, in ticks.
     pub(super) own_ticks: u64,
     /// CPU time of its reaped children, in ticks.
@@ -27,8 +29,10 @@ impl Stat {
     fn read(line: &str) -> Option<Self> {
         let fields: Vec<&str> = line.rsplit_once(") ")?.1.split_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        let state = *fields.first()?;
         Some(Self {
-            has_ended: matches!(*fields.first()?, "Z" | "X"),
+            has_ended: matches!(state, "Z" | "X"),
+            is_stopped: matches!(state, "T" | "t"),
             parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
             own_ticks: number(11)? + number(12)?,
@@ -58,6 +62,7 @@ mod tests {
             parent: 41,
             group: 42,
             has_ended: true,
+            is_stopped: false,
             own_ticks: 30,
             reaped_ticks: 700,
             started: 424_242,
@@ -72,6 +77,6 @@ mod tests {
     fn this_process_is_among_all_and_has_not_ended() {
         let own = std::process::id();
         let (_, stat) = all().into_iter().find(|(pid, _)| *pid == own).expect("this process");
-        assert!(!stat.has_ended);
+        assert!(!stat.has_ended && !stat.is_stopped);
     }
 }

@@ -51,10 +51,12 @@ mod tests {
             attempt: 1,
             max_attempts: 1,
             timeout_ms: None,
+            progress_timeout_ms: None,
             checkpoint: None,
             tags: Vec::new(),
             traceparent: None,
             retry: None,
+            alone: false,
             enqueued_at: Timestamp::UNIX_EPOCH,
             started_at: Timestamp::UNIX_EPOCH,
         }

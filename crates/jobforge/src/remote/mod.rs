@@ -13,12 +13,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use jobforge_api::millis;
 use jobforge_api::worker::{
-    BeatAnswer, ClaimAnswer, ClaimRequest, HeartbeatAnswer, HeartbeatRequest, JobBeat, JobReport, JobResult,
-    LeaseState, LeaveRequest, PurgeAnswer, PurgeRequest, QueueRoomView, RegisterAnswer, RegisterRequest,
-    ResultAnswer, ResultsAnswer, ResultsRequest, WorkerMode, millis,
+    BeatAnswer, ClaimAnswer, ClaimRequest, DeathAnswer, DeathRequest, HeartbeatAnswer, HeartbeatRequest,
+    JobBeat, JobReport, JobResult, LeaseState, LeaveRequest, PurgeAnswer, PurgeRequest, QueueRoomView,
+    RegisterAnswer, RegisterRequest, ResultAnswer, ResultsAnswer, ResultsRequest, WorkerMode,
 };
 use jobforge_core::claim::{ClaimAsk, Claimed, QueueAsk};
+use jobforge_core::death::DeathReport;
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::WorkerId;
 use jobforge_core::retention::Retention;
@@ -56,6 +58,7 @@ pub struct RemoteStore {
     results: Lane,
     others: Lane,
     wake: broadcast::Sender<WakeEvent>,
+    supervised: bool,
     known: Mutex<Known>,
 }
 
@@ -79,9 +82,17 @@ impl RemoteStore {
             results: lane(),
             others: lane(),
             wake: broadcast::channel(WAKE_BACKLOG).0,
+            supervised: false,
             known: Mutex::default(),
             socket,
         }
+    }
+
+    /// Tells the server that a supervisor watches this process and will report how it ended.
+    #[must_use]
+    pub fn supervised(mut self) -> Self {
+        self.supervised = true;
+        self
     }
 
     /// Where the server listens.
@@ -95,6 +106,17 @@ impl RemoteStore {
     /// `Unreachable` when nobody listens, or what the server refused.
     pub async fn reach(&self) -> Result<()> {
         self.others.get("reach", "/livez").await
+    }
+
+    /// Reports how a process of this machine ended, as its parent saw it. May be sent again.
+    ///
+    /// # Errors
+    /// As those of a database; `Failed` when the server cannot see that the process has ended.
+    pub async fn report_death(&self, report: &DeathReport) -> Result<DeathAnswer> {
+        match DeathRequest::of(report) {
+            Some(request) => self.others.post("deaths", &request).await,
+            None => Err(self.failed("deaths", "no parent sees a process end in this way")),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -120,11 +142,11 @@ impl RemoteStore {
 
     /// Says that an answer makes no sense.
     fn odd(&self, call: &'static str, fault: &str) -> StoreError {
-        StoreError::Failed {
-            location: self.socket.display().to_string(),
-            call,
-            source: format!("the server's answer does not fit the request: {fault}").into(),
-        }
+        self.failed(call, &format!("the server's answer does not fit the request: {fault}"))
+    }
+
+    fn failed(&self, call: &'static str, fault: &str) -> StoreError {
+        StoreError::Failed { location: self.socket.display().to_string(), call, source: fault.into() }
     }
 }
 
@@ -149,6 +171,7 @@ impl WorkerSide for RemoteStore {
             types: worker.types.clone(),
             slots: worker.slots,
             lease_ms: Some(millis(worker.lease)),
+            supervised: self.supervised,
         };
         let answer: RegisterAnswer = self.others.post("register", &request).await?;
         if answer.worker_id != worker.id {
@@ -166,6 +189,8 @@ impl WorkerSide for RemoteStore {
             // The signals tell when there is work, so nothing need be held open.
             wait_ms: 0,
             heartbeat_due_ms: Some(millis(ask.beat_due_in)),
+            alone: ask.alone,
+            bounds: ask.bounds.clone(),
             // Until the answer is here, its being lost must be reckoned with: this call may be dropped at any moment.
             held: self.known().held.before_claim(),
         };

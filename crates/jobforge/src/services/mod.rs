@@ -19,7 +19,7 @@ pub use watchdog::{SweepReport, Watchdog, tell};
 /// Between two reconciliations of the side tables.
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
 
-/// Keeps right what says which jobs may be claimed, and forgets workers that ended long ago.
+/// Keeps right what says which jobs may be claimed, forgets workers that ended long ago, and names what jobs died of.
 #[derive(Clone)]
 pub struct Housekeeper {
     store: Arc<dyn Store>,
@@ -49,6 +49,9 @@ impl Housekeeper {
                 Err(error) => {
                     tracing::warn!(error = error.chain(), "could not reconcile the queue; trying again");
                 }
+            }
+            if let Err(error) = self.store.name_causes().await {
+                tracing::warn!(error = error.chain(), "could not name what dead jobs died of; trying again");
             }
             tokio::select! {
                 biased;

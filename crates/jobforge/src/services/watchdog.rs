@@ -7,7 +7,8 @@ use jobforge_core::job::{JobId, WorkerId};
 use jobforge_core::rescue::{Rescue, RescuePolicy, plan_believing};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
-use jobforge_core::watchdog::{Grant, Guards, Leave, MAX_VERDICTS, Run, RunVerdict, SIGN_EVERY};
+use jobforge_core::verdict::HeldBack;
+use jobforge_core::watchdog::{Grant, GuardKind, Guards, Leave, MAX_VERDICTS, Run, RunVerdict, SIGN_EVERY};
 use jobforge_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +59,7 @@ struct Memory {
     guards: Guards,
     last_sweep: Option<Instant>,
     last_sign: Option<Instant>,
-    told: Option<&'static str>,
+    told: Option<GuardKind>,
 }
 
 impl Watchdog {
@@ -124,12 +125,13 @@ impl Watchdog {
             }
             Grant::AllTimes => self.store.renew_all_times(Now::Database).await?,
         }
+        let news = tell_guard(&leave, &mut memory.told);
         // After the judgement: a sign of its own would hide the gap that it ended.
-        if over(memory.last_sign, SIGN_EVERY) {
-            self.store.watchdog_sign(&self.name, self.check_interval, Now::Database).await?;
+        if news || over(memory.last_sign, SIGN_EVERY) {
+            let held = leave.held.map(|(guard, until)| HeldBack { guard: guard.kind(), until });
+            self.store.watchdog_sign(&self.name, self.check_interval, held, Now::Database).await?;
             memory.last_sign = Some(now);
         }
-        tell_guard(&leave, &mut memory.told);
         let trigger = if over(memory.last_sweep, self.check_interval) {
             "interval"
         } else if self.policy.heartbeats && seen.overdue > 0 && leave.expire > 0 {
@@ -164,7 +166,7 @@ impl Watchdog {
             duration_ms: u64::try_from(clock::monotonic().duration_since(began).as_millis())
                 .unwrap_or(u64::MAX),
             trigger: trigger.to_owned(),
-            guard: leave.held.map(|(guard, _)| guard.as_str().to_owned()),
+            guard: leave.held.map(|(guard, _)| guard.kind().as_str().to_owned()),
             suspects: report.checked as u64,
             workers_lost: report.expired.len() as u64,
             requeued: to(|status| status == Status::Queued),
@@ -206,19 +208,20 @@ impl Watchdog {
     }
 }
 
-/// One line when a guard begins to hold and one when it lets go, not one a second.
-fn tell_guard(leave: &Leave, told: &mut Option<&'static str>) {
-    let held = leave.held.map(|(guard, _)| guard.as_str());
+/// One line when a guard begins to hold and one when it lets go, not one a second; says whether there was one.
+fn tell_guard(leave: &Leave, told: &mut Option<GuardKind>) -> bool {
+    let held = leave.held.map(|(guard, _)| guard.kind());
     if held == *told {
-        return;
+        return false;
     }
     match leave.held {
         Some((guard, until)) => {
-            tracing::warn!(guard = guard.as_str(), %until, "silence is not held against workers and jobs until {until}: {guard}");
+            tracing::warn!(guard = guard.kind().as_str(), %until, "silence is not held against workers and jobs until {until}: {guard}");
         }
         None => tracing::info!("silence counts again"),
     }
     *told = held;
+    true
 }
 
 /// Says in the log what became of a lost job.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jobforge_core::claim::{ClaimAsk, Claimed, ask};
+use jobforge_core::claim::{ClaimAsk, Claimed, QueueAsk, Turn, ask, turn};
 use jobforge_core::time::{Now, since};
 use jobforge_store::rows::WakeEvent;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -14,6 +14,8 @@ use super::run::Runner;
 
 /// Added to the moment at which a waiting job becomes due, so that the claim does not come a hair too early.
 const DUE_SLACK: Duration = Duration::from_millis(2);
+/// Between two looks of a worker that takes nothing for the sake of a job that must run alone.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// First and longest wait after a claim that failed.
 const FAILED_CLAIM: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -33,6 +35,7 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
     let types = pool.registry.types();
     let mut idle_wait: Option<Duration> = None;
     let mut failed_wait = FAILED_CLAIM.0;
+    let mut alone_waits: Option<Duration> = None;
     while !pool.draining.is_cancelled() {
         // A worker past its deadline would have to give back at once whatever it took, again and again.
         if !acts(&pool) {
@@ -48,12 +51,24 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
         let freed = pool.freed.notified();
         tokio::pin!(freed);
         freed.as_mut().enable();
-        let queues = ask(&pool.rooms());
+        let turn = match alone_waits {
+            None => Turn::Company,
+            Some(since) => turn(pool.boot().saturating_sub(since), pool.held(), &pool.id()),
+        };
+        let queues = match turn {
+            Turn::Company => ask(&pool.rooms()),
+            Turn::Alone => {
+                pool.queues.iter().map(|queue| QueueAsk { queue: queue.name.clone(), limit: 1 }).collect()
+            }
+            Turn::MakeRoom => Vec::new(),
+        };
         if queues.is_empty() {
             tokio::select! {
                 biased;
                 () = pool.draining.cancelled() => break,
                 () = freed => {}
+                // Making room ends some time.
+                () = tokio::time::sleep(LOOK_AGAIN), if turn == Turn::MakeRoom => {}
             }
             continue;
         }
@@ -62,7 +77,14 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
         let asked = queues.len();
         let worker = pool.id();
         let beat_due_in = pool.config.beat.due_in(pool.config.beat.interval);
-        let request = ClaimAsk { worker: worker.clone(), queues, types: Some(types.clone()), beat_due_in };
+        let request = ClaimAsk {
+            worker: worker.clone(),
+            queues,
+            types: Some(types.clone()),
+            beat_due_in,
+            bounds: pool.config.bounds.clone(),
+            alone: turn == Turn::Alone,
+        };
         let claiming = pool.claiming.lock().await;
         let sent = pool.boot();
         let claimed = match pool.store.claim(&request, Now::Database).await {
@@ -78,6 +100,7 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
             }
         };
         failed_wait = FAILED_CLAIM.0;
+        alone_waits = claimed.alone_waits.then(|| alone_waits.unwrap_or(sent));
         let more = claimed.more;
         let due_in = claimed.next_due.map(|due| since(due, claimed.as_of) + DUE_SLACK);
         idle_wait = match (claimed.jobs.is_empty(), more) {
@@ -90,7 +113,8 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
             runner.give_back(&worker, claimed.jobs);
         }
         drop(claiming);
-        if more {
+        // A worker that runs nothing turns to the job that must run alone at once.
+        if more || (alone_waits.is_some() && turn == Turn::Company && pool.held() == 0) {
             continue;
         }
         let pause = idle_wait.unwrap_or(pool.config.poll.interval);

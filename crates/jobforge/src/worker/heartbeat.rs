@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jobforge_core::heartbeat::{Beat, BeatReply};
+use jobforge_core::heartbeat::{Beat, BeatReply, Report};
 use jobforge_core::time::Now;
 use jobforge_core::worker::{MARGIN_SHARE, RENEWALS_PER_LEASE};
 use jobforge_store::traits::WorkerSide;
@@ -46,11 +46,15 @@ pub(crate) async fn beat_loop(pool: Arc<Pool>) {
 fn due_beats(pool: &Pool, now: Instant) -> Vec<Beat> {
     let policy = pool.config.beat;
     let all = pool.take_beat_all();
+    // After the grace a handler is dropped, if that is possible; what is still there then does not listen.
+    let patience = pool.config.stop_grace + REPORT_EVERY;
     let mut beats = Vec::new();
     pool.each_held(|id, held| {
         let due = policy.enabled && now >= held.next_beat;
         let news = held.ctx.has_news();
-        if !due && !news && !all {
+        let ignores_stop =
+            !held.told_ignoring && held.ctx.goes_on_for(now).is_some_and(|time| time > patience);
+        if !due && !news && !all && !ignores_stop {
             return;
         }
         if due {
@@ -59,7 +63,12 @@ fn due_beats(pool: &Pool, now: Instant) -> Vec<Beat> {
         // Whatever is sent counts as a sign of life, so the next one is due an interval from now.
         held.next_beat = now + held.beat_interval;
         let due_in = policy.due_in(held.beat_interval);
-        beats.push(Beat { id, lease: held.lease, due_in, report: held.ctx.take_report() });
+        if ignores_stop {
+            held.told_ignoring = true;
+            tracing::warn!(job.id = %id, "the handler of job {id} is ignoring cancel: it goes on although its job was taken from it");
+        }
+        let report = Report { ignores_stop, ..held.ctx.take_report() };
+        beats.push(Beat { id, lease: held.lease, due_in, report });
     });
     beats
 }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jobforge_core::claim::TypeBounds;
 use jobforge_core::heartbeat::BeatPolicy;
 use jobforge_core::job::WorkerId;
 use jobforge_core::poll::PollPolicy;
@@ -52,7 +53,8 @@ pub(crate) struct WorkerConfig {
     pub(crate) lease: Duration,
     pub(crate) poll: PollPolicy,
     pub(crate) beat: BeatPolicy,
-    pub(crate) default_timeout: Option<Duration>,
+    /// What jobs without bounds of their own are kept to.
+    pub(crate) bounds: TypeBounds,
     pub(crate) stop_grace: Duration,
     /// The slot it holds, and by which rules the jobs of earlier holders are taken back.
     pub(crate) slot: Option<(Arc<SlotLock>, RescuePolicy)>,
@@ -132,7 +134,7 @@ impl WorkerBuilder {
 
     /// Time-out of attempts whose job and type do not say.
     pub fn default_timeout(mut self, timeout: Duration) -> Self {
-        self.config.default_timeout = Some(timeout);
+        self.config.bounds.timeout.other = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         self
     }
 
@@ -183,16 +185,15 @@ impl WorkerBuilder {
         self
     }
 
-    /// Takes rhythm, lease, name and default time-out from the settings.
+    /// Takes rhythm, lease, name and time-outs from the settings.
     pub fn settings(mut self, settings: &Settings) -> Self {
         let name = settings.text("worker_name");
-        let timeout = settings.millis("job_timeout_ms");
         self.config = WorkerConfig {
             name: (!name.is_empty()).then(|| name.to_owned()),
             lease: settings.millis("worker_lease_ms"),
             poll: settings.poll_policy(),
             beat: settings.beat_policy(),
-            default_timeout: (!timeout.is_zero()).then_some(timeout),
+            bounds: settings.bounds(),
             stop_grace: self.config.stop_grace,
             slot: self.config.slot,
             last_resort: self.config.last_resort,
@@ -223,6 +224,7 @@ impl WorkerBuilder {
                 return Err(Error::BadWorker(format!("queue {queue} is named twice; {advice}")));
             }
         }
+        self.config.bounds = self.registry.bounds(self.config.bounds);
         let queues = self.queues.into_iter().map(|(name, slots)| Queue::new(name, slots)).collect();
         let pool = Arc::new(Pool::new(self.store, self.registry, self.states, queues, self.config));
         // Subscribed before the first claim, so that no move of a claimed job is missed.
@@ -286,7 +288,7 @@ impl Worker {
                 lease: DEFAULT_WORKER_LEASE,
                 poll: defaults.poll_policy(),
                 beat: defaults.beat_policy(),
-                default_timeout: None,
+                bounds: TypeBounds::default(),
                 stop_grace: STOP_GRACE,
                 slot: None,
                 last_resort: None,

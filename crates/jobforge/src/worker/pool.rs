@@ -64,6 +64,8 @@ pub(crate) struct Held {
     pub(crate) ctx: JobContext,
     pub(crate) beat_interval: Duration,
     pub(crate) next_beat: Instant,
+    /// It was told that the handler ignores the request to stop.
+    pub(crate) told_ignoring: bool,
 }
 
 #[derive(Debug, Default)]
@@ -229,12 +231,13 @@ impl Pool {
         self.beat_all.swap(false, Ordering::Relaxed)
     }
 
-    /// The room in each queue.
+    /// The room in each queue: none beside a job that must run alone.
     pub(crate) fn rooms(&self) -> Vec<QueueRoom> {
+        let alone = self.table().values().any(|held| held.ctx.job().alone);
         let room = |queue: &Queue| QueueRoom {
             queue: queue.name.clone(),
             slots: queue.slots,
-            held: queue.held.load(Ordering::Relaxed),
+            held: if alone { usize::MAX } else { queue.held.load(Ordering::Relaxed) },
             quick: u128::from(queue.run_us.load(Ordering::Relaxed)) < QUICK.as_micros(),
         };
         self.queues.iter().map(room).collect()
@@ -252,6 +255,7 @@ impl Pool {
                 ctx: ctx.clone(),
                 beat_interval: self.config.beat.interval,
                 next_beat,
+                told_ignoring: false,
             };
             if let Some(old) = table.insert(ctx.id(), held) {
                 // The job came back while its handler of before has not ended: that one has lost it for certain.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use jobforge_core::claim::TypeBounds;
 use jobforge_core::payload::Payload;
 use jobforge_core::settle::RetryPolicy;
 use serde::Serialize;
@@ -26,6 +27,7 @@ type Run = dyn Fn(JobContext) -> BoxFuture<'static, HandlerResult> + Send + Sync
 pub(crate) struct Registered {
     pub(crate) run: Arc<Run>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) progress_timeout: Option<Duration>,
     pub(crate) retry: RetryPolicy,
     /// How long it may take to stop when asked to, where that differs from the worker's own patience.
     pub(crate) stop_grace: Option<Duration>,
@@ -49,6 +51,9 @@ impl Registry {
         Fut: Future<Output = Result<J::Output, JobError>> + Send + 'static,
     {
         self.add_named(J::TYPE, J::TIMEOUT, J::RETRY.unwrap_or_default(), handler);
+        if let Some(registered) = self.by_type.get_mut(J::TYPE) {
+            registered.progress_timeout = J::PROGRESS_TIMEOUT;
+        }
     }
 
     /// Adds a handler under the name of its type.
@@ -77,8 +82,9 @@ impl Registry {
                 output(&handler(job, ctx).await?)
             })
         };
-        self.by_type
-            .insert(job_type.to_owned(), Registered { run: Arc::new(run), timeout, retry, stop_grace: None });
+        let registered =
+            Registered { run: Arc::new(run), timeout, progress_timeout: None, retry, stop_grace: None };
+        self.by_type.insert(job_type.to_owned(), registered);
     }
 
     /// Gives a registered type its own time to stop.
@@ -95,6 +101,21 @@ impl Registry {
 
     pub(crate) fn get(&self, job_type: &str) -> Option<&Registered> {
         self.by_type.get(job_type)
+    }
+
+    /// Adds what the types themselves say to bounds that were set for this worker, which come first.
+    pub(crate) fn bounds(&self, mut set: TypeBounds) -> TypeBounds {
+        for (job_type, registered) in &self.by_type {
+            for (bounds, own) in
+                [(&mut set.timeout, registered.timeout), (&mut set.progress, registered.progress_timeout)]
+            {
+                if let Some(own) = own {
+                    let ms = u64::try_from(own.as_millis()).unwrap_or(u64::MAX);
+                    bounds.by_type.entry(job_type.clone()).or_insert(ms);
+                }
+            }
+        }
+        set
     }
 
     pub(crate) fn types(&self) -> Vec<String> {

@@ -36,14 +36,12 @@ impl Runner {
     /// Starts a task for each job; it waits there for its slot.
     pub(crate) fn start(&self, jobs: Vec<ClaimedJob>) {
         let mut started = Vec::with_capacity(jobs.len());
-        for mut job in jobs {
+        for job in jobs {
             // A claim answers only for the queues it asked for.
             let Some(queue) = self.pool.queues.iter().position(|queue| queue.name == job.queue) else {
                 continue;
             };
             let registered = self.pool.registry.get(&job.job_type).cloned();
-            let by_type = registered.as_ref().and_then(|registered| registered.timeout);
-            job.timeout = job.timeout.or(by_type).or(self.pool.config.default_timeout);
             let ctx = JobContext::new(job, Arc::clone(&self.pool.states));
             started.push((queue, ctx, registered));
         }
@@ -113,6 +111,10 @@ async fn attempt(ctx: &JobContext, registered: &Registered, grace: Duration) -> 
             ctx.ask_to_stop(StopReason::TimedOut);
             None
         }
+        () = standstill(ctx) => {
+            ctx.ask_to_stop(StopReason::NoProgress);
+            None
+        }
         () = ctx.stop_signal().cancelled() => None,
     };
     let result = match ended_by_itself {
@@ -139,6 +141,19 @@ async fn time_out(ctx: &JobContext) {
     }
 }
 
+/// Resolves when the handler has reported no progress for as long as its job may stand still; never if it may for ever.
+async fn standstill(ctx: &JobContext) {
+    let Some(limit) = ctx.progress_timeout() else { return std::future::pending().await };
+    let mut since = clock::monotonic();
+    loop {
+        tokio::time::sleep_until((since + limit).into()).await;
+        match ctx.progressed() {
+            Some(last) if last > since => since = last,
+            Some(_) | None => return,
+        }
+    }
+}
+
 /// What a handler's return means, together with why it was asked to stop.
 fn ended(ctx: &JobContext, result: HandlerResult) -> Option<Outcome> {
     let stopped_by = ctx.stop_reason();
@@ -150,6 +165,7 @@ fn ended(ctx: &JobContext, result: HandlerResult) -> Option<Outcome> {
         // The job is not ours any more: whatever the handler says would be refused.
         (_, Some(StopReason::Canceled | StopReason::LeaseLost)) => None,
         (_, Some(StopReason::TimedOut)) => Some(Outcome::Retry { error: timed_out(ctx), delay: None }),
+        (_, Some(StopReason::NoProgress)) => Some(Outcome::Retry { error: stood_still(ctx), delay: None }),
         (FailOutcome::Stopped, Some(StopReason::Shutdown)) => Some(Outcome::Released),
         (FailOutcome::Stopped, None) => Some(Outcome::Retry {
             error: info("stopped", "the handler said it was stopped, but nobody had asked it to"),
@@ -184,6 +200,14 @@ fn unknown_type(ctx: &JobContext) -> ErrorInfo {
 fn timed_out(ctx: &JobContext) -> ErrorInfo {
     let limit = ctx.timeout().map(words).unwrap_or_default();
     info("timeout", format!("the attempt reached its time-out of {limit} and was stopped"))
+}
+
+fn stood_still(ctx: &JobContext) -> ErrorInfo {
+    let limit = ctx.progress_timeout().map(words).unwrap_or_default();
+    info(
+        "no_progress",
+        format!("the handler reported nothing for {limit}, which is its limit, and was stopped"),
+    )
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> ErrorInfo {

@@ -26,7 +26,7 @@ async fn hang(_job: Task, ctx: JobContext) -> Result<(), JobError> {
 
 async fn the_watchdog_acts_by_itself_soon_after_a_lease_has_run_out(db: Db) {
     let stop = CancellationToken::new();
-    let policy = RescuePolicy { on_lost: OnLost::Fail, ..RescuePolicy::default() };
+    let policy = RescuePolicy { on_lost: OnLost::Fail.into(), ..RescuePolicy::default() };
     // The check interval alone would find it after an hour.
     let watchdog = Watchdog::new(db.store().clone(), policy, Duration::from_secs(3600));
     let running = tokio::spawn(watchdog.run(stop.clone()));

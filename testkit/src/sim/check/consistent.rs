@@ -21,12 +21,9 @@ impl Checker for Consistent {
             return Err(format!("the database's own check finds {finding:?}"));
         }
         match look.jobs.iter().find(|job| job.attempts > job.max_attempts) {
-            Some(job) => Err(format!(
-                "{} has used {} of {} attempts",
-                name(job.id),
-                job.attempts,
-                job.max_attempts
-            )),
+            Some(job) => {
+                Err(format!("{} has used {} of {} attempts", name(job.id), job.attempts, job.max_attempts))
+            }
             None => Ok(()),
         }
     }

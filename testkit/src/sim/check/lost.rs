@@ -34,7 +34,8 @@ impl Checker for NothingLost {
         if let Some(unknown) = there.iter().find(|job| !board.kept.contains(job)) {
             return Err(format!("nobody has enqueued {}", name(*unknown)));
         }
-        self.unfinished = look.jobs.iter().filter(|job| !job.status.is_terminal()).map(|job| job.id).collect();
+        self.unfinished =
+            look.jobs.iter().filter(|job| !job.status.is_terminal()).map(|job| job.id).collect();
         Ok(())
     }
 

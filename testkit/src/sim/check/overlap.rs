@@ -125,8 +125,7 @@ impl Checker for NoOverlap {
             }
         }
         for run in &self.running {
-            let (Some((other, newer)), Some(known)) =
-                (run.superseded_by, board.processes.get(&run.process))
+            let (Some((other, newer)), Some(known)) = (run.superseded_by, board.processes.get(&run.process))
             else {
                 continue;
             };

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use jobforge_core::job::{Job, JobId, Lease};
+use jobforge_core::job::{Attempt, Job, JobId, Lease};
 use jobforge_core::settle::Settled;
 use jobforge_core::state::Status;
-use jobforge_store::rows::{Attempt, Moved};
+use jobforge_store::rows::Moved;
 
 use super::{Board, Checker, Look};
 use crate::sim::event::{Event, What, name};
@@ -104,7 +104,8 @@ impl Checker for SettledStays {
                     return Err(format!("attempt {lease} of {job} was {first:?} and is {seen:?}"));
                 }
             }
-            for (_, lease) in self.attempts.range((id, Lease(0))..=(id, Lease(i64::MAX))).map(|(key, _)| key) {
+            for (_, lease) in self.attempts.range((id, Lease(0))..=(id, Lease(i64::MAX))).map(|(key, _)| key)
+            {
                 if !detail.attempts.iter().any(|attempt| attempt.lease == *lease) {
                     return Err(format!("attempt {lease} of {} is not recorded any more", name(id)));
                 }

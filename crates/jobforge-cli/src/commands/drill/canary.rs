@@ -1,7 +1,8 @@
 //! The drill's own workers, jobs and ledger.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -24,11 +25,11 @@ use crate::supervise;
 /// How long a worker may take to stop before it is killed.
 const STOP: Duration = Duration::from_secs(15);
 /// What a job does: it writes its start down, and whether the program of the attempt before still lives. Only the first
-/// attempt goes on for ever.
+/// one goes on for ever.
 const SCRIPT: &str = r#"before=$(cat "$0/$JOB_ID" 2>/dev/null) && kill -0 "$before" 2>/dev/null && beside=yes || beside=no
 echo $$ > "$0/$JOB_ID"
 echo "$JOB_ID $beside" >> "$0/ledger"
-[ "$JOB_ATTEMPT" -gt 1 ] || exec sleep 3600"#;
+[ "$JOB_FENCE" -gt 1 ] || exec sleep 3600"#;
 
 /// Where a drill happens: a queue and a directory of its own.
 pub(super) struct Place {
@@ -47,8 +48,14 @@ impl Place {
     pub(super) fn new() -> Result<Self, Failure> {
         let queue = format!("drill-{}-{}", std::process::id(), clock::wall().as_millisecond());
         let directory = std::env::temp_dir().join(format!("jobforge-{queue}"));
-        fs::create_dir(&directory).map_err(|error| failed("make a directory for its ledger", &error))?;
+        // For its user alone: what lies there may lead to the database.
+        let made = DirBuilder::new().mode(0o700).create(&directory);
+        made.map_err(|error| failed("make a directory for its ledger", &error))?;
         Ok(Self { queue, directory })
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     pub(super) async fn enqueue(&self, client: &Client, count: usize) -> Result<Vec<JobId>, Failure> {

@@ -1,25 +1,26 @@
 //! `jobforge drill`: really kills, freezes or cuts off a worker, and measures how its work comes back.
 //!
 //! The drill brings its own worker, its own queue and its own jobs, and touches no others. What it tests is the installation:
-//! the same database, the same settings, and the watchdog that runs there.
+//! the same database, the same settings, and the watchdog and, on SQLite, the server that run there.
 
 mod canary;
 mod proxy;
 mod verdict;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jobforge::core::job::JobId;
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, parse_duration, words};
 use jobforge::store::rows::Move;
-use jobforge::{Client, OpenOptions, Purpose, clock};
+use jobforge::{Client, clock};
 use nix::sys::signal::Signal;
 
 use self::canary::{Canary, Frozen, Place};
 use self::proxy::Proxy;
 use self::verdict::{Measured, Scene};
-use super::{Context, asked_to_stop};
+use super::{Context, asked_to_stop, owner};
 use crate::cli::{DrillArgs, DrillCommand, Global};
 use crate::failure::{self, Failure};
 use crate::output;
@@ -73,19 +74,16 @@ pub(crate) async fn run(context: Context, global: &Global, command: DrillCommand
         DrillCommand::StopWorker(args) => (Fault::Stop, args),
         DrillCommand::Partition(args) => (Fault::Partition, args),
     };
-    let options = OpenOptions::from_settings(&context.settings, Purpose::Visit, false);
-    if !options.is_postgres() {
-        return Err(Failure::new(
-            failure::CONFIG,
-            "a drill needs workers in processes of their own, which need PostgreSQL",
-        )
-        .hint("name the database with --database-url postgres://…"));
+    let embedded = context.embedded()?;
+    if let Some(database) = &embedded {
+        // Its workers speak to the server, and nobody else gives their jobs to others.
+        owner::must_answer(database).await?;
     }
     let client = context.visit().await?;
     let place = Place::new()?;
-    let drill = Drill { context: &context, global, client: &client, place: &place };
+    let drill = Drill { context: &context, global, client: &client, place: &place, embedded };
     let outcome = tokio::select! {
-        outcome = drill.play(fault, &args, &options.database_url) => outcome,
+        outcome = drill.play(fault, &args) => outcome,
         _ = asked_to_stop() => Err(Failure::new(failure::INTERRUPTED, "the drill was stopped")),
     };
     if !args.keep {
@@ -106,18 +104,20 @@ struct Drill<'a> {
     global: &'a Global,
     client: &'a Client,
     place: &'a Place,
+    /// The file of the database, if it is embedded.
+    embedded: Option<PathBuf>,
 }
 
 impl Drill<'_> {
     /// Strikes a worker and watches its jobs come back.
-    async fn play(&self, fault: Fault, args: &DrillArgs, url: &str) -> Result<Measured, Failure> {
-        let Self { context, global, client, place } = *self;
+    async fn play(&self, fault: Fault, args: &DrillArgs) -> Result<Measured, Failure> {
+        let Self { context, global, client, place, .. } = *self;
         let lease = context.settings.millis("worker_lease_ms");
         let within = args.within.as_deref().map(parse_duration).transpose();
         let within = within.map_err(|error| Failure::usage(format!("--within: {error}")))?;
         let within = within.unwrap_or_else(|| fault.bound(lease));
         let proxy = match fault {
-            Fault::Partition => Some(Proxy::start(url).await?),
+            Fault::Partition => Some(self.proxy().await?),
             Fault::Kill | Fault::Stop => None,
         };
         let struck = Canary::start(global, context, place, proxy.as_ref().map(Proxy::url))?;
@@ -158,6 +158,15 @@ impl Drill<'_> {
             heir.stop().await;
         }
         Ok(measured)
+    }
+}
+
+impl Drill<'_> {
+    async fn proxy(&self) -> Result<Proxy, Failure> {
+        match &self.embedded {
+            Some(database) => Proxy::to_owner(database, self.place.directory()),
+            None => Proxy::to_postgres(self.context.settings.text("database_url")).await,
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! A way to the database that can be cut: what is sent then gets lost in the middle, and no connection is closed.
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
+use jobforge::remote::{ShortPath, socket_path};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_postgres::Config;
@@ -12,6 +14,9 @@ use tokio_postgres::config::Host;
 
 use super::canary::failed;
 use crate::failure::Failure;
+
+/// The name under which an embedded database is found behind a proxy.
+const DATABASE: &str = "jobforge.db";
 
 /// A running proxy; it ends when dropped.
 pub(super) struct Proxy {
@@ -26,9 +31,19 @@ enum Target {
     Unix(PathBuf),
 }
 
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// An open connection of either kind.
+trait Way: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Way for T {}
+
 impl Proxy {
-    /// Starts a proxy to the database of a URL.
-    pub(super) async fn start(url: &str) -> Result<Self, Failure> {
+    /// Starts a proxy to the PostgreSQL of a URL.
+    pub(super) async fn to_postgres(url: &str) -> Result<Self, Failure> {
         let config: Config = url.parse().map_err(|error| failed("read the database's address", &error))?;
         let port = config.get_ports().first().copied().unwrap_or(5432);
         let target = match config.get_hosts().first() {
@@ -39,9 +54,29 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.map_err(|error| failed("listen as a proxy", &error))?;
         let own = listener.local_addr().map_err(|error| failed("listen as a proxy", &error))?;
-        let (cut, is_cut) = watch::channel(false);
         let url = through(url, &target, own.port());
-        Ok(Self { url, cut, task: tokio::spawn(accept(listener, target, is_cut)) })
+        Ok(Self::start(url, Listener::Tcp(listener), target))
+    }
+
+    /// Starts a proxy to the server that owns an embedded database, in a directory that only its user can enter.
+    ///
+    /// A worker looks for the server beside the database, and never opens the file: there it is by another name.
+    pub(super) fn to_owner(database: &Path, directory: &Path) -> Result<Self, Failure> {
+        let near = directory.join(DATABASE);
+        let bind = || {
+            let database = std::path::absolute(database)?;
+            symlink(&database, &near)?;
+            let listener = UnixListener::bind(ShortPath::of(&socket_path(&near))?.as_path())?;
+            Ok((listener, Target::Unix(socket_path(&database))))
+        };
+        let (listener, target) =
+            bind().map_err(|error: std::io::Error| failed("listen as a proxy", &error))?;
+        Ok(Self::start(format!("sqlite:{}", near.display()), Listener::Unix(listener), target))
+    }
+
+    fn start(url: String, listener: Listener, target: Target) -> Self {
+        let (cut, is_cut) = watch::channel(false);
+        Self { url, cut, task: tokio::spawn(accept(listener, target, is_cut)) }
     }
 
     /// The same database through this proxy.
@@ -64,6 +99,24 @@ impl Drop for Proxy {
     }
 }
 
+impl Listener {
+    async fn accept(&self) -> std::io::Result<Box<dyn Way>> {
+        Ok(match self {
+            Self::Tcp(listener) => Box::new(listener.accept().await?.0),
+            Self::Unix(listener) => Box::new(listener.accept().await?.0),
+        })
+    }
+}
+
+impl Target {
+    async fn connect(&self) -> std::io::Result<Box<dyn Way>> {
+        Ok(match self {
+            Self::Tcp(host, port) => Box::new(TcpStream::connect((host.as_str(), *port)).await?),
+            Self::Unix(path) => Box::new(UnixStream::connect(ShortPath::of(path)?.as_path()).await?),
+        })
+    }
+}
+
 /// The URL with the proxy's port. The name of the host stays, for a certificate is made out to it.
 fn through(url: &str, target: &Target, port: u16) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
@@ -83,29 +136,20 @@ fn through(url: &str, target: &Target, port: u16) -> String {
     format!("{scheme}://{user}{host}:{port}{path}{query}")
 }
 
-async fn accept(listener: TcpListener, target: Target, is_cut: watch::Receiver<bool>) {
-    while let Ok((near, _)) = listener.accept().await {
+async fn accept(listener: Listener, target: Target, is_cut: watch::Receiver<bool>) {
+    while let Ok(near) = listener.accept().await {
         let (target, is_cut) = (target.clone(), is_cut.clone());
         tokio::spawn(async move {
             open_way(&is_cut).await;
             // A connection that cannot be made is closed, as by the database itself.
-            match target {
-                Target::Tcp(host, port) => {
-                    if let Ok(far) = TcpStream::connect((host, port)).await {
-                        join(near, far, is_cut).await;
-                    }
-                }
-                Target::Unix(path) => {
-                    if let Ok(far) = UnixStream::connect(path).await {
-                        join(near, far, is_cut).await;
-                    }
-                }
+            if let Ok(far) = target.connect().await {
+                join(near, far, is_cut).await;
             }
         });
     }
 }
 
-async fn join(near: TcpStream, far: impl AsyncRead + AsyncWrite, is_cut: watch::Receiver<bool>) {
+async fn join(near: Box<dyn Way>, far: Box<dyn Way>, is_cut: watch::Receiver<bool>) {
     let (near_read, near_write) = tokio::io::split(near);
     let (far_read, far_write) = tokio::io::split(far);
     tokio::select! {

@@ -48,7 +48,9 @@ pub(super) async fn claim(
         let again = unheard(&workers, &ask.worker, &held).await?;
         if !again.is_empty() {
             let as_of = workers.store.now().await?;
-            return json(StatusCode::OK, &ClaimAnswer { jobs: again, more: true, next_due_ms: None, as_of });
+            let answer =
+                ClaimAnswer { jobs: again, more: true, next_due_ms: None, alone_waits: false, as_of };
+            return json(StatusCode::OK, &answer);
         }
     }
     let claimed = wait_for_work(&workers, ask, turn, wait).await?;
@@ -151,6 +153,8 @@ fn ask(workers: &Workers, request: ClaimRequest) -> Result<ClaimAsk, ApiError> {
         queues,
         types: request.types,
         beat_due_in: due.unwrap_or_else(|| beat.due_in(beat.interval)),
+        alone: request.alone,
+        bounds: request.bounds,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The worker protocol, `/v1/worker/*`. What each call promises is in `docs/worker-protocol.md`.
 
 mod claim;
+mod deaths;
 mod heartbeat;
 mod register;
 mod results;
@@ -36,6 +37,7 @@ pub(super) fn router(workers: Arc<Workers>) -> Router {
         .route("/heartbeat", post(heartbeat::heartbeat))
         .route("/results", post(results::results))
         .route("/leave", post(register::leave))
+        .route("/deaths", post(deaths::deaths))
         .route("/purge", post(register::purge))
         .route("/signals", get(signals::signals))
         .fallback(super::not_found)

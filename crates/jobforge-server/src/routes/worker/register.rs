@@ -17,9 +17,9 @@ use jobforge::core::state::Status;
 use jobforge::core::time::Now;
 use jobforge::core::worker::{NewWorker, RENEWALS_PER_LEASE};
 use jobforge::store::rows::JobFilter;
+use jobforge_api::millis;
 use jobforge_api::worker::{
     HeartbeatRhythm, LeaveRequest, PollRhythm, PurgeAnswer, PurgeRequest, RegisterAnswer, RegisterRequest,
-    millis,
 };
 
 use super::{LIMITS, check_names, check_text, check_worker, read};
@@ -57,7 +57,7 @@ pub(super) async fn register(
         place: seen.as_ref().map(place),
     };
     workers.store.register(&worker, Now::Database).await?;
-    workers.presence.watch(&worker.id, seen);
+    workers.presence.watch(&worker.id, seen, request.supervised);
     let (id, sdk) = (&worker.id, request.sdk.unwrap_or_else(|| "an unnamed SDK".to_owned()));
     tracing::info!(worker.id = %id, pid = worker.pid, sdk, "worker {id} of process {} registered, by {sdk}", worker.pid);
     json(StatusCode::OK, &terms(&workers.terms, worker.id, lease))

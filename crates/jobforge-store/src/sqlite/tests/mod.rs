@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jobforge_core::claim::{ClaimAsk, Claimed, QueueAsk};
+use jobforge_core::claim::{ClaimAsk, Claimed, QueueAsk, TypeBounds};
 use jobforge_core::job::{ClaimedJob, JobId, NewJob, QueuedBecause, RunAt, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::settle::Settlement;
@@ -70,6 +70,7 @@ fn job(payload: &str) -> NewJob {
         when: RunAt::Now,
         max_attempts: 5,
         timeout: None,
+        progress_timeout: None,
         idempotency_key: None,
         tags: Vec::new(),
         traceparent: None,
@@ -101,6 +102,8 @@ async fn claim(store: &SqliteStore, worker: &WorkerId, limit: usize) -> Claimed 
         queues: vec![QueueAsk { queue: "default".to_owned(), limit }],
         types: None,
         beat_due_in: Duration::from_secs(60),
+        alone: false,
+        bounds: TypeBounds::default(),
     };
     store.claim(&ask, Now::Database).await.expect("claim")
 }

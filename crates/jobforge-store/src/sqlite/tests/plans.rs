@@ -56,7 +56,7 @@ fn no_statement_but_the_check_scans_the_jobs() {
 fn the_hot_statements_use_their_index() {
     let conn = schema();
     for (sql, wanted) in [
-        (&statements::CLAIM, "idx_jobforge_jobs_claim (queue=?)"),
+        (&statements::CLAIM, "idx_jobforge_jobs_claim (queue=? AND alone=?)"),
         (&statements::CLAIM_PROMOTE, "idx_jobforge_jobs_scheduled (run_at<?)"),
         (&statements::CLAIM_NEXT_DUE, "idx_jobforge_jobs_scheduled"),
         (
@@ -70,7 +70,7 @@ fn the_hot_statements_use_their_index() {
         (&statements::PURGE, "idx_jobforge_jobs_finished (status=? AND finished_at>? AND finished_at<?)"),
         (&statements::JOBS, "sqlite_autoindex_jobforge_jobs_1 (id<?)"),
         (&statements::JOBS_AMONG, "sqlite_autoindex_jobforge_jobs_1 (id=?)"),
-        (&statements::QUEUES_READY, "idx_jobforge_jobs_claim (queue=? AND priority>?)"),
+        (&statements::QUEUES_READY, "idx_jobforge_jobs_claim (queue=? AND alone=? AND priority>?)"),
     ] {
         let plan = plan(&conn, sql).join("\n");
         assert!(plan.contains(wanted), "{} does not use {wanted}:\n{plan}", sql.name);

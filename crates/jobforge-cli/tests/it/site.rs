@@ -1,0 +1,103 @@
+//! An installation with workers that can be killed, and what became of its jobs.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use testkit::postgres::TestDatabase;
+
+use crate::program::{Home, Running, eventually};
+
+/// A lease that a test can wait for.
+const SETTINGS: &str = "worker_lease_ms = 3000\nexec_allow = \"*\"\nshutdown_grace_ms = 10000\nslots = 4\n";
+
+pub(crate) struct Site {
+    /// The owner of the file on SQLite. Ends before its data goes.
+    server: Option<Running>,
+    pub(crate) home: Home,
+    _database: Option<TestDatabase>,
+}
+
+impl Site {
+    /// Nothing runs on it yet; workers can.
+    pub(crate) fn on_postgres() -> Self {
+        let database = TestDatabase::create().unwrap();
+        let home = Home::on_postgres(&database.url());
+        home.ok(&["db", "migrate"]);
+        Self::at(home, Some(database))
+    }
+
+    /// Its server runs.
+    pub(crate) fn on_sqlite() -> Self {
+        let mut site = Self::at(Home::new(), None);
+        site.server = Some(site.serve());
+        site
+    }
+
+    fn at(home: Home, database: Option<TestDatabase>) -> Self {
+        std::fs::write(home.path().join("jobforge.toml"), SETTINGS).unwrap();
+        Self { server: None, home, _database: database }
+    }
+
+    pub(crate) fn serve(&self) -> Running {
+        self.home
+            .start(&["serve", "--config", "jobforge.toml", "--listen", "127.0.0.1:0"], "stop with Ctrl-C")
+    }
+
+    /// What takes lost jobs back where no server runs already.
+    pub(crate) fn watchdog(&self) -> Option<Running> {
+        self.server.is_none().then(|| self.serve())
+    }
+
+    pub(crate) fn kill_server(&mut self) {
+        self.server.take().unwrap().kill();
+    }
+
+    pub(crate) fn start_server(&mut self) {
+        self.server = Some(self.serve());
+    }
+
+    /// A worker, under a supervisor unless the arguments say otherwise, that takes jobs.
+    pub(crate) fn work(&self, more: &[&str]) -> Running {
+        let mut arguments = vec!["work", "--config", "jobforge.toml"];
+        arguments.extend(more);
+        self.home.start(&arguments, "takes jobs from")
+    }
+
+    /// A job whose first attempt runs `first` and every other one `then`, both in a shell in the site's directory.
+    pub(crate) fn enqueue(&self, first: &str, then: &str) -> String {
+        let script =
+            format!("cd {}; if mkdir once; then {first}; else {then}; fi", self.home.path().display());
+        let payload = serde_json::json!({ "argv": ["sh", "-c", script], "grace_ms": 100 }).to_string();
+        self.home.ok(&["job", "enqueue", "exec", &payload])
+    }
+}
+
+pub(crate) fn outcomes(job: &Value) -> Vec<&str> {
+    let attempts = job["attempts_made"].as_array().unwrap();
+    attempts.iter().map(|attempt| attempt["outcome"].as_str().unwrap()).collect()
+}
+
+/// Why the first attempt was lost, in words.
+pub(crate) fn why_lost(job: &Value) -> &str {
+    job["attempts_made"][0]["error"]["message"].as_str().unwrap()
+}
+
+pub(crate) fn send(signal: &str, pid: u32) {
+    assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+}
+
+pub(crate) fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+/// The number that a job's script wrote there.
+pub(crate) fn pid_in(file: &Path) -> u32 {
+    let mut pid = None;
+    eventually("the program tells its number", || {
+        pid = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
+        pid.is_some()
+    });
+    pid.unwrap()
+}

@@ -1,0 +1,15 @@
+-- The last job that died of one cause.
+-- ?1 fingerprint, ?2 tenant, ?3 queue (each NULL for all), ?4 whether resolved jobs count
+-- Index: idx_jobforge_jobs_dead.
+SELECT
+    id,
+    type,
+    error
+FROM jobforge_jobs INDEXED BY idx_jobforge_jobs_dead
+WHERE status = 'dead'
+  AND dead_group = ?1
+  AND (?2 IS NULL OR tenant_id = ?2)
+  AND (?3 IS NULL OR queue = ?3)
+  AND (?4 OR resolved_at IS NULL)
+ORDER BY finished_at DESC
+LIMIT 1;

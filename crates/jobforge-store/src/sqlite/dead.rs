@@ -1,0 +1,91 @@
+//! Dead letters by cause.
+
+use jobforge_core::dead::{DeadGroup, fingerprint, pattern};
+use jobforge_core::job::{ErrorInfo, Job, JobId};
+use jobforge_core::time::Now;
+use rusqlite::{Row, params};
+
+use super::rows::{self, count, limit};
+use super::statements;
+use super::tx::Tx;
+use crate::error::Result;
+use crate::rows::{COUNT_CAP, DeadFilter, MAX_GROUPS, MAX_PAGE, NAMING_STEP};
+
+/// Finds dead jobs whose cause has no fingerprint, and makes it.
+pub(super) fn find_unnamed(tx: &Tx<'_>) -> Result<Vec<(JobId, String)>> {
+    tx.prepare(&statements::DEAD_UNNAMED)?.all([limit(NAMING_STEP)], |row| {
+        let (id, job_type, error) = last(row)?;
+        Ok((id, fingerprint(&job_type, &error)))
+    })
+}
+
+/// Stores the fingerprints.
+pub(super) fn name(tx: &Tx<'_>, named: &[(JobId, String)]) -> Result<u64> {
+    let mut put = tx.prepare(&statements::DEAD_NAME)?;
+    let mut done = 0;
+    for (id, group) in named {
+        done += put.execute(params![id.to_string(), group])?;
+    }
+    Ok(done as u64)
+}
+
+/// Id, type and error of a job; raw SQL may have left no error.
+fn last(row: &Row<'_>) -> rusqlite::Result<(JobId, String, ErrorInfo)> {
+    Ok((rows::id(row, 0)?, row.get(1)?, rows::maybe_error(row, 2)?.unwrap_or_else(ErrorInfo::none)))
+}
+
+/// The causes of the dead jobs that match, the most frequent first.
+pub(super) fn groups(tx: &Tx<'_>, filter: &DeadFilter) -> Result<Vec<DeadGroup>> {
+    let DeadFilter { tenant_id, queue, resolved, .. } = filter;
+    let cap = i64::try_from(COUNT_CAP).unwrap_or(i64::MAX);
+    let mut groups = Vec::new();
+    let mut next = String::new();
+    loop {
+        let found = tx.prepare(&statements::DEAD_CAUSES)?.one([&next], |row| row.get::<_, String>(0))?;
+        let Some(group) = found else { break };
+        let params = params![group, tenant_id, queue, resolved, cap];
+        let died = tx.prepare(&statements::DEAD_GROUP)?.one(params, |row| {
+            Ok((row.get::<_, i64>(0)?, rows::maybe_at(row, 1)?, rows::maybe_at(row, 2)?))
+        })?;
+        let sample = tx.prepare(&statements::DEAD_SAMPLE)?.one(&params[..4], last)?;
+        if let (Some((jobs, Some(first_at), Some(last_at))), Some((sample, job_type, error))) = (died, sample)
+        {
+            groups.push(DeadGroup {
+                group: group.clone(),
+                count: count(jobs),
+                first_at,
+                last_at,
+                sample,
+                job_type,
+                pattern: pattern(&error.message),
+                kind: error.kind,
+            });
+        }
+        next = group;
+    }
+    groups.sort_by(|a, b| (b.count, b.last_at, &a.group).cmp(&(a.count, a.last_at, &b.group)));
+    groups.truncate(MAX_GROUPS);
+    Ok(groups)
+}
+
+/// Dead jobs that match, newest first.
+pub(super) fn jobs(tx: &Tx<'_>, filter: &DeadFilter, before: Option<JobId>, most: usize) -> Result<Vec<Job>> {
+    let DeadFilter { group, tenant_id, job_type, queue, resolved } = filter;
+    let before = before.map(|id| id.to_string());
+    let most = limit(most.min(MAX_PAGE));
+    tx.prepare(&statements::DEAD_LIST)?
+        .all(params![group, tenant_id, job_type, queue, resolved, before, most], rows::job)
+}
+
+/// Notes that dead jobs need not run any more.
+pub(super) fn resolve(tx: &Tx<'_>, ids: &[JobId], by: &str, note: &str, at: Now) -> Result<Vec<JobId>> {
+    let now = tx.now(at)?;
+    let mut put = tx.prepare(&statements::DEAD_RESOLVE)?;
+    let mut done = Vec::new();
+    for id in ids {
+        if put.execute(params![id.to_string(), now, by, note])? == 1 {
+            done.push(*id);
+        }
+    }
+    Ok(done)
+}
