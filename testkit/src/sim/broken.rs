@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use jobforge_core::claim::{ClaimAsk, Claimed};
 use jobforge_core::job::{NewJob, WorkerId};
-use jobforge_core::rescue::SuspectPage;
+use jobforge_core::rescue::{OnLost, RescuePolicy, SuspectPage};
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
@@ -27,8 +28,16 @@ pub enum Broken {
     BlindSweep,
     /// The watchdog believes every lease that has run out.
     WatchdogWithoutGuards,
+    /// The watchdog looks again without a pause.
+    WatchdogWithoutPause,
     /// Workers count their leases on a clock that stands still in suspend.
     ClockWithoutSuspend,
+    /// Jobs that must run alone are given to workers in company.
+    NobodyAlone,
+    /// Every job of a worker that was taken down is charged with it.
+    ChargeEverybody,
+    /// A standing says nothing of what it was seen from.
+    StandingWithoutEvidence,
 }
 
 /// Acknowledges jobs that are not stored.
@@ -63,6 +72,25 @@ pub(super) fn settle(
         }
     }
     Ok(answers)
+}
+
+/// Claims, also what should not come.
+pub(super) fn claim(world: &World, ask: &ClaimAsk) -> Result<Claimed> {
+    let (store, at) = (world.store(), world.at());
+    let mut claimed = wait(store.claim(ask, at))?;
+    if world.broken == Some(Broken::NobodyAlone) && !ask.alone {
+        let more = wait(store.claim(&ClaimAsk { alone: true, ..ask.clone() }, at))?;
+        claimed.jobs.extend(more.jobs);
+    }
+    Ok(claimed)
+}
+
+/// The rules for jobs of a dead worker, or harder ones.
+pub(super) fn policy(world: &World, policy: RescuePolicy) -> RescuePolicy {
+    if world.broken == Some(Broken::ChargeEverybody) {
+        return RescuePolicy { on_lost: OnLost::DeadLetter.into(), ..policy };
+    }
+    policy
 }
 
 /// Moves what has just succeeded, now and then.

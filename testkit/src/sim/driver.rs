@@ -9,6 +9,7 @@ use jobforge_core::job::JobId;
 use jobforge_core::standing::assess;
 use jobforge_store::rows::{JobFilter, MAX_PAGE};
 
+use super::broken::Broken;
 use super::check::{Checks, Look, Violation};
 use super::event::{Event, ProcessId, Role, Stop, What};
 use super::fleet::Fleet;
@@ -315,9 +316,9 @@ impl Driver {
 
     /// Has the checkers look into the database.
     fn look(&mut self, last: bool) -> Result<(), Wrong> {
-        let (store, at) = {
+        let (store, at, broken) = {
             let world = self.world.lock();
-            (world.store(), world.at())
+            (world.store(), world.at(), world.broken)
         };
         let filter = JobFilter { limit: MAX_PAGE, ..JobFilter::default() };
         let jobs = wait(store.jobs(&filter)).context("failed to list the jobs")?;
@@ -331,7 +332,10 @@ impl Driver {
         for id in closely {
             look.details.extend(wait(store.job_detail(id)).context("failed to read a job")?);
             if let Some(facts) = wait(store.job_facts(id, at)).context("failed to read facts")? {
-                let standing = assess(&facts, &self.rhythm.policy);
+                let mut standing = assess(&facts, &self.rhythm.policy);
+                if broken == Some(Broken::StandingWithoutEvidence) {
+                    standing.evidence.clear();
+                }
                 look.standings.push((facts, standing));
             }
         }

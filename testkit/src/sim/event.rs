@@ -200,6 +200,8 @@ pub(crate) enum What {
         job: JobId,
         /// Under which lease.
         lease: Lease,
+        /// Whether nothing else may run beside it.
+        alone: bool,
     },
     /// The worker heard of it.
     Heard {
@@ -362,8 +364,9 @@ impl fmt::Display for What {
             Self::TimesRenewed { by } => write!(f, "{by} gives every worker and every job its times anew"),
             Self::Expired { by, worker } => write!(f, "{by} declares {worker} lost"),
             Self::Died { worker } => write!(f, "{worker} is proven dead"),
-            Self::Claimed { worker, job, lease, .. } => {
-                write!(f, "{worker} claims {} under lease {lease}", name(*job))
+            Self::Claimed { worker, job, lease, alone, .. } => {
+                let how = if *alone { ", to run it alone" } else { "" };
+                write!(f, "{worker} claims {} under lease {lease}{how}", name(*job))
             }
             Self::Heard { worker, job, lease } => {
                 write!(f, "{worker} hears that it has {} under lease {lease}", name(*job))

@@ -9,6 +9,7 @@ use anyhow::Result;
 use jobforge::services::{Housekeeper, Watchdog};
 use jobforge::{SimulatedMachine, Worker};
 use jobforge_core::death::{self, Death, DeathReport, Place, Proof, Slot};
+use jobforge_core::job::WorkerId;
 use jobforge_core::poll::PollPolicy;
 use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::time::Now;
@@ -120,16 +121,21 @@ impl Fleet {
         let (policy, check_interval) = (self.rhythm.policy.clone(), self.rhythm.check_interval);
         let watchdog = Watchdog::new(Arc::clone(&store), policy, check_interval);
         let never = CancellationToken::new();
-        if self.world.lock().broken == Some(Broken::WatchdogWithoutGuards) {
-            process.main().spawn(async move {
-                loop {
-                    // One that fails is tried again with the next tick.
-                    let _ = watchdog.run_once(Now::Database).await;
-                    tokio::time::sleep(s(1)).await;
-                }
-            });
-        } else {
-            process.main().spawn(watchdog.run(never.clone()));
+        let broken = self.world.lock().broken;
+        match broken {
+            Some(how @ (Broken::WatchdogWithoutGuards | Broken::WatchdogWithoutPause)) => {
+                let pause = if how == Broken::WatchdogWithoutGuards { s(1) } else { Duration::ZERO };
+                process.main().spawn(async move {
+                    loop {
+                        // One that fails is tried again with the next tick.
+                        let _ = watchdog.run_once(Now::Database).await;
+                        tokio::time::sleep(pause).await;
+                    }
+                });
+            }
+            _ => {
+                process.main().spawn(watchdog.run(never.clone()));
+            }
         }
         process.main().spawn(Housekeeper::new(store).run(never));
         self.processes.insert(process.id, process);
@@ -147,6 +153,7 @@ impl Fleet {
             clock: process.clock(),
             renewals: process.renewals().clone(),
             desk: (self.world.clone(), process.id, Arc::clone(&process.exit)),
+            incarnations: Arc::default(),
         };
         process.main().spawn(life.live(taken));
         self.orders.insert(process.id, orders);
@@ -168,10 +175,11 @@ impl Fleet {
         let process = self.processes.remove(&id)?;
         let seen = process.supervised && is_seen;
         if seen {
-            let proof = if why == EXIT_75 {
-                Proof::Exited { code: 75 }
-            } else {
-                Proof::Signaled { signal: 9, name: "SIGKILL".to_owned(), oom_kills: None }
+            let proof = match why {
+                EXIT_75 => Proof::Exited { code: 75 },
+                STOPPED => Proof::Exited { code: 0 },
+                CRASHED => Proof::Signaled { signal: 11, name: "SIGSEGV".to_owned(), oom_kills: None },
+                _ => Proof::Signaled { signal: 9, name: "SIGKILL".to_owned(), oom_kills: None },
             };
             let host = self.plans.get(&id).map_or(0, |plan| plan.host);
             let report = DeathReport { process: identity(id, host), death: Death::new(proof, []) };
@@ -195,6 +203,10 @@ impl Fleet {
 
 /// Why a process ended that could not stop its handlers in time.
 pub(super) const EXIT_75: &str = "exit code 75: its handlers did not stop in time";
+/// Why a process ended that was told to.
+pub(super) const STOPPED: &str = "it has stopped in good order";
+/// Why a process ended that one of its jobs took down.
+pub(super) const CRASHED: &str = "one of its jobs took it down";
 
 fn identity(process: ProcessId, host: u32) -> death::ProcessId {
     death::ProcessId {
@@ -223,6 +235,7 @@ struct WorkerLife {
     clock: Arc<BootClock>,
     renewals: tokio::runtime::Handle,
     desk: (Shared, ProcessId, Arc<Exit>),
+    incarnations: Arc<AtomicUsize>,
 }
 
 impl WorkerLife {
@@ -235,14 +248,22 @@ impl WorkerLife {
         };
         let Some(grace) = orders.recv().await else { return std::future::pending().await };
         worker.stop_gracefully(grace).await;
-        self.desk.2.now("it has stopped in good order");
+        self.desk.2.now(STOPPED);
     }
 
     fn builder(&self) -> jobforge::WorkerBuilder {
         let (world, process, exit) = self.desk.clone();
         let clock = Arc::clone(&self.clock);
-        let machine =
-            SimulatedMachine { boot: Arc::new(move || clock.shows()), renewals: self.renewals.clone() };
+        let incarnations = Arc::clone(&self.incarnations);
+        let machine = SimulatedMachine {
+            boot: Arc::new(move || clock.shows()),
+            renewals: self.renewals.clone(),
+            identity: Arc::new(move || {
+                // `p3.2` is the second incarnation in process 3.
+                let number = incarnations.fetch_add(1, Ordering::Relaxed) + 1;
+                WorkerId(format!("{process}.{number}"))
+            }),
+        };
         let poll = PollPolicy { interval: s(2), max_interval: s(10), multiplier: 2.0 };
         let mut builder = Worker::on(Arc::clone(&self.store) as Arc<_>)
             .machine(machine)

@@ -1,12 +1,8 @@
 //! The database as one simulated process reaches it: the traits of the seam, each call sent over the process's link.
-//!
-//! On the way random names become stable ones, so that a seed gives the same story again: `p3.2` is the second incarnation
-//! of the worker in process 3.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,7 +42,6 @@ pub(super) struct SimStore {
     /// What the process says of where it runs.
     host: String,
     place: Option<Place>,
-    names: Mutex<BTreeMap<WorkerId, WorkerId>>,
     /// Set when the process has ended in the middle of what it was doing.
     ended: Arc<AtomicBool>,
 }
@@ -66,7 +61,7 @@ impl SimStore {
     ) -> Self {
         let machine = place.as_ref().map(|place| place.process.machine_id.clone());
         let host = machine.unwrap_or_else(|| "elsewhere".to_owned());
-        Self { world, process, host, place, names: Mutex::default(), ended }
+        Self { world, process, host, place, ended }
     }
 
     /// Sends a call and waits for its answer.
@@ -88,14 +83,6 @@ impl SimStore {
             },
             Reply::Never => std::future::pending().await,
         }
-    }
-
-    /// The stable name of an incarnation.
-    fn name(&self, worker: &WorkerId) -> WorkerId {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = names.len() + 1;
-        let name = names.entry(worker.clone());
-        name.or_insert_with(|| WorkerId(format!("{}.{next}", self.process))).clone()
     }
 }
 
@@ -126,7 +113,6 @@ impl WorkerSide for SimStore {
     async fn register(&self, worker: &NewWorker, _: Now) -> Result<Deaths> {
         let process = self.process;
         let worker = NewWorker {
-            id: self.name(&worker.id),
             hostname: self.host.clone(),
             pid: process.0,
             place: self.place.clone(),
@@ -144,17 +130,18 @@ impl WorkerSide for SimStore {
 
     async fn claim(&self, ask: &ClaimAsk, _: Now) -> Result<Claimed> {
         let process = self.process;
-        let ask = ClaimAsk { worker: self.name(&ask.worker), ..ask.clone() };
+        let ask = ask.clone();
         let worker = ask.worker.clone();
         let claimed = self
             .call("claim", move |world| {
-                let claimed = wait(world.store().claim(&ask, world.at()))?;
+                let claimed = broken::claim(world, &ask)?;
                 for job in &claimed.jobs {
                     world.tell(What::Claimed {
                         worker: ask.worker.clone(),
                         process,
                         job: job.id,
                         lease: job.lease,
+                        alone: job.alone,
                     });
                 }
                 world.announce();
@@ -169,7 +156,7 @@ impl WorkerSide for SimStore {
     }
 
     async fn renew(&self, worker: &WorkerId, draining: bool, _: Now) -> Result<bool> {
-        let worker = self.name(worker);
+        let worker = worker.clone();
         self.call("renew", move |world| {
             let kept = wait(world.store().renew(&worker, draining, world.at()))?;
             world.tell(What::Renewed { worker, kept });
@@ -179,7 +166,7 @@ impl WorkerSide for SimStore {
     }
 
     async fn heartbeat(&self, worker: &WorkerId, beats: &[Beat], _: Now) -> Result<Vec<BeatReply>> {
-        let (worker, beats) = (self.name(worker), beats.to_vec());
+        let (worker, beats) = (worker.clone(), beats.to_vec());
         self.call("heartbeat", move |world| {
             let replies = wait(world.store().heartbeat(&worker, &beats, world.at()))?;
             for (beat, reply) in beats.iter().zip(&replies) {
@@ -192,7 +179,7 @@ impl WorkerSide for SimStore {
     }
 
     async fn settle(&self, worker: &WorkerId, settlements: &[Settlement], _: Now) -> Result<Vec<Settled>> {
-        let (worker, settlements) = (self.name(worker), settlements.to_vec());
+        let (worker, settlements) = (worker.clone(), settlements.to_vec());
         self.call("settle", move |world| {
             let answers = broken::settle(world, &worker, &settlements)?;
             for (plan, answer) in settlements.iter().zip(&answers) {
@@ -213,7 +200,7 @@ impl WorkerSide for SimStore {
     }
 
     async fn leave(&self, worker: &WorkerId, reason: &str, _: Now) -> Result<()> {
-        let (worker, reason) = (self.name(worker), reason.to_owned());
+        let (worker, reason) = (worker.clone(), reason.to_owned());
         self.call("leave", move |world| {
             wait(world.store().leave(&worker, &reason, world.at()))?;
             world.tell(What::Left { worker });
@@ -301,6 +288,7 @@ impl Watchdog for SimStore {
     async fn report_death(&self, report: &DeathReport, policy: &RescuePolicy, _: Now) -> Result<Deaths> {
         let (report, policy) = (report.clone(), policy.clone());
         self.call("report_death", move |world| {
+            let policy = broken::policy(world, policy);
             let deaths = wait(world.store().report_death(&report, &policy, world.at()))?;
             world.tell_deaths(&deaths);
             world.announce();

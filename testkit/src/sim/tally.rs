@@ -69,11 +69,17 @@ pub enum Mark {
     ToldByHeartbeat,
     /// An operator took a running job.
     TakenByOperator,
+    /// A job that had been there when workers died ran alone.
+    RanAlone,
+    /// A job was found to have killed its workers.
+    Poison,
+    /// A job was found by its standing still.
+    FoundByStandstill,
 }
 
 impl Mark {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::DeathSeen,
         Self::DeathUnseen,
         Self::LastResort,
@@ -102,6 +108,9 @@ impl Mark {
         Self::Released,
         Self::ToldByHeartbeat,
         Self::TakenByOperator,
+        Self::RanAlone,
+        Self::Poison,
+        Self::FoundByStandstill,
     ];
 
     /// The mark of an event, if it leaves one.
@@ -128,6 +137,8 @@ impl Mark {
             What::TimesRenewed { .. } => Self::TimesRenewed,
             What::Rescued { to, cause, .. } => match (cause.as_str(), to) {
                 ("timeout", _) => Self::FoundByTimeOut,
+                ("no_progress", _) => Self::FoundByStandstill,
+                ("poison", _) => Self::Poison,
                 ("heartbeat_late", _) => Self::FoundByHeartbeat,
                 (_, Status::Dead) => Self::DiedOfLostLeases,
                 _ => Self::Rescued,
@@ -135,6 +146,7 @@ impl Mark {
             What::Settled { answer: Settled::Fenced { .. }, .. } => Self::Fenced,
             What::Settled { answer: Settled::Replayed, .. } => Self::Replayed,
             What::Settled { because: QueuedBecause::Release, to: Status::Queued, .. } => Self::Released,
+            What::Claimed { alone: true, .. } => Self::RanAlone,
             What::Beat { reply: BeatReply::Lost { .. } | BeatReply::Canceled | BeatReply::Gone, .. } => {
                 Self::ToldByHeartbeat
             }

@@ -228,6 +228,7 @@ fn a_length(random: &mut Random) -> Duration {
 }
 
 fn requests(storm: Duration, random: &mut Random) -> Vec<(Duration, Request)> {
+    let poison = random.percent(25);
     let jobs = 10 + random.below(35);
     let span = storm.as_millis() as u64;
     // Some come at once, the others over time.
@@ -239,7 +240,7 @@ fn requests(storm: Duration, random: &mut Random) -> Vec<(Duration, Request)> {
         .zip(&times)
         .map(|(number, at)| {
             let patience = if random.percent(85) { Patience::Persists } else { Patience::GivesUp };
-            let request = Request::Enqueue(Box::new(a_job(number, random)), patience);
+            let request = Request::Enqueue(Box::new(a_job(number, poison, random)), patience);
             (Duration::from_millis(*at), request)
         })
         .collect();
@@ -260,8 +261,13 @@ fn requests(storm: Duration, random: &mut Random) -> Vec<(Duration, Request)> {
     requests
 }
 
-fn a_job(number: u64, random: &mut Random) -> NewJob {
-    let (task, timeout) = a_task(random);
+fn a_job(number: u64, poison: bool, random: &mut Random) -> NewJob {
+    let (task, timeout) = match poison && random.percent(12) {
+        true => (Task::Crash { times: 1 + random.below(4) as u32, ms: random.below(3000) }, None),
+        false => a_task(random),
+    };
+    let reports = matches!(task, Task::Report { .. });
+    let must_report = reports || (task == Task::Hang && random.percent(50));
     let rare = random.percent(15);
     let when = match random.below(10) {
         0..=7 => RunAt::Now,
@@ -274,7 +280,9 @@ fn a_job(number: u64, random: &mut Random) -> NewJob {
         payload: Payload::from_value(&task).expect("a task is JSON"),
         when,
         max_attempts: 2 + random.below(4) as u32,
-        timeout,
+        // One that hangs is bound by the one or by the other.
+        timeout: timeout.filter(|_| reports || !must_report),
+        progress_timeout: must_report.then(|| s(4 + random.below(20))),
         retry: Some(RetryPolicy { base_ms: 500, factor: 2.0, max_ms: 5000, jitter: 0.2 }),
         ..job(if rare { "sim.rare" } else { "sim.common" })
     }

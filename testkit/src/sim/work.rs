@@ -9,6 +9,7 @@ use jobforge_core::job::{JobId, Lease};
 use serde::{Deserialize, Serialize};
 
 use super::event::{ProcessId, What};
+use super::fleet::CRASHED;
 use super::process::Exit;
 use super::world::Shared;
 
@@ -74,6 +75,13 @@ pub(super) enum Task {
     },
     /// It never ends by itself.
     Hang,
+    /// It takes its process down so often before it succeeds.
+    Crash {
+        /// How often.
+        times: u32,
+        /// How long each attempt takes.
+        ms: u64,
+    },
 }
 
 /// What the handlers of a process write down.
@@ -167,6 +175,15 @@ async fn work(task: Task, ctx: JobContext) -> Result<Option<u64>, JobError> {
         }
         Task::Ignore { ms } => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
+            Ok(None)
+        }
+        Task::Crash { times, ms } => {
+            pass(&ctx, ms).await?;
+            if ctx.attempt() <= times {
+                ctx.state::<Desk>()?.exit.now(CRASHED);
+                // Nothing comes after this.
+                return std::future::pending().await;
+            }
             Ok(None)
         }
         Task::Hang => {

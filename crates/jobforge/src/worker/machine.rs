@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobforge_core::job::WorkerId;
 use tokio::runtime::Handle;
 
 /// The parts of a machine that no paused runtime can stand for.
@@ -16,6 +17,8 @@ pub struct SimulatedMachine {
     pub boot: Arc<dyn Fn() -> Duration + Send + Sync>,
     /// Where the renewals run, in place of a thread of their own.
     pub renewals: Handle,
+    /// In place of [`WorkerId::random`]: names the next incarnation.
+    pub identity: Arc<dyn Fn() -> WorkerId + Send + Sync>,
 }
 
 impl fmt::Debug for SimulatedMachine {

@@ -118,6 +118,7 @@ impl Pool {
         queues: Vec<Queue>,
         config: WorkerConfig,
     ) -> Self {
+        let id = new_identity(&config);
         Self {
             store,
             registry,
@@ -131,7 +132,7 @@ impl Pool {
             anew: Notify::new(),
             claiming: AsyncMutex::default(),
             beat_all: AtomicBool::new(false),
-            id: RwLock::new(WorkerId::random()),
+            id: RwLock::new(id),
             given_up: RwLock::default(),
             acts_until: RwLock::default(),
             held: Mutex::default(),
@@ -215,7 +216,7 @@ impl Pool {
     pub(crate) async fn begin_anew(&self, store: &dyn WorkerSide) -> Result<(), Error> {
         // A claim that was on its way may have brought jobs since.
         self.ask_all_to_stop(StopReason::LeaseLost);
-        *self.id.write().unwrap_or_else(PoisonError::into_inner) = WorkerId::random();
+        *self.id.write().unwrap_or_else(PoisonError::into_inner) = new_identity(&self.config);
         self.register(store).await?;
         self.anew.notify_one();
         Ok(())
@@ -337,6 +338,10 @@ impl Pool {
             look(*id, held);
         }
     }
+}
+
+fn new_identity(config: &WorkerConfig) -> WorkerId {
+    config.machine.as_ref().map_or_else(WorkerId::random, |machine| (machine.identity)())
 }
 
 /// The machine's name; `localhost` if it has none.

@@ -58,6 +58,9 @@ pub(crate) struct Incarnation {
     pub(crate) active: bool,
     /// Proven dead.
     pub(crate) dead: bool,
+    pub(crate) process: ProcessId,
+    /// Its process has begun anew since.
+    pub(crate) replaced: bool,
 }
 
 /// What is known of a process.
@@ -65,13 +68,21 @@ pub(crate) struct Incarnation {
 pub(crate) struct Known {
     pub(crate) role: Role,
     pub(crate) supervised: bool,
-    /// When it ended, and whether its supervisor saw it.
-    pub(crate) ended: Option<(Duration, bool)>,
+    pub(crate) ended: Option<End>,
     pub(crate) stopped: Option<Stop>,
     is_cut: bool,
     slow_until: Duration,
     troubles: Vec<Trouble>,
     unhindered_since: Option<Duration>,
+}
+
+/// The end of a process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    pub(crate) at: Duration,
+    pub(crate) why: &'static str,
+    /// Whether its supervisor saw it.
+    pub(crate) seen: bool,
 }
 
 /// A time in which a process could not do its part.
@@ -243,7 +254,7 @@ impl Board {
         };
         let Some(known) = self.processes.get_mut(process) else { return };
         match what {
-            What::Ended { seen, .. } => known.ended = Some((at, *seen)),
+            What::Ended { why, seen, .. } => known.ended = Some(End { at, why, seen: *seen }),
             What::Stopped { how, .. } => {
                 known.stopped = Some(*how);
                 known.begin(TroubleKind::Stop(*how), at, None);
@@ -272,9 +283,18 @@ impl Board {
 
     fn note_worker(&mut self, at: Duration, what: &What) {
         match what {
-            What::Registered { worker, lease, .. } => {
-                let until = at + *lease;
-                let new = Incarnation { lease: *lease, until, active: true, dead: false };
+            What::Registered { worker, lease, process } => {
+                for (_, other) in self.workers.iter_mut().filter(|(id, _)| *id != worker) {
+                    other.replaced |= other.process == *process;
+                }
+                let new = Incarnation {
+                    lease: *lease,
+                    until: at + *lease,
+                    active: true,
+                    dead: false,
+                    process: *process,
+                    replaced: false,
+                };
                 self.workers.entry(worker.clone()).or_insert(new);
             }
             What::Renewed { worker, kept: true } => {

@@ -40,10 +40,12 @@ impl Checker for HealthyIsLeftAlone {
         let late = |heard: Duration| heard.saturating_sub(holding.claimed_at) > HEARD_LATE;
         let unheard = holding.heard_at.is_none_or(late);
         let now = board.now;
+        // While handlers hold its threads a process renews, but cannot hand over what an earlier incarnation had.
+        let replaced = board.workers.get(&holding.worker).is_some_and(|worker| worker.replaced);
         let excused = match cause.as_str() {
-            "worker_lost" => process.had_trouble_since(now.saturating_sub(LONG_AGO), now, false),
+            "worker_lost" => process.had_trouble_since(now.saturating_sub(LONG_AGO), now, replaced),
             "heartbeat_late" => process.had_trouble_since(now.saturating_sub(self.silence), now, true),
-            "timeout" => process.had_trouble_since(holding.claimed_at, now, true),
+            "timeout" | "no_progress" => process.had_trouble_since(holding.claimed_at, now, true),
             _ => false,
         };
         // A job that its worker does not know of can only be found by somebody else.

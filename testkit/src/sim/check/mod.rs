@@ -3,11 +3,13 @@
 //! A checker sees every event before the [`Board`] has taken note of it, the passing of time, and now and then the rows of
 //! the database. It says what is wrong in a sentence, or nothing.
 
+mod alone;
 mod board;
 mod completion;
 mod consistent;
 mod flood;
 mod healthy;
+mod innocent;
 mod lease;
 mod lost;
 mod overlap;
@@ -83,6 +85,8 @@ impl Checks {
         let checkers: Vec<Box<dyn Checker>> = vec![
             Box::new(lease::OneLiveLease::default()),
             Box::new(overlap::NoOverlap::new(rhythm.beat.max_interval)),
+            Box::new(alone::AloneIsAlone::default()),
+            Box::new(innocent::InnocentRunAgain::default()),
             Box::new(settled::SettledStays::default()),
             Box::new(completion::CompletesOnce::default()),
             Box::new(lost::NothingLost::new(bound)),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::board::Holding;
+use super::board::{End, Holding};
 use super::{Board, Checker};
 use crate::sim::event::name;
 
@@ -39,14 +39,14 @@ impl Checker for DeadWorkComesBack {
     }
 }
 
-fn lateness(board: &Board, holding: &Holding, (ended_at, seen): (Duration, bool)) -> Option<String> {
+fn lateness(board: &Board, holding: &Holding, end: End) -> Option<String> {
     let worker = board.workers.get(&holding.worker)?;
     if worker.dead {
         return Some("its death was proven, and its jobs were not taken back with that".to_owned());
     }
     let now = board.now;
-    if seen && now > ended_at.max(board.up_since) + PROOF_WITHIN {
-        return Some(format!("its supervisor saw it end at {ended_at:?} and nobody knows"));
+    if end.seen && now > end.at.max(board.up_since) + PROOF_WITHIN {
+        return Some(format!("its supervisor saw it end at {:?} and nobody knows", end.at));
     }
     // Who has left or was declared lost is found by the same sweep.
     let crowded = board.crowded_at.is_some_and(|at| at >= worker.until);
