@@ -197,6 +197,7 @@ macro_rules! conformance {
             poison {
                 jobs_that_died_beside_each_other_lose_neither_attempt_nor_miss,
                 a_job_that_was_there_twice_comes_only_to_who_asks_for_it_alone,
+                who_asks_for_a_job_to_run_alone_gets_one_of_all_its_queues,
                 a_job_that_kills_alone_is_dead_with_the_proofs,
                 an_operators_retry_forgets_the_deaths,
             }

@@ -5,17 +5,16 @@ use testkit::sim::{Broken, Options, run};
 /// Seeds among which one must show it.
 const WITHIN: u64 = 60;
 
-/// Looks for the first seed that breaks a rule; it must be this one.
+/// Looks for a seed in which this rule is the first that is broken. In others something else may come of it earlier.
 fn check(broken: Broken, checker: &str) {
     for seed in 1..=WITHIN {
         let report = run(seed, &Options { narrate: false, broken: Some(broken) });
         let report = report.unwrap_or_else(|error| panic!("seed {seed} could not be run: {error:#}"));
-        if let Some(violation) = report.violation {
-            assert_eq!(violation.checker, checker, "seed {seed}: {violation}");
+        if report.violation.is_some_and(|violation| violation.checker == checker) {
             return;
         }
     }
-    panic!("{broken:?} was not noticed in {WITHIN} seeds");
+    panic!("\"{checker}\" has not noticed {broken:?} in {WITHIN} seeds");
 }
 
 #[test]
