@@ -363,6 +363,10 @@ mod tests {
         Cause::DeadlinePassed { at: Timestamp::from_second(90).expect("in range") }
     }
 
+    fn still() -> Cause {
+        Cause::NoProgress { since: Timestamp::from_second(60).expect("in range"), limit: s(30) }
+    }
+
     /// A watchdog that has ticked beside another until second 100, so that nothing is in doubt.
     fn settled() -> Guards {
         let mut guards = Guards::default();
@@ -389,7 +393,7 @@ mod tests {
         let mut guards = Guards::default();
         let leave = guards.judge(&seen(100, None, 2, 2), s(100));
         assert_eq!((leave.grant, leave.expire), (Grant::Leases, 0));
-        assert!(!leave.believes(&late()) && !leave.believes(&overrun()));
+        assert!(!leave.believes(&late()) && !leave.believes(&overrun()) && !leave.believes(&still()));
         watch(&mut guards, 101..119, 2, 0);
         let leave = guards.judge(&seen(119, Some(118), 2, 1), s(119));
         assert!(leave.grant == Grant::Nothing && !leave.believes(&late()));

@@ -39,3 +39,34 @@ impl Checker for CompletesOnce {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jobforge_core::job::QueuedBecause;
+
+    use super::*;
+    use crate::sim::event::job_id;
+
+    #[test]
+    fn a_second_end_is_found_unless_somebody_asked_for_it() {
+        let end = |lease| What::Settled {
+            worker: WorkerId("p3.1".to_owned()),
+            job: job_id(1),
+            lease: Lease(lease),
+            to: Status::Succeeded,
+            because: QueuedBecause::Enqueued,
+            answer: Settled::Applied,
+        };
+        let again = What::Moved {
+            job: job_id(1),
+            step: Move::Retry { delay: Duration::ZERO },
+            answer: Moved::Done { from: Status::Succeeded },
+        };
+        let mut checker = CompletesOnce::default();
+        let mut see = |what| checker.event(&Event { at: Duration::ZERO, what }, &Board::default());
+        assert_eq!((see(end(1)), see(again), see(end(3))), (Ok(()), Ok(()), Ok(())));
+        assert!(see(end(4)).is_err());
+    }
+}

@@ -2,14 +2,15 @@
 //!
 //! Once a job has begun under a higher lease, a handler of an older one may go on only while its process is stopped, for the
 //! moment that a process needs to notice after it went on, and for the grace of a handler that does not listen. A supervised
-//! process ends itself instead. A job that an operator takes from its worker is another matter: the handler is told by
-//! announcement or, where that is lost, with its next heartbeat.
+//! process ends itself instead. A job that is taken from a worker which lives, by an operator or because nothing was heard of
+//! the job itself, is another matter: the handler is told by announcement or, where that is lost, with its next heartbeat.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jobforge_core::job::{JobId, Lease};
 use jobforge_core::state::Status;
+use jobforge_core::worker::DEFAULT_WORKER_LEASE;
 use jobforge_store::rows::Moved;
 
 use super::{Board, Checker, Known};
@@ -28,10 +29,13 @@ const NOTICES_SUSPEND: Duration = Duration::from_millis(1500);
 /// How long until heartbeats tell it what happened while its handlers held its threads.
 const NOTICES_STALL: Duration = Duration::from_secs(4);
 
+/// A worker gives up a call that is not answered after a lease, and only then asks again.
+const CALL_GIVEN_UP: Duration = DEFAULT_WORKER_LEASE;
+
 #[derive(Debug)]
 pub(super) struct NoOverlap {
     running: Vec<Execution>,
-    taken_by_operator: BTreeSet<(JobId, Lease)>,
+    taken_alive: BTreeSet<(JobId, Lease)>,
     beat_interval: Duration,
 }
 
@@ -50,7 +54,7 @@ struct Execution {
 
 impl NoOverlap {
     pub(super) fn new(beat_interval: Duration) -> Self {
-        Self { running: Vec::new(), taken_by_operator: BTreeSet::new(), beat_interval }
+        Self { running: Vec::new(), taken_alive: BTreeSet::new(), beat_interval }
     }
 
     fn allowed(&self, run: &Execution, known: &Known) -> Duration {
@@ -69,8 +73,8 @@ impl NoOverlap {
             };
             allowed += deaf(DEAF, TAKEN);
         }
-        if self.taken_by_operator.contains(&(run.job, run.lease)) {
-            allowed += self.beat_interval + DEAF + Duration::from_secs(3);
+        if self.taken_alive.contains(&(run.job, run.lease)) {
+            allowed += self.beat_interval + CALL_GIVEN_UP + DEAF + Duration::from_secs(3);
         }
         allowed
     }
@@ -109,8 +113,13 @@ impl Checker for NoOverlap {
             What::Ended { process, .. } => self.running.retain(|run| run.process != *process),
             What::Moved { job, answer: Moved::Done { from: Status::Running }, .. } => {
                 if let Some(holder) = board.held.get(job) {
-                    self.taken_by_operator.insert((*job, holder.lease));
+                    self.taken_alive.insert((*job, holder.lease));
                 }
+            }
+            What::Rescued { job, lease, cause, .. }
+                if matches!(cause.as_str(), "no_progress" | "heartbeat_late") =>
+            {
+                self.taken_alive.insert((*job, *lease));
             }
             _ => {}
         }
