@@ -30,7 +30,7 @@ pub enum Broken {
     WatchdogWithoutGuards,
     /// The watchdog looks again without a pause.
     WatchdogWithoutPause,
-    /// Workers count their leases on a clock that stands still in suspend.
+    /// Workers count their leases on a clock that stands still in suspend, and no announcement tells them better.
     ClockWithoutSuspend,
     /// Jobs that must run alone are given to workers in company.
     NobodyAlone,

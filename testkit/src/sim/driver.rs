@@ -53,6 +53,7 @@ pub(super) struct Driver {
 }
 
 /// Something that happens at its time.
+#[derive(Clone, Copy)]
 enum Deed {
     Fault(Fault),
     Resume(ProcessId),

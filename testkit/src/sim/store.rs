@@ -408,7 +408,7 @@ impl DeadLetters for SimStore {
 #[async_trait]
 impl Purge for SimStore {
     async fn purge(&self, retention: &Retention, _: Now) -> Result<Vec<(Status, u64)>> {
-        let retention = retention.clone();
+        let retention = *retention;
         self.call("purge", move |world| wait(world.store().purge(&retention, world.at()))).await
     }
 }
