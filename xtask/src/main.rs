@@ -7,6 +7,7 @@ mod bench_peers;
 mod ci;
 mod deps;
 mod postgres;
+mod sim;
 mod stages;
 mod test;
 mod tidy;
@@ -37,6 +38,8 @@ enum Chore {
     Deps,
     /// Check the house rules that need no compiler
     Tidy,
+    /// Simulate workers, watchdogs and all that goes wrong between them
+    Sim(sim::Options),
     /// Run a throw-away PostgreSQL and print its URL, until stdin ends or Ctrl-C
     Postgres,
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Chore::Ci => ci::run(),
         Chore::Deps => deps::install(),
         Chore::Tidy => tidy::check(&repository()),
+        Chore::Sim(options) => sim::run(&options),
         Chore::Postgres => postgres::run(),
     };
     match result {

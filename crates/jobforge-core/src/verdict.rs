@@ -132,6 +132,9 @@ mod tests {
         check(Verdict::TimedOut, |facts| {
             (facts.job.deadline_at, facts.held) = (Some(at(109)), brake(at(130)));
         });
+        // Its worker may have had no way to say how the attempt ended.
+        let blind = Some(HeldBack { guard: GuardKind::Blind, until: at(130) });
+        check(Verdict::Held, |facts| (facts.job.deadline_at, facts.held) = (Some(at(109)), blind));
     }
 
     #[test]

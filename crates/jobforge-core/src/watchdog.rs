@@ -2,8 +2,8 @@
 //!
 //! An expired lease is believed only if the watchdog itself was there to see it expire. The guards below hold its verdicts
 //! back while its own view is in doubt: after a gap in which nobody watched, when the database's clock stepped, and when a
-//! large part of the fleet seems lost at once without proof. Extending leases is always safe: a worker counts from its own
-//! last acknowledged renewal and stops its jobs no later than before.
+//! large part of the fleet seems lost at once without proof. Giving a whole lease anew is always safe: a worker counts from
+//! its own last acknowledged renewal and stops its jobs no later than before.
 
 use std::time::Duration;
 
@@ -56,6 +56,11 @@ pub enum Guard {
         /// How long, when any watchdog was there before.
         silent: Option<Duration>,
     },
+    /// Others watched, but not this watchdog, for this long or ever: it cannot know whether heartbeats could come.
+    Blind {
+        /// How long, when it was there before.
+        silent: Option<Duration>,
+    },
     /// The database's clock and this process's clock disagree about the time between two ticks.
     ClockStep {
         /// By how much.
@@ -77,6 +82,7 @@ impl Guard {
     pub fn kind(&self) -> GuardKind {
         match self {
             Self::Gap { .. } => GuardKind::Gap,
+            Self::Blind { .. } => GuardKind::Blind,
             Self::ClockStep { .. } => GuardKind::ClockStep,
             Self::Failover => GuardKind::Failover,
             Self::MassLoss { .. } => GuardKind::MassLoss,
@@ -90,6 +96,8 @@ impl Guard {
 pub enum GuardKind {
     /// Nobody watched.
     Gap,
+    /// This watchdog did not, though others did.
+    Blind,
     /// Two clocks went apart.
     ClockStep,
     /// A standby has taken over.
@@ -99,12 +107,13 @@ pub enum GuardKind {
 }
 
 impl GuardKind {
-    const ALL: [Self; 4] = [Self::Gap, Self::ClockStep, Self::Failover, Self::MassLoss];
+    const ALL: [Self; 5] = [Self::Gap, Self::Blind, Self::ClockStep, Self::Failover, Self::MassLoss];
 
     /// The stored word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Gap => "gap",
+            Self::Blind => "blind",
             Self::ClockStep => "clock_step",
             Self::Failover => "failover",
             Self::MassLoss => "mass_loss",
@@ -120,29 +129,33 @@ impl GuardKind {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Gap => "for a while nobody was there to hear workers",
+            Self::Blind => "the watchdog has not watched for long enough",
             Self::ClockStep => "the database's clock was set",
             Self::Failover => "a standby has taken over, which may not have heard the last word of workers",
             Self::MassLoss => "a large part of the fleet fell silent at once",
         }
     }
 
-    /// Whether a cause may be acted upon. What is proven always may; silence only if nothing explains it otherwise.
+    /// Whether a cause may be acted upon. What is proven always may; silence only if nothing explains it otherwise, and a
+    /// time-out as well: a worker that could not reach the database has had no chance to say how the attempt ended.
     pub fn believes(self, cause: &Cause) -> bool {
         match (self, cause) {
+            (_, Cause::WorkerUnknown | Cause::WorkerEnded { .. }) => true,
+            (Self::MassLoss, Cause::LeaseExpired { .. } | Cause::PresenceLost { .. }) => false,
             (
-                _,
-                Cause::WorkerUnknown
-                | Cause::WorkerEnded { .. }
+                Self::MassLoss,
+                Cause::HeartbeatLate { .. } | Cause::DeadlinePassed { .. } | Cause::NoProgress { .. },
+            ) => true,
+            (Self::Failover, Cause::LeaseExpired { .. }) => false,
+            // The leases were given anew, so one that runs out now is believed.
+            (Self::Gap | Self::Blind | Self::ClockStep, Cause::LeaseExpired { .. }) => true,
+            (
+                Self::Gap | Self::Blind | Self::ClockStep | Self::Failover,
+                Cause::PresenceLost { .. }
+                | Cause::HeartbeatLate { .. }
                 | Cause::DeadlinePassed { .. }
                 | Cause::NoProgress { .. },
-            ) => true,
-            (Self::MassLoss, Cause::LeaseExpired { .. } | Cause::PresenceLost { .. }) => false,
-            (Self::MassLoss, Cause::HeartbeatLate { .. }) => true,
-            (Self::Failover, Cause::LeaseExpired { .. } | Cause::HeartbeatLate { .. }) => false,
-            (Self::Gap | Self::ClockStep | Self::Failover, Cause::PresenceLost { .. }) => false,
-            // The leases were extended, so one that runs out now is believed.
-            (Self::Gap | Self::ClockStep, Cause::LeaseExpired { .. }) => true,
-            (Self::Gap | Self::ClockStep, Cause::HeartbeatLate { .. }) => false,
+            ) => false,
         }
     }
 }
@@ -152,6 +165,10 @@ impl std::fmt::Display for Guard {
         match self {
             Self::Gap { silent: None } => write!(f, "no watchdog has run before"),
             Self::Gap { silent: Some(silent) } => write!(f, "no watchdog ran for {}", words(*silent)),
+            Self::Blind { silent: None } => write!(f, "this watchdog has just begun"),
+            Self::Blind { silent: Some(silent) } => {
+                write!(f, "this watchdog saw nothing for {}", words(*silent))
+            }
             Self::ClockStep { by } => {
                 write!(f, "the database's clock and this machine's went apart by {}", words(*by))
             }
@@ -163,11 +180,23 @@ impl std::fmt::Display for Guard {
     }
 }
 
+/// What is given anew before anything is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    /// Nothing.
+    Nothing,
+    /// Every active worker a whole lease from now: nobody was there to see it renew.
+    Leases,
+    /// And every running job its whole time-out and time to its next heartbeat: by a clock that has stepped, what was
+    /// stored before means nothing.
+    AllTimes,
+}
+
 /// What a tick may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leave {
-    /// Give every active worker a whole lease from now.
-    pub extend: bool,
+    /// What to give first.
+    pub grant: Grant,
     /// How many workers may be declared lost.
     pub expire: u32,
     /// Which guard holds the rest back, and until when.
@@ -176,7 +205,7 @@ pub struct Leave {
 
 impl Leave {
     /// No guard holds anything back.
-    pub const FREE: Self = Self { extend: false, expire: u32::MAX, held: None };
+    pub const FREE: Self = Self { grant: Grant::Nothing, expire: u32::MAX, held: None };
 
     /// Whether a cause may be acted upon.
     pub fn believes(&self, cause: &Cause) -> bool {
@@ -196,19 +225,25 @@ impl Guards {
     /// Decides what this tick may do. `local` is this process's own clock since any fixed moment.
     pub fn judge(&mut self, seen: &Survey, local: Duration) -> Leave {
         let before = self.last.replace((seen.as_of, local));
-        if let Some(guard) = clock_step(before, seen.as_of, local).or_else(|| gap(seen)) {
+        let stepped = clock_step(before, seen.as_of, local).or_else(|| set_back(seen));
+        if let Some(guard) = stepped.or_else(|| gap(seen)) {
             let until = add(seen.as_of, DEFAULT_WORKER_LEASE);
             self.held = Some((guard, until));
             self.mass_since = None;
-            return Leave { extend: true, expire: 0, held: self.held };
+            let grant = if stepped.is_some() { Grant::AllTimes } else { Grant::Leases };
+            return Leave { grant, expire: 0, held: self.held };
         }
-        // Whoever noticed the failover has extended all leases; until the barrier falls workers make themselves heard again.
+        // Whoever noticed the failover has given all leases anew; until the barrier falls workers make themselves heard.
         if let Some(until) = seen.claims_from.filter(|until| seen.as_of < *until) {
             self.held = Some((Guard::Failover, until));
             self.mass_since = None;
-            return Leave { extend: false, expire: 0, held: self.held };
+            return Leave { grant: Grant::Nothing, expire: 0, held: self.held };
         }
-        // The leases were extended, so one that runs out now is believed; job heartbeats need the time to come again.
+        // Whoever watched meanwhile has seen to the leases. Heartbeats it may have held back as well, and cannot tell.
+        if let Some(guard) = blind(before, local) {
+            self.held = Some((guard, add(seen.as_of, DEFAULT_WORKER_LEASE)));
+        }
+        // The leases were given anew, so one that runs out now is believed; reports of jobs need the time to come again.
         self.held = self.held.filter(|(_, until)| seen.as_of < *until);
         let leave = self.brake(seen);
         Leave { held: leave.held.or(self.held), ..leave }
@@ -227,7 +262,7 @@ impl Guards {
         let until = add(began, DEFAULT_WORKER_LEASE);
         let guard = Guard::MassLoss { overdue: seen.overdue, active: seen.active };
         let expire = if seen.as_of < until { 0 } else { seen.overdue.div_ceil(RELEASE_PARTS) };
-        Leave { extend: false, expire, held: Some((guard, until)) }
+        Leave { grant: Grant::Nothing, expire, held: Some((guard, until)) }
     }
 }
 
@@ -238,6 +273,21 @@ fn gap(seen: &Survey) -> Option<Guard> {
             .filter(|silent| *silent > GAP)
             .map(|silent| Guard::Gap { silent: Some(silent) }),
     }
+}
+
+fn blind(before: Option<(Timestamp, Duration)>, local: Duration) -> Option<Guard> {
+    match before {
+        None => Some(Guard::Blind { silent: None }),
+        Some((_, then)) => Some(local.saturating_sub(then))
+            .filter(|silent| *silent > GAP)
+            .map(|silent| Guard::Blind { silent: Some(silent) }),
+    }
+}
+
+/// A sign of life from the future was given before the clock was set back, with or without a watchdog to see it.
+fn set_back(seen: &Survey) -> Option<Guard> {
+    let by = since(seen.last_sign_at?, seen.as_of);
+    (by > CLOCK_TOLERANCE).then_some(Guard::ClockStep { by })
 }
 
 fn clock_step(before: Option<(Timestamp, Duration)>, as_of: Timestamp, local: Duration) -> Option<Guard> {
@@ -334,11 +384,31 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// A watchdog that has ticked at second 100 beside another, so that nothing is in doubt.
+    fn late() -> Cause {
+        Cause::HeartbeatLate { due_at: Timestamp::from_second(90).expect("in range") }
+    }
+
+    fn overrun() -> Cause {
+        Cause::DeadlinePassed { at: Timestamp::from_second(90).expect("in range") }
+    }
+
+    fn still() -> Cause {
+        Cause::NoProgress { since: Timestamp::from_second(60).expect("in range"), limit: s(30) }
+    }
+
+    /// A watchdog that has ticked beside another until second 100, so that nothing is in doubt.
     fn settled() -> Guards {
         let mut guards = Guards::default();
+        watch(&mut guards, 79..100, 10, 0);
         assert_eq!(guards.judge(&seen(100, Some(99), 10, 0), s(100)), Leave::FREE);
         guards
+    }
+
+    /// Ticks at each of these seconds of both clocks.
+    fn watch(guards: &mut Guards, seconds: std::ops::Range<u32>, active: u32, overdue: u32) {
+        for second in seconds.map(i64::from) {
+            guards.judge(&seen(second, Some(second - 1), active, overdue), s(second.unsigned_abs()));
+        }
     }
 
     #[test]
@@ -349,15 +419,15 @@ mod tests {
 
     #[test]
     fn the_first_watchdog_ever_extends_first_and_believes_late_heartbeats_after_a_lease() {
-        let due_at = Timestamp::from_second(90).expect("in range");
-        let late = Cause::HeartbeatLate { due_at };
         let mut guards = Guards::default();
-        let leave = guards.judge(&seen(100, None, 2, 2), s(5));
-        assert!(leave.extend && leave.expire == 0 && !leave.believes(&late));
-        let leave = guards.judge(&seen(119, Some(118), 2, 1), s(24));
-        assert!(!leave.extend && !leave.believes(&late));
+        let leave = guards.judge(&seen(100, None, 2, 2), s(100));
+        assert_eq!((leave.grant, leave.expire), (Grant::Leases, 0));
+        assert!(!leave.believes(&late()) && !leave.believes(&overrun()) && !leave.believes(&still()));
+        watch(&mut guards, 101..119, 2, 0);
+        let leave = guards.judge(&seen(119, Some(118), 2, 1), s(119));
+        assert!(leave.grant == Grant::Nothing && !leave.believes(&late()));
         assert_eq!(leave.expire, u32::MAX, "a lease that runs out after it was extended is believed");
-        assert_eq!(guards.judge(&seen(120, Some(118), 2, 2), s(25)), Leave::FREE);
+        assert_eq!(guards.judge(&seen(120, Some(118), 2, 2), s(120)), Leave::FREE);
     }
 
     #[test]
@@ -371,7 +441,7 @@ mod tests {
     fn after_a_gap_in_which_nobody_watched_leases_are_extended_first() {
         let mut guards = settled();
         let leave = guards.judge(&seen(160, Some(100), 10, 10), s(160));
-        assert!(leave.extend && leave.expire == 0);
+        assert_eq!((leave.grant, leave.expire), (Grant::Leases, 0));
         assert_eq!(
             leave.held.map(|(guard, _)| guard.to_string()).as_deref(),
             Some("no watchdog ran for 60 s")
@@ -383,15 +453,33 @@ mod tests {
         let mut guards = settled();
         let claims_from = Some(Timestamp::from_second(121).expect("in range"));
         let leave = guards.judge(&Survey { claims_from, ..seen(101, Some(99), 10, 2) }, s(101));
-        assert!(!leave.extend && leave.expire == 0);
+        assert!(leave.grant == Grant::Nothing && leave.expire == 0);
         assert!(!leave.believes(&Cause::LeaseExpired { at: Timestamp::from_second(90).expect("in range") }));
-        assert_eq!(guards.judge(&Survey { claims_from, ..seen(121, Some(119), 10, 2) }, s(121)), Leave::FREE);
+        for second in 102..121 {
+            let seen = Survey { claims_from, ..seen(second, Some(second - 1), 10, 2) };
+            assert_eq!(guards.judge(&seen, s(second.unsigned_abs())).expire, 0, "at second {second}");
+        }
+        assert_eq!(guards.judge(&Survey { claims_from, ..seen(121, Some(120), 10, 2) }, s(121)), Leave::FREE);
     }
 
     #[test]
-    fn a_second_watchdog_that_starts_beside_a_running_one_waits_for_nothing() {
+    fn a_second_watchdog_that_starts_beside_a_running_one_believes_leases_at_once() {
         let mut guards = Guards::default();
-        assert_eq!(guards.judge(&seen(100, Some(96), 10, 1), s(0)), Leave::FREE);
+        let leave = guards.judge(&seen(100, Some(96), 10, 1), s(0));
+        assert_eq!((leave.grant, leave.expire), (Grant::Nothing, u32::MAX));
+        assert!(!leave.believes(&late()), "the database may have been away until a moment ago");
+    }
+
+    #[test]
+    fn a_watchdog_that_saw_nothing_while_another_watched_gives_heartbeats_the_time_to_come_again() {
+        let mut guards = settled();
+        let leave = guards.judge(&seen(160, Some(159), 10, 1), s(160));
+        assert_eq!((leave.grant, leave.expire), (Grant::Nothing, u32::MAX));
+        assert!(!leave.believes(&late()));
+        assert_eq!(
+            leave.held.map(|(guard, _)| guard.to_string()).as_deref(),
+            Some("this watchdog saw nothing for 60 s")
+        );
     }
 
     #[test]
@@ -399,20 +487,28 @@ mod tests {
         for second in [701, -499] {
             let mut guards = settled();
             let leave = guards.judge(&seen(second, Some(second - 1), 10, 10), s(101));
-            assert!(leave.extend, "{leave:?}");
+            assert_eq!(leave.grant, Grant::AllTimes, "{leave:?}");
             assert_eq!(leave.held.map(|(guard, _)| guard.kind()), Some(GuardKind::ClockStep));
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_while_nobody_watched_is_seen_by_the_last_sign() {
+        let leave = Guards::default().judge(&seen(100, Some(160), 10, 0), s(0));
+        assert_eq!((leave.grant, leave.expire), (Grant::AllTimes, 0));
+        assert_eq!(leave.held.map(|(guard, _)| guard), Some(Guard::ClockStep { by: s(60) }));
     }
 
     #[test]
     fn a_mass_loss_is_held_for_a_lease_and_then_released_in_parts() {
         let mut guards = settled();
         let leave = guards.judge(&seen(101, Some(99), 100, 31), s(101));
-        assert_eq!((leave.extend, leave.expire), (false, 0));
+        assert_eq!((leave.grant, leave.expire), (Grant::Nothing, 0));
         assert_eq!(
             leave.held.map(|(guard, _)| guard.to_string()).as_deref(),
             Some("31 of 100 workers seem lost at once without proof")
         );
+        watch(&mut guards, 102..120, 100, 31);
         assert_eq!(guards.judge(&seen(120, Some(118), 100, 31), s(120)).expire, 0);
         assert_eq!(guards.judge(&seen(121, Some(118), 100, 31), s(121)).expire, 4);
         assert_eq!(guards.judge(&seen(122, Some(118), 96, 27), s(122)).expire, 3);

@@ -132,6 +132,10 @@ pub trait Watchdog: Send + Sync {
     /// Gives every active worker a whole lease from now, never a shorter one than it has; returns how many were given one.
     async fn extend_leases(&self, at: Now) -> Result<u64>;
 
+    /// After a step of the clock: gives every active worker a whole lease, and every running job its whole time-out and time
+    /// to its next heartbeat, all from now and neither more nor less.
+    async fn renew_all_times(&self, at: Now) -> Result<()>;
+
     /// Marks workers as lost whose lease has run out, the longest overdue first, at most so many, and returns them.
     async fn expire_workers(&self, at_most: u32, at: Now) -> Result<Vec<WorkerId>>;
 

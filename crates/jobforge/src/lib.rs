@@ -51,4 +51,6 @@ pub use error::Error;
 pub use job_error::JobError;
 pub use job_type::JobType;
 pub use open::{OpenOptions, Purpose, open_store};
+#[doc(hidden)]
+pub use worker::SimulatedMachine;
 pub use worker::{Worker, WorkerBuilder, WorkerStats};

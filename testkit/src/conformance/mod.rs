@@ -198,6 +198,7 @@ macro_rules! conformance {
             poison {
                 jobs_that_died_beside_each_other_lose_neither_attempt_nor_miss,
                 a_job_that_was_there_twice_comes_only_to_who_asks_for_it_alone,
+                who_asks_for_a_job_to_run_alone_gets_one_of_all_its_queues,
                 a_job_that_kills_alone_is_dead_with_the_proofs,
                 an_operators_retry_forgets_the_deaths,
             }
@@ -230,10 +231,13 @@ macro_rules! conformance {
             watchdog {
                 a_survey_counts_the_workers_and_tells_the_last_sign_of_any_watchdog,
                 extending_gives_a_whole_lease_from_now_and_never_shortens_one,
+                after_a_step_of_the_clock_all_times_count_anew_and_doing_it_twice_gives_no_more,
+                after_a_step_of_the_clock_nothing_but_workers_and_running_jobs_changes,
                 no_more_workers_are_expired_than_asked_for_the_longest_overdue_first,
                 watchdogs_are_listed_by_their_last_sign_and_forgotten_after_a_day,
                 runs_are_kept_in_every_field_newest_first_for_a_week,
                 what_holds_a_watchdog_back_is_told_to_who_asks_about_a_job,
+                a_watchdog_that_is_held_back_holds_nothing_up_beside_a_free_one,
             }
             operate {
                 a_canceled_queued_job_never_runs,

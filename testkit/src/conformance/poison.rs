@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use jobforge_core::claim::ClaimAsk;
-use jobforge_core::job::{ClaimedJob, JobId, WorkerId};
+use jobforge_core::claim::{ClaimAsk, QueueAsk};
+use jobforge_core::job::{ClaimedJob, JobId, NewJob, WorkerId};
 use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::settle::Settled;
 use jobforge_core::state::Status;
@@ -79,14 +79,36 @@ pub async fn a_job_that_was_there_twice_comes_only_to_who_asks_for_it_alone(
     Ok(())
 }
 
+pub async fn who_asks_for_a_job_to_run_alone_gets_one_of_all_its_queues(store: Arc<dyn Store>) -> Result<()> {
+    let ids = [
+        enqueue(&store, job("a"), at(0)).await?,
+        enqueue(&store, job("a"), at(0)).await?,
+        enqueue(&store, NewJob { queue: "other".to_owned(), ..job("a") }, at(0)).await?,
+    ];
+    let both = |worker: &WorkerId| {
+        let queue = |name: &str| QueueAsk { queue: name.to_owned(), limit: 10 };
+        ClaimAsk { queues: vec![queue("default"), queue("other")], ..asking(worker, "default", 10) }
+    };
+    for (pid, second) in [(41, 1), (42, 2)] {
+        let worker = start(&store, pid, second).await?;
+        assert_eq!(claim_as(&store, &both(&worker), at(second)).await?.jobs.len(), 3);
+        report(&store, process(pid), &RescuePolicy::default(), at(second)).await?;
+    }
+    let worker = start(&store, 43, 3).await?;
+    let alone = ClaimAsk { alone: true, ..both(&worker) };
+    for (number, id) in ids.into_iter().enumerate() {
+        let claimed = claim_as(&store, &alone, at(3)).await?;
+        assert_eq!(claimed.jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [id]);
+        assert!(claimed.alone_waits || number == 2, "others wait for their turn");
+        settle_one(&store, &worker, &claimed.jobs[0], success(), at(3)).await?;
+    }
+    let claimed = claim_as(&store, &alone, at(3)).await?;
+    assert_eq!((claimed.jobs.len(), claimed.alone_waits), (0, false));
+    Ok(())
+}
+
 pub async fn a_job_that_kills_alone_is_dead_with_the_proofs(store: Arc<dyn Store>) -> Result<()> {
     let (a, b) = twice_beside(&store).await?;
-    assert_eq!(
-        take_and_die(&store, 43, true, 3).await?.len(),
-        2,
-        "nobody kept it from asking for more than one"
-    );
-    assert_eq!(read(&store, b).await?.misses, 0);
     let worker = start(&store, 44, 4).await?;
     let innocent =
         ClaimAsk { alone: true, types: Some(vec!["b".to_owned()]), ..asking(&worker, "default", 1) };

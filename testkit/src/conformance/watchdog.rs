@@ -4,13 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use jobforge_core::claim::{Bounds, ClaimAsk, TypeBounds};
+use jobforge_core::heartbeat::Beat;
 use jobforge_core::job::{JobId, WorkerId};
+use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{GuardKind, Run, RunVerdict, Survey};
 use jobforge_store::Store;
 
-use crate::fixtures::{at, enqueue, job, moment, register_for, s};
+use crate::fixtures::{
+    asking, at, beat, claim_as, enqueue, heartbeat_one, job, moment, read, register_for, running, s,
+    settle_one, success,
+};
 
 fn run(second: i64) -> Run {
     Run {
@@ -70,6 +76,54 @@ pub async fn extending_gives_a_whole_lease_from_now_and_never_shortens_one(
     Ok(())
 }
 
+pub async fn after_a_step_of_the_clock_all_times_count_anew_and_doing_it_twice_gives_no_more(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    let worker = register_for(&store, "worker-00000001", s(20), at(0)).await?;
+    let bounds = TypeBounds {
+        timeout: Bounds { other: Some(90_000), ..Bounds::default() },
+        progress: Bounds { other: Some(40_000), ..Bounds::default() },
+    };
+    let id = enqueue(&store, job("email"), at(0)).await?;
+    let held = claim_as(&store, &ClaimAsk { bounds, ..asking(&worker, "default", 1) }, at(0)).await?.jobs;
+    heartbeat_one(&store, &worker, Beat { due_in: s(60), ..beat(&held[0]) }, at(10)).await?;
+    // Forward, back behind the beginning, and forward again.
+    for now in [700, 705, -50, 60] {
+        store.renew_all_times(at(now)).await?;
+        let workers = store.workers(at(now)).await?;
+        assert_eq!(workers[0].lease_expires_at, moment(now + 20), "at {now}");
+        let job = read(&store, id).await?;
+        assert_eq!(job.heartbeat_due_at, Some(moment(now + 60)), "at {now}");
+        assert_eq!(job.deadline_at, Some(moment(now + 90)), "at {now}");
+        assert_eq!(job.progress.at, Some(moment(now)), "at {now}");
+        assert_eq!(
+            (job.status, job.started_at, job.lease),
+            (Status::Running, Some(moment(0)), held[0].lease)
+        );
+    }
+    heartbeat_one(&store, &worker, beat(&held[0]), at(61)).await?;
+    settle_one(&store, &worker, &held[0], success(), at(62)).await?;
+    Ok(())
+}
+
+pub async fn after_a_step_of_the_clock_nothing_but_workers_and_running_jobs_changes(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    let left = register_for(&store, "worker-00000001", s(20), at(0)).await?;
+    store.leave(&left, "done", at(1)).await?;
+    let (_, unbound) = running(&store, "worker-00000002", job("email"), at(0)).await?;
+    let queued = enqueue(&store, job("email"), at(0)).await?;
+    let before = read(&store, queued).await?;
+    store.renew_all_times(at(700)).await?;
+    let unbound = read(&store, unbound.id).await?;
+    assert_eq!((unbound.deadline_at, unbound.progress.at), (None, None));
+    assert_eq!(format!("{:?}", read(&store, queued).await?), format!("{before:?}"));
+    let workers = store.workers(at(700)).await?;
+    let ended = workers.iter().find(|worker| worker.id == left).expect("the worker that left");
+    assert_eq!(ended.lease_expires_at, moment(20), "who has ended stays ended");
+    Ok(())
+}
+
 pub async fn no_more_workers_are_expired_than_asked_for_the_longest_overdue_first(
     store: Arc<dyn Store>,
 ) -> Result<()> {
@@ -121,5 +175,21 @@ pub async fn what_holds_a_watchdog_back_is_told_to_who_asks_about_a_job(store: A
     assert_eq!((told(29).await?, told(30).await?), (Some(held), None));
     store.watchdog_sign("host-a:7", s(60), None, at(12)).await?;
     assert_eq!(told(13).await?, None);
+    Ok(())
+}
+
+pub async fn a_watchdog_that_is_held_back_holds_nothing_up_beside_a_free_one(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    let id = enqueue(&store, job("email"), at(0)).await?;
+    let held = HeldBack { guard: GuardKind::Blind, until: moment(30) };
+    store.watchdog_sign("host-a:7", s(60), None, at(10)).await?;
+    store.watchdog_sign("host-b:8", s(60), Some(held), at(11)).await?;
+    let told = |second| {
+        let store = store.clone();
+        async move { store.job_facts(id, at(second)).await.map(|facts| facts.and_then(|facts| facts.held)) }
+    };
+    assert_eq!(told(20).await?, None, "the first one does what the second must not");
+    assert_eq!(told(21).await?, Some(held), "nobody knows whether the first one is still there");
     Ok(())
 }

@@ -11,8 +11,9 @@ use crate::site::{Site, lives, outcomes, pid_in, send, why_lost};
 
 /// Within this time what dies must be noticed. It takes some milliseconds; test machines are busy.
 const SOON: Duration = Duration::from_secs(5);
-/// What is promised of the jobs of a worker that was killed.
-const PROMISED: Duration = Duration::from_secs(1);
+/// Sooner than any lease of a site: what is seen so soon was not found by silence. How soon it really is, `docs/benchmarks.md`
+/// tells.
+const BEFORE_ANY_LEASE: Duration = Duration::from_millis(2500);
 
 on_each_engine!(
     process_the_job_of_a_killed_worker_runs_again_at_once_with_the_proof_and_without_its_orphans,
@@ -42,7 +43,7 @@ fn process_the_job_of_a_killed_worker_runs_again_at_once_with_the_proof_and_with
     send("-KILL", worker);
     let ended = site.home.until(&id, "succeeded");
     let took = began_again(&ended).duration_since(killed);
-    assert!(took <= PROMISED.try_into().unwrap(), "{took:#}");
+    assert!(took <= BEFORE_ANY_LEASE.try_into().unwrap(), "{took:#}");
     assert!(!lives(program), "the program of the dead worker lives");
     assert_eq!(outcomes(&ended), ["lost", "succeeded"]);
     let why = why_lost(&ended);
@@ -212,7 +213,7 @@ fn process_a_drill_without_a_watchdog_fails() {
     let site = Site::on_postgres();
     let done = site.home.run(&["drill", "stop-worker", "--config", "jobforge.toml", "--within", "5s"]);
     assert_eq!(done.code, 1, "{}", done.err);
-    assert!(done.out.contains("never") && done.out.contains("failed"), "{}", done.out);
+    assert!(done.out.contains("failed"), "{}", done.out);
     // Without one nobody could be taken for dead, so that would show nothing.
     let done = site.home.run(&["drill", "pauses", "--length", "1s"]);
     assert_eq!(done.code, 1, "{}", done.err);

@@ -122,6 +122,9 @@ impl Watchdog for FailingStore {
     async fn extend_leases(&self, _: Now) -> Result<u64> {
         self.fail()
     }
+    async fn renew_all_times(&self, _: Now) -> Result<()> {
+        self.fail()
+    }
     async fn record_run(&self, _: &Run, _: Now) -> Result<()> {
         self.fail()
     }

@@ -165,7 +165,8 @@ async fn a_heartbeat_reports_and_learns_of_a_cancel() -> Result<()> {
     let report = json!({ "percent": 250, "message": "half", "checkpoint": { "page": 7 }, "log": "line\n" });
     let beat = json!({ "worker_id": WORKER, "state": "run", "jobs": [{ "id": id, "fence": fence, "report": report }] });
     let answer = site.ok("heartbeat", &beat).await?;
-    assert_eq!(answer, json!({ "worker": "live", "jobs": [{ "id": id, "state": "kept" }] }));
+    let kept = json!([{ "id": id, "state": "kept" }]);
+    assert_eq!(answer, json!({ "worker": "live", "lease_ms": 20000, "epoch": 0, "jobs": kept }));
     let job = site.client.job(text.parse()?).await?;
     assert_eq!((job.progress.percent, job.checkpoint), (Some(100), Some(json!({ "page": 7 }))));
     site.client.cancel(text.parse()?).await?;

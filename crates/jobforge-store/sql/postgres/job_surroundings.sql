@@ -1,11 +1,18 @@
 -- What is known around a job: the clock, its queue's pause, how many live workers could run it, and what holds the
--- watchdogs' verdicts back.
+-- watchdogs' verdicts back: nothing while one of them is free.
 --
--- $1 queue, $2 type.
+-- $1 queue, $2 type, $3 milliseconds after which a silent watchdog may not watch any more.
 WITH held AS (
   SELECT guard, guard_until
   FROM jobforge_watchdogs
-  WHERE guard IS NOT NULL AND guard_until > jobforge_now()
+  WHERE guard IS NOT NULL
+    AND guard_until > jobforge_now()
+    AND NOT EXISTS (
+      SELECT 1
+      FROM jobforge_watchdogs
+      WHERE last_sign_at >= jobforge_now() - $3::bigint * interval '1 ms'
+        AND (guard IS NULL OR guard_until <= jobforge_now())
+    )
   ORDER BY last_sign_at DESC
   LIMIT 1
 )

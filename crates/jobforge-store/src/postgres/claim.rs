@@ -65,6 +65,26 @@ impl Cursor {
 
 impl PostgresStore {
     pub(super) async fn claim_jobs(&self, ask: &ClaimAsk, at: Now) -> Result<Claimed> {
+        if !ask.alone {
+            return self.claim_from(ask, at).await;
+        }
+        // The statement takes so many of each queue, and this is one of all: rare enough for a statement each.
+        let mut found = Claimed::default();
+        for queue in &ask.queues {
+            let limit = if found.jobs.is_empty() { queue.limit.min(1) } else { 0 };
+            let queues = vec![QueueAsk { limit, ..queue.clone() }];
+            let claimed = self.claim_from(&ClaimAsk { queues, ..ask.clone() }, at).await?;
+            found = Claimed {
+                jobs: found.jobs.into_iter().chain(claimed.jobs).collect(),
+                more: found.more || claimed.more,
+                alone_waits: found.alone_waits || claimed.alone_waits,
+                ..claimed
+            };
+        }
+        Ok(found)
+    }
+
+    async fn claim_from(&self, ask: &ClaimAsk, at: Now) -> Result<Claimed> {
         let began = Instant::now();
         let from = self.cursors_of(ask, at, began);
         let used_cursor = from.iter().any(|position| *position != beginning());

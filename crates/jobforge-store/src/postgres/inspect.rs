@@ -7,12 +7,12 @@ use jobforge_core::payload::Payload;
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
-use jobforge_core::watchdog::{Run, WatchdogRow};
+use jobforge_core::watchdog::{GAP, Run, WatchdogRow};
 use jobforge_core::worker::WorkerRow;
 use tokio_postgres::Row;
 
 use super::PostgresStore;
-use super::rows::{Json, count, error_info, job, worker};
+use super::rows::{Json, count, error_info, job, millis, worker};
 use super::session::{Params, Sql, sql};
 use super::watchdog;
 use crate::error::Result;
@@ -26,7 +26,7 @@ static LAST_ATTEMPT: Sql = sql!("job_last_attempt", UUID);
 static LOGS: Sql = sql!("job_logs", UUID);
 static RESULT: Sql = sql!("job_result", UUID);
 static LIST: Sql = sql!(each_time "job_list", TEXT, TEXT_ARRAY, TEXT, TEXT, TEXT, TEXT, TEXT, UUID, INT8);
-static SURROUNDINGS: Sql = sql!("job_surroundings", TEXT, TEXT);
+static SURROUNDINGS: Sql = sql!("job_surroundings", TEXT, TEXT, INT8);
 static QUEUES: Sql = sql!("queues", INT8);
 static WORKERS: Sql = sql!("workers", INT8);
 static WORKERS_BY_ID: Sql = sql!("workers_by_id", TEXT_ARRAY);
@@ -76,7 +76,7 @@ impl Inspect for PostgresStore {
         let worker = found.first().map(worker).transpose().map_err(fault)?;
         let attempts = self.query(at, &LAST_ATTEMPT, &[&id.0]).await?;
         let last_attempt = attempts.first().map(attempt).transpose().map_err(fault)?;
-        let rows = self.query(at, &SURROUNDINGS, &[&job.queue, &job.job_type]).await?;
+        let rows = self.query(at, &SURROUNDINGS, &[&job.queue, &job.job_type, &millis(GAP)]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let some = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
         Ok(Some(Facts {

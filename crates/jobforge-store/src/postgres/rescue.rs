@@ -121,6 +121,10 @@ impl Watchdog for PostgresStore {
         self.put_least_lease(lease, at).await
     }
 
+    async fn renew_all_times(&self, at: Now) -> Result<()> {
+        self.renew_times(at).await
+    }
+
     async fn record_run(&self, run: &Run, at: Now) -> Result<()> {
         self.put_run(run, at).await
     }

@@ -16,6 +16,7 @@ use crate::rows::MAX_PAGE;
 static SURVEY: Sql = sql!("watchdog_survey");
 static SIGN: Sql = sql!("watchdog_sign", TEXT, INT8, TEXT, TIMESTAMPTZ);
 static EXTEND: Sql = sql!("worker_extend");
+static TIMES: Sql = sql!("worker_times");
 static WATCHDOGS: Sql = sql!("watchdogs");
 static PUT: Sql =
     sql!("watchdog_run_put", TEXT, TIMESTAMPTZ, INT8, TEXT, TEXT, INT8, INT8, INT8, INT8, INT8, JSONB, TEXT,);
@@ -71,6 +72,11 @@ impl PostgresStore {
 
     pub(super) async fn extend(&self, at: Now) -> Result<u64> {
         Ok(self.query(at, &EXTEND, &[]).await?.len() as u64)
+    }
+
+    pub(super) async fn renew_times(&self, at: Now) -> Result<()> {
+        self.query(at, &TIMES, &[]).await?;
+        Ok(())
     }
 
     pub(super) async fn put_run(&self, run: &Run, at: Now) -> Result<()> {
@@ -147,5 +153,5 @@ fn run(row: &Row) -> std::result::Result<Run, tokio_postgres::Error> {
 
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&SURVEY, &SIGN, &EXTEND, &WATCHDOGS, &PUT, &RUNS]
+    vec![&SURVEY, &SIGN, &EXTEND, &TIMES, &WATCHDOGS, &PUT, &RUNS]
 }

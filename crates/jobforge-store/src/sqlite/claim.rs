@@ -29,16 +29,19 @@ pub(super) fn claim(tx: &Tx<'_>, ask: &ClaimAsk, at: Now) -> Result<Claimed> {
     let types = ask.types.as_ref().map(rows::json);
     let bounds = |bounds: &Bounds| (!bounds.is_empty()).then(|| rows::json(bounds));
     let (timeout, progress) = (bounds(&ask.bounds.timeout), bounds(&ask.bounds.progress));
-    let mut room = MAX_CLAIM;
+    let mut room = if ask.alone { 1 } else { MAX_CLAIM };
     for queue in &ask.queues {
         let wanted = queue.limit.min(room);
         let paused = tx.prepare(&statements::CLAIM_PAUSED)?.one([&queue.queue], |_| Ok(()))?;
-        if wanted == 0 || paused.is_some() {
+        if queue.limit == 0 || paused.is_some() {
             continue;
         }
         let waits =
             tx.prepare(&statements::CLAIM_ALONE_WAITS)?.one(params![queue.queue, types], |_| Ok(()))?;
         claimed.alone_waits |= waits.is_some();
+        if wanted == 0 {
+            continue;
+        }
         let mut taken = tx.prepare(&statements::CLAIM)?.all(
             params![
                 ask.worker.as_str(),

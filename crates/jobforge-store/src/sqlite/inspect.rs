@@ -5,6 +5,7 @@ use jobforge_core::payload::Payload;
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
+use jobforge_core::watchdog::GAP;
 use jobforge_core::worker::WorkerRow;
 use rusqlite::{Row, params};
 
@@ -73,7 +74,7 @@ pub(super) fn facts(tx: &Tx<'_>, id: JobId, at: Now) -> Result<Option<Facts>> {
     let (queue_workers, able_workers) = workers.unwrap_or_default();
     Ok(Some(Facts {
         last_attempt: tx.prepare(&statements::FACTS_ATTEMPT)?.one([id.to_string()], attempt)?,
-        held: tx.prepare(&statements::FACTS_HELD)?.one([now], watchdog::held)?.flatten(),
+        held: tx.prepare(&statements::FACTS_HELD)?.one([now, earlier(now, GAP)], watchdog::held)?.flatten(),
         as_of: as_of(now),
         job,
         worker,

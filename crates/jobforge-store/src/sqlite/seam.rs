@@ -120,6 +120,10 @@ impl Watchdog for SqliteStore {
         self.write("extend_leases", 1, move |tx| workers::extend(tx, at)).await
     }
 
+    async fn renew_all_times(&self, at: Now) -> Result<()> {
+        self.write("renew_all_times", 1, move |tx| workers::renew_all_times(tx, at)).await
+    }
+
     async fn expire_workers(&self, at_most: u32, at: Now) -> Result<Vec<WorkerId>> {
         self.write("expire_workers", 1, move |tx| workers::expire(tx, at_most, at)).await
     }

@@ -72,6 +72,8 @@ statements! {
     WATCHDOG_RUN_FORGET = "watchdog_run_forget",
     WATCHDOG_RUNS = "watchdog_runs",
     WORKER_EXTEND = "worker_extend",
+    WORKER_TIMES = "worker_times",
+    JOB_TIMES = "job_times",
     EXPIRE_FIND = "expire_find",
     EXPIRE_MARK = "expire_mark",
     EXPIRE_FORGET = "expire_forget",

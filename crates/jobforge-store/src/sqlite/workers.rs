@@ -79,6 +79,14 @@ pub(super) fn extend(tx: &Tx<'_>, at: Now) -> Result<u64> {
     Ok(tx.prepare(&statements::WORKER_EXTEND)?.execute([now])? as u64)
 }
 
+/// Gives every active worker and every running job its whole time from now.
+pub(super) fn renew_all_times(tx: &Tx<'_>, at: Now) -> Result<()> {
+    let now = tx.now(at)?;
+    tx.prepare(&statements::WORKER_TIMES)?.execute([now])?;
+    tx.prepare(&statements::JOB_TIMES)?.execute([now])?;
+    Ok(())
+}
+
 /// Marks workers as lost whose lease has run out, and forgets those that ended long ago.
 pub(super) fn expire(tx: &Tx<'_>, at_most: u32, at: Now) -> Result<Vec<WorkerId>> {
     let now = tx.now(at)?;

@@ -54,8 +54,9 @@ impl Housekeeper {
                 tracing::warn!(error = error.chain(), "could not name what dead jobs died of; trying again");
             }
             tokio::select! {
-                () = tokio::time::sleep(RECONCILE_EVERY) => {}
+                biased;
                 () = stop.cancelled() => return,
+                () = tokio::time::sleep(RECONCILE_EVERY) => {}
             }
         }
     }

@@ -9,7 +9,9 @@ use jobforge_core::rescue::{Rescue, RescuePolicy, plan_believing};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use jobforge_core::verdict::HeldBack;
-use jobforge_core::watchdog::{GuardKind, Guards, Leave, MAX_VERDICTS, Run, RunVerdict, SIGN_EVERY, Survey};
+use jobforge_core::watchdog::{
+    Grant, GuardKind, Guards, Leave, MAX_VERDICTS, Run, RunVerdict, SIGN_EVERY, Survey,
+};
 use jobforge_core::worker::least_lease;
 use jobforge_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -79,7 +81,7 @@ impl Watchdog {
     /// # Errors
     /// When the database fails; what was moved before stays moved, and the next sweep goes on.
     pub async fn run_once(&self, at: Now) -> Result<SweepReport, StoreError> {
-        self.sweep(&Leave::FREE, at).await
+        self.sweep(&Leave::FREE, at, at).await
     }
 
     /// The same, recorded among the runs.
@@ -87,7 +89,7 @@ impl Watchdog {
     /// # Errors
     /// As [`Self::run_once`].
     pub async fn run_recorded(&self, trigger: &str) -> Result<(Run, SweepReport), StoreError> {
-        self.sweep_recorded(&Leave::FREE, trigger).await
+        self.sweep_recorded(&Leave::FREE, trigger, Now::Database).await
     }
 
     /// Sweeps until `stop` fires: when the check interval is over, and at the next tick once a lease has run out or a
@@ -110,8 +112,9 @@ impl Watchdog {
                 tracing::error!(error = error.chain(), "[QCWorker] Stuck job check failed");
             }
             tokio::select! {
-                () = tokio::time::sleep(TICK) => {}
+                biased;
                 () = stop.cancelled() => return,
+                () = tokio::time::sleep(TICK) => {}
             }
         }
     }
@@ -124,9 +127,13 @@ impl Watchdog {
             true => memory.guards.judge(&seen, now.duration_since(memory.began)),
             false => Leave::FREE,
         };
-        if leave.extend {
-            let extended = self.store.extend_leases(Now::Database).await?;
-            tracing::debug!(extended, "gave {extended} workers a whole lease before judging them");
+        match leave.grant {
+            Grant::Nothing => {}
+            Grant::Leases => {
+                let extended = self.store.extend_leases(Now::Database).await?;
+                tracing::debug!(extended, "gave {extended} workers a whole lease before judging them");
+            }
+            Grant::AllTimes => self.store.renew_all_times(Now::Database).await?,
         }
         if self.policy.heartbeats {
             self.tend(&seen, memory, now).await?;
@@ -142,13 +149,16 @@ impl Watchdog {
             "interval"
         } else if self.policy.heartbeats && seen.overdue > 0 && leave.expire > 0 {
             "lease"
-        } else if memory.fast_at.is_some_and(|at| now >= at) {
+        } else if leave.held.is_none() && memory.fast_at.is_some_and(|at| now >= at) {
             "presence"
         } else {
             return Ok(());
         };
-        memory.fast_at = memory.fast_at.filter(|at| now < *at);
-        self.sweep_recorded(&leave, trigger).await?;
+        if leave.held.is_none() {
+            memory.fast_at = memory.fast_at.filter(|at| now < *at);
+        }
+        // By the clock that was judged: what seems overdue by one that stepped a moment later must not be believed.
+        self.sweep_recorded(&leave, trigger, Now::Fixed(seen.as_of)).await?;
         memory.last_sweep = Some(now);
         Ok(())
     }
@@ -173,10 +183,18 @@ impl Watchdog {
         Ok(())
     }
 
-    async fn sweep_recorded(&self, leave: &Leave, trigger: &str) -> Result<(Run, SweepReport), StoreError> {
-        let started_at = self.store.now().await?;
+    async fn sweep_recorded(
+        &self,
+        leave: &Leave,
+        trigger: &str,
+        judged: Now,
+    ) -> Result<(Run, SweepReport), StoreError> {
+        let started_at = match judged.fixed() {
+            Some(moment) => moment,
+            None => self.store.now().await?,
+        };
         let began = clock::monotonic();
-        let swept = self.sweep(leave, Now::Database).await;
+        let swept = self.sweep(leave, judged, Now::Database).await;
         let empty = SweepReport::default();
         let report = swept.as_ref().unwrap_or(&empty);
         let to = |to: fn(Status) -> bool| report.moved.iter().filter(|line| to(line.to)).count() as u64;
@@ -201,13 +219,14 @@ impl Watchdog {
         Ok((run, report))
     }
 
-    async fn sweep(&self, leave: &Leave, at: Now) -> Result<SweepReport, StoreError> {
+    /// Judges by one clock reading, and moves by another.
+    async fn sweep(&self, leave: &Leave, judged: Now, at: Now) -> Result<SweepReport, StoreError> {
         let mut report = SweepReport::default();
         if self.policy.heartbeats && leave.expire > 0 {
-            report.expired = self.store.expire_workers(leave.expire, at).await?;
+            report.expired = self.store.expire_workers(leave.expire, judged).await?;
         }
         for _ in 0..ROUNDS {
-            let page = self.store.suspects(&self.policy.fast, BATCH, at).await?;
+            let page = self.store.suspects(&self.policy.fast, BATCH, judged).await?;
             report.checked += page.suspects.len();
             let lines = plan_believing(&page, &self.policy, |cause| leave.believes(cause));
             let applied = self.store.apply_rescues(&lines, at).await?;

@@ -11,7 +11,6 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::pool::Pool;
 use super::run::Runner;
-use crate::clock;
 
 /// Added to the moment at which a waiting job becomes due, so that the claim does not come a hair too early.
 const DUE_SLACK: Duration = Duration::from_millis(2);
@@ -38,13 +37,23 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
     let mut failed_wait = FAILED_CLAIM.0;
     let mut alone_waits: Option<Duration> = None;
     while !pool.draining.is_cancelled() {
+        // A worker past its deadline would have to give back at once whatever it took, again and again.
+        if !acts(&pool) {
+            tokio::select! {
+                biased;
+                () = pool.draining.cancelled() => break,
+                () = pool.anew.notified() => {}
+                () = tokio::time::sleep(FAILED_CLAIM.0) => {}
+            }
+            continue;
+        }
         // Register for freed slots before counting them, so that none is missed.
         let freed = pool.freed.notified();
         tokio::pin!(freed);
         freed.as_mut().enable();
         let turn = match alone_waits {
             None => Turn::Company,
-            Some(since) => turn(clock::boot().saturating_sub(since), pool.held(), &pool.id()),
+            Some(since) => turn(pool.boot().saturating_sub(since), pool.held(), &pool.id()),
         };
         let queues = match turn {
             Turn::Company => ask(&pool.rooms()),
@@ -77,7 +86,7 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
             alone: turn == Turn::Alone,
         };
         let claiming = pool.claiming.lock().await;
-        let sent = clock::boot();
+        let sent = pool.boot();
         let claimed = match pool.store.claim(&request, Now::Database).await {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -122,8 +131,12 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
 /// freeze, and not when the answer was so long on its way that the jobs may have been taken back for want of heartbeats.
 /// What is not started is handed over.
 fn is_in_time(pool: &Pool, sent: Duration) -> bool {
-    let now = clock::boot();
-    now < pool.acts_until() && now.saturating_sub(sent) < pool.config.lease
+    acts(pool) && pool.boot().saturating_sub(sent) < pool.config.lease
+}
+
+/// Whether this incarnation may act.
+fn acts(pool: &Pool) -> bool {
+    pool.boot() < pool.acts_until()
 }
 
 fn start(pool: &Arc<Pool>, runner: &Runner, claimed: Claimed) {

@@ -109,6 +109,9 @@ pub(super) fn verdict(reply: &BeatReply) -> Option<StopReason> {
 
 /// Renews on a thread and a connection of its own, so that no handler can silence the worker. Ends when the worker closes.
 pub(crate) fn renew_apart(pool: Arc<Pool>) -> std::io::Result<JoinHandle<()>> {
+    if let Some(machine) = &pool.config.machine {
+        return Ok(machine.renewals.spawn(renew_loop(Arc::clone(&pool))));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (over, ended) = oneshot::channel();
     std::thread::Builder::new().name("renewals".to_owned()).spawn(move || {
@@ -134,7 +137,7 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
     let mut failing = false;
     // The first renewal comes at once: it opens the connection that later ones need, while there is one to be had.
     let mut first = true;
-    let mut sent = clock::boot();
+    let mut sent = pool.boot();
     let mut told = clock::monotonic();
     let mut told_held = 0;
     loop {
@@ -148,22 +151,23 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
         };
         first = false;
         // From sending to sending: slow answers must not make renewals rarer.
-        let pause = pause.saturating_sub(clock::boot().saturating_sub(sent));
+        let pause = pause.saturating_sub(pool.boot().saturating_sub(sent));
         let deadline = pool.acts_until();
         tokio::select! {
             biased;
             () = pool.closing.cancelled() => return drop(attendance),
             // An answer from before a suspend may be past its deadline already.
-            () = tokio::time::sleep(pause.min(deadline.saturating_sub(clock::boot()))) => {}
+            () = passed(&pool, deadline.min(pool.boot() + pause)) => {}
             () = woken(&pool, calm) => {}
         }
-        sent = clock::boot();
+        sent = pool.boot();
         let (worker, draining) = (pool.id(), pool.draining.is_cancelled());
         let renewed = store.renew(&worker, draining, Now::Database);
         // Past its deadline a worker does not ask any more: were it answered, others would wait for a lease that nobody keeps.
-        let answer = match deadline.saturating_sub(sent) {
-            Duration::ZERO => None,
-            left => tokio::time::timeout(left, renewed).await.ok(),
+        let answer = tokio::select! {
+            biased;
+            () = passed(&pool, deadline) => None,
+            answer = renewed => Some(answer),
         };
         failing = !matches!(answer, Some(Ok(Some(_))));
         let lost = match answer {
@@ -179,7 +183,7 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
             Some(Ok(None)) => true,
             Some(Err(error)) => {
                 tracing::warn!(worker.id = %worker, error = error.chain(), "Heartbeat of worker {worker} failed; trying again");
-                clock::boot() >= deadline
+                pool.boot() >= deadline
             }
             // The deadline has come without an answer.
             None => true,
@@ -196,6 +200,18 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
             tracing::info!(worker.id = %pool.id(), held, "Heartbeat: worker {} holds {held} jobs", pool.id());
             (told, told_held) = (clock::monotonic(), held);
         }
+    }
+}
+
+/// Resolves at a moment of the clock that runs in suspend. No timer goes by that clock, so it is looked at every second:
+/// a worker that was suspended past its deadline stops its jobs so soon after it wakes.
+async fn passed(pool: &Pool, moment: Duration) {
+    loop {
+        let left = moment.saturating_sub(pool.boot());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(REPORT_EVERY)).await;
     }
 }
 
@@ -220,8 +236,13 @@ async fn begin_anew(pool: &Pool, store: &dyn WorkerSide, lease_ends: Duration) {
     tracing::error!(worker.id = %old, "Heartbeat: worker {old} has lost its lease; it stops its jobs and starts anew");
     pool.give_up();
     if let Some(last_resort) = &pool.config.last_resort {
-        let left = lease_ends.saturating_sub(clock::boot()).max(TAKEN_GRACE);
-        if tokio::time::timeout(left, pool.idle()).await.is_err() {
+        let until = lease_ends.max(pool.boot() + TAKEN_GRACE);
+        let stopped = tokio::select! {
+            biased;
+            () = pool.idle() => true,
+            () = passed(pool, until) => false,
+        };
+        if !stopped {
             let held = pool.held();
             tracing::error!(worker.id = %old, held, "{held} handlers of worker {old} have not stopped in time; this process ends itself");
             last_resort();

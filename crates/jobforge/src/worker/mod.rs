@@ -6,6 +6,7 @@
 
 mod claim;
 mod heartbeat;
+mod machine;
 mod pool;
 mod registry;
 mod run;
@@ -37,6 +38,7 @@ use crate::job_error::JobError;
 use crate::job_type::JobType;
 use crate::process::SlotLock;
 
+pub use machine::SimulatedMachine;
 pub(crate) use pool::hostname;
 use pool::{Pool, Queue};
 pub(crate) use registry::{Registry, States};
@@ -60,6 +62,8 @@ pub(crate) struct WorkerConfig {
     pub(crate) slot: Option<(Arc<SlotLock>, RescuePolicy)>,
     /// What ends the process when handlers of a lost lease do not stop.
     pub(crate) last_resort: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// What stands for the machine in a simulation.
+    pub(crate) machine: Option<SimulatedMachine>,
 }
 
 impl std::fmt::Debug for WorkerConfig {
@@ -177,6 +181,13 @@ impl WorkerBuilder {
         self
     }
 
+    /// Works on a machine that is simulated.
+    #[doc(hidden)]
+    pub fn machine(mut self, machine: SimulatedMachine) -> Self {
+        self.config.machine = Some(machine);
+        self
+    }
+
     /// Takes rhythm, lease, name and time-outs from the settings.
     pub fn settings(mut self, settings: &Settings) -> Self {
         let name = settings.text("worker_name");
@@ -190,6 +201,7 @@ impl WorkerBuilder {
             stop_grace: self.config.stop_grace,
             slot: self.config.slot,
             last_resort: self.config.last_resort,
+            machine: self.config.machine,
         };
         self
     }
@@ -285,6 +297,7 @@ impl Worker {
                 stop_grace: STOP_GRACE,
                 slot: None,
                 last_resort: None,
+                machine: None,
             },
         }
     }

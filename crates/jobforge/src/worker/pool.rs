@@ -118,6 +118,7 @@ impl Pool {
         queues: Vec<Queue>,
         config: WorkerConfig,
     ) -> Self {
+        let id = new_identity(&config);
         Self {
             store,
             registry,
@@ -131,7 +132,7 @@ impl Pool {
             anew: Notify::new(),
             claiming: AsyncMutex::default(),
             beat_all: AtomicBool::new(false),
-            id: RwLock::new(WorkerId::random()),
+            id: RwLock::new(id),
             given_up: RwLock::default(),
             acts_until: RwLock::default(),
             held: Mutex::default(),
@@ -146,7 +147,12 @@ impl Pool {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When this incarnation must have stopped, by [`clock::boot`], unless it renews before.
+    /// The time since the machine started, on a clock that also runs in suspend.
+    pub(crate) fn boot(&self) -> Duration {
+        self.config.machine.as_ref().map_or_else(clock::boot, |machine| (machine.boot)())
+    }
+
+    /// When this incarnation must have stopped, by [`Self::boot`], unless it renews before.
     pub(crate) fn acts_until(&self) -> Duration {
         *self.acts_until.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -175,7 +181,7 @@ impl Pool {
             lease_scales: self.config.lease_scales,
             place: self.place(),
         };
-        let sent = clock::boot();
+        let sent = self.boot();
         let deaths = store.register(&worker, Now::Database).await?;
         self.renewed(sent, self.config.lease);
         for line in &deaths.moved {
@@ -190,12 +196,12 @@ impl Pool {
     fn place(&self) -> Option<Place> {
         let process = process::own()?;
         let slot = self.config.slot.as_ref().map(|(lock, policy)| lock.told(policy));
-        Some(Place { process, up_for: clock::boot(), slot })
+        Some(Place { process, up_for: self.boot(), slot })
     }
 
     /// Stops everything held under an identity that has lost its lease. What stops is handed over.
     pub(crate) fn give_up(&self) {
-        self.set_acts_until(clock::boot());
+        self.set_acts_until(self.boot());
         *self.given_up.write().unwrap_or_else(PoisonError::into_inner) = Some(self.id());
         self.ask_all_to_stop(StopReason::LeaseLost);
     }
@@ -206,11 +212,11 @@ impl Pool {
         given_up.as_ref() == Some(worker) && !self.closing.is_cancelled()
     }
 
-    /// Takes a new identity. After this nothing that was begun before can change a job but by handing it over.
+    /// Takes a new identity. What was begun before can change a job only under the old one, as long as nobody took it.
     pub(crate) async fn begin_anew(&self, store: &dyn WorkerSide) -> Result<(), Error> {
         // A claim that was on its way may have brought jobs since.
         self.ask_all_to_stop(StopReason::LeaseLost);
-        *self.id.write().unwrap_or_else(PoisonError::into_inner) = WorkerId::random();
+        *self.id.write().unwrap_or_else(PoisonError::into_inner) = new_identity(&self.config);
         self.register(store).await?;
         self.anew.notify_one();
         Ok(())
@@ -332,6 +338,10 @@ impl Pool {
             look(*id, held);
         }
     }
+}
+
+fn new_identity(config: &WorkerConfig) -> WorkerId {
+    config.machine.as_ref().map_or_else(WorkerId::random, |machine| (machine.identity)())
 }
 
 /// The machine's name; `localhost` if it has none.

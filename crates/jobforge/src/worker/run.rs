@@ -12,20 +12,24 @@ use tokio::sync::mpsc;
 
 use super::pool::Pool;
 use super::registry::{HandlerResult, Registered};
-use super::settle::hand_over;
+use super::settle::{Ended, hand_over};
 use crate::clock;
 use crate::context::{JobContext, StopReason};
 use crate::job_error::{FailOutcome, JobError};
+
+/// How long a job that was taken ahead of a slot waits for one. Jobs of its queue have been over in milliseconds; where they
+/// are not any more, another worker may have a slot, and the database counts the job's time-out from its claim.
+const TAKEN_AHEAD: Duration = Duration::from_secs(1);
 
 /// Starts handlers and passes on how they ended. Every started job holds a sender, so the settler outlives them all.
 #[derive(Clone)]
 pub(crate) struct Runner {
     pool: Arc<Pool>,
-    settled: mpsc::Sender<Settlement>,
+    settled: mpsc::Sender<Ended>,
 }
 
 impl Runner {
-    pub(crate) fn new(pool: Arc<Pool>, settled: mpsc::Sender<Settlement>) -> Self {
+    pub(crate) fn new(pool: Arc<Pool>, settled: mpsc::Sender<Ended>) -> Self {
         Self { pool, settled }
     }
 
@@ -62,25 +66,29 @@ impl Runner {
         let queue = &self.pool.queues[queue];
         // The semaphore is never closed; a stop signal that came while waiting is seen by `attempt`.
         let permit = tokio::select! {
-            permit = queue.permits.acquire() => permit.ok(),
+            biased;
             () = ctx.stop_signal().cancelled() => None,
+            permit = queue.permits.acquire() => permit.ok(),
+            () = tokio::time::sleep(TAKEN_AHEAD) => None,
         };
         let began = clock::monotonic();
         let outcome = match &registered {
             None => Some(Outcome::Retry { error: unknown_type(&ctx), delay: None }),
+            Some(_) if permit.is_none() && ctx.stop_reason().is_none() => Some(Outcome::Released),
             Some(_) if permit.is_none() => ended(&ctx, Err(JobError::stopped())),
             Some(registered) => {
                 attempt(&ctx, registered, registered.stop_grace.unwrap_or(self.pool.config.stop_grace)).await
             }
         };
-        queue.ran(clock::monotonic().duration_since(began));
+        // What got no slot in time tells that the queue is not quick, so that it is not taken ahead again at once.
+        queue.ran(if permit.is_some() { clock::monotonic().duration_since(began) } else { TAKEN_AHEAD });
         drop(permit);
         let retry = registered.map_or_else(RetryPolicy::default, |registered| registered.retry);
         let mut handed_over = None;
         if let Some(outcome) = outcome {
-            let settlement = settle(&ctx, outcome, &retry);
+            let (worker, settlement) = (worker.clone(), settle(&ctx, outcome, &retry));
             // A closed channel means the worker is being dropped: the lease will bring the job back.
-            let _ = self.settled.send(settlement).await;
+            let _ = self.settled.send(Ended { worker, settlement }).await;
         } else if self.pool.has_given_up(&worker) {
             handed_over = Some(settle(&ctx, Outcome::Released, &retry));
         }
@@ -96,6 +104,8 @@ async fn attempt(ctx: &JobContext, registered: &Registered, grace: Duration) -> 
     let run = AssertUnwindSafe((registered.run)(ctx.clone())).catch_unwind();
     tokio::pin!(run);
     let ended_by_itself = tokio::select! {
+        biased;
+        // An end counts before a time-out in the same moment.
         result = &mut run => Some(result),
         () = time_out(ctx) => {
             ctx.ask_to_stop(StopReason::TimedOut);

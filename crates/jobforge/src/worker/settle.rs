@@ -18,10 +18,17 @@ const BACKLOG: usize = 4 * BATCH;
 /// First and longest wait after a call that failed.
 const FAILED: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
+/// An attempt that has ended, and the incarnation that held its job: nobody else can settle it.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) worker: WorkerId,
+    pub(crate) settlement: Settlement,
+}
+
 /// Both ends of the way from handlers to the settler.
 pub(crate) struct Channel {
-    pub(crate) sender: mpsc::Sender<Settlement>,
-    pub(crate) receiver: mpsc::Receiver<Settlement>,
+    pub(crate) sender: mpsc::Sender<Ended>,
+    pub(crate) receiver: mpsc::Receiver<Ended>,
 }
 
 pub(crate) fn channel() -> Channel {
@@ -30,21 +37,33 @@ pub(crate) fn channel() -> Channel {
 }
 
 /// Settles until every sender is gone.
-pub(crate) async fn settle_loop(pool: Arc<Pool>, mut ended: mpsc::Receiver<Settlement>) {
+pub(crate) async fn settle_loop(pool: Arc<Pool>, mut ended: mpsc::Receiver<Ended>) {
     let mut batch = Vec::with_capacity(BATCH);
     while ended.recv_many(&mut batch, BATCH).await > 0 {
-        settle(&pool, &batch).await;
-        batch.clear();
+        for (worker, settlements) in by_worker(batch.drain(..)) {
+            settle(&pool, &worker, &settlements).await;
+        }
     }
+}
+
+/// All of one worker together, as long as it does not change: it does only when the worker has lost its lease.
+fn by_worker(ended: impl Iterator<Item = Ended>) -> Vec<(WorkerId, Vec<Settlement>)> {
+    let mut parts: Vec<(WorkerId, Vec<Settlement>)> = Vec::with_capacity(1);
+    for Ended { worker, settlement } in ended {
+        match parts.last_mut().filter(|(of, _)| *of == worker) {
+            Some((_, settlements)) => settlements.push(settlement),
+            None => parts.push((worker, vec![settlement])),
+        }
+    }
+    parts
 }
 
 /// Sends one batch, again and again as long as the database cannot be reached: repeating is safe, for a settlement
 /// that took effect is answered as a replay, and one that came too late is refused.
-async fn settle(pool: &Pool, batch: &[Settlement]) {
+async fn settle(pool: &Pool, worker: &WorkerId, batch: &[Settlement]) {
     let mut wait = FAILED.0;
     loop {
-        let worker = pool.id();
-        match pool.store.settle(&worker, batch, Now::Database).await {
+        match pool.store.settle(worker, batch, Now::Database).await {
             Ok(answers) => {
                 for (settlement, answer) in batch.iter().zip(answers) {
                     note(pool, settlement, &answer);
@@ -65,7 +84,7 @@ async fn settle(pool: &Pool, batch: &[Settlement]) {
                     return;
                 }
                 for one in batch {
-                    Box::pin(settle(pool, std::slice::from_ref(one))).await;
+                    Box::pin(settle(pool, worker, std::slice::from_ref(one))).await;
                 }
                 return;
             }
@@ -77,26 +96,28 @@ async fn settle(pool: &Pool, batch: &[Settlement]) {
 
 /// Gives a job back that an incarnation of this worker held when it lost its lease: it then costs the job nothing.
 ///
-/// Tried for as long as a lease lasts. A watchdog that was quicker has won, which is no news to anybody.
+/// Tried until the database answers or the worker closes, for nobody takes jobs back either while it is away. A watchdog
+/// that was quicker has won, which is no news to anybody.
 pub(crate) async fn hand_over(pool: &Pool, worker: &WorkerId, settlement: &Settlement) {
     let id = settlement.id;
-    let tries = async {
-        let mut wait = FAILED.0;
-        loop {
-            match pool.store.settle(worker, std::slice::from_ref(settlement), Now::Database).await {
-                Ok(answers) => return answers,
-                Err(error) => {
-                    tracing::debug!(job.id = %id, error = error.chain(), "could not hand job {id} over yet");
-                }
+    let mut wait = FAILED.0;
+    while !pool.closing.is_cancelled() {
+        match pool.store.settle(worker, std::slice::from_ref(settlement), Now::Database).await {
+            Ok(answers) if answers.first() == Some(&Settled::Applied) => {
+                tracing::info!(job.id = %id, worker.id = %worker, "worker {worker}, which has lost its lease, handed job {id} over; it lost no attempt");
+                return;
             }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(FAILED.1);
+            Ok(_) => return,
+            Err(error) if error.is_transient() => {
+                tracing::debug!(job.id = %id, error = error.chain(), "could not hand job {id} over yet");
+            }
+            Err(error) => {
+                tracing::error!(job.id = %id, error = error.chain(), "failed to hand job {id} over; its lease will bring it back");
+                return;
+            }
         }
-    };
-    if let Ok(answers) = tokio::time::timeout(pool.config.lease, tries).await
-        && answers.first() == Some(&Settled::Applied)
-    {
-        tracing::info!(job.id = %id, worker.id = %worker, "worker {worker}, which has lost its lease, handed job {id} over; it lost no attempt");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(FAILED.1);
     }
 }
 

@@ -14,8 +14,9 @@ use super::pool::Pool;
 pub(crate) async fn watch_loop(pool: Arc<Pool>, mut events: Receiver<WakeEvent>) {
     loop {
         let event = tokio::select! {
-            event = events.recv() => event,
+            biased;
             () = pool.closing.cancelled() => return,
+            event = events.recv() => event,
         };
         match event {
             Ok(WakeEvent::Moved { id }) => look(&pool, id),

@@ -1,0 +1,25 @@
+-- After a step of the clock, gives every active worker a whole lease from now, also one that has more left, and every
+-- running job its whole time-outs and time to its next heartbeat.
+--
+-- Counts as a claim and a heartbeat of each job, so that doing it twice gives no more; where standing still is bounded, as a
+-- report too. Reads the running jobs through idx_jobforge_jobs_running; a job that is being changed at this moment is
+-- passed over, for that gives it new times.
+WITH workers AS (
+  UPDATE jobforge_workers
+  SET lease_expires_at = jobforge_now() + lease_ms * interval '1 ms'
+  WHERE state IN ('live', 'draining')
+)
+UPDATE jobforge_jobs
+SET revision = revision + 1,
+    locked_at = jobforge_now(),
+    heartbeat_at = jobforge_now(),
+    heartbeat_due_at = jobforge_now() + (heartbeat_due_at - heartbeat_at),
+    deadline_at = jobforge_now() + (deadline_at - locked_at),
+    progress_at = CASE WHEN progress_limit_ms IS NULL THEN progress_at ELSE jobforge_now() END
+WHERE id IN (
+    SELECT id
+    FROM jobforge_jobs
+    WHERE status = 'running' AND locked_by IS NOT NULL
+    FOR UPDATE SKIP LOCKED
+  )
+  AND status = 'running'

@@ -1,0 +1,44 @@
+//! Programs that enqueue, and people who interfere.
+
+use std::time::Duration;
+
+use jobforge_core::time::Now;
+use jobforge_store::rows::Move;
+use jobforge_store::{Result, Store};
+
+use super::event::What;
+use super::weather::{Patience, Request};
+use super::world::Shared;
+
+/// Between two tries of a client that persists.
+const AGAIN: Duration = Duration::from_millis(700);
+
+/// Asks for one thing; repeats it until the answer is known, or leaves it at one try.
+pub(super) async fn ask(store: &dyn Store, world: &Shared, request: Request) {
+    match request {
+        Request::Enqueue(job, patience) => {
+            let known = match patience {
+                Patience::Persists => {
+                    while store.enqueue(std::slice::from_ref(&*job), Now::Database).await.is_err() {
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    true
+                }
+                Patience::GivesUp => store.enqueue(&[*job.clone()], Now::Database).await.is_ok(),
+            };
+            if known {
+                world.lock().tell(What::Promised { job: job.id });
+            }
+        }
+        Request::Cancel(job) => once(store.move_jobs(&[job], Move::Cancel, Now::Database).await),
+        Request::Retry(job, delay) => {
+            once(store.move_jobs(&[job], Move::Retry { delay }, Now::Database).await);
+        }
+        Request::Delete(job) => once(store.move_jobs(&[job], Move::Delete, Now::Database).await),
+        Request::Pause(queue) => once(store.pause_queue(queue, true, Now::Database).await),
+        Request::Resume(queue) => once(store.pause_queue(queue, false, Now::Database).await),
+    }
+}
+
+/// What came of it is seen in the database.
+fn once<T>(_: Result<T>) {}

@@ -1,0 +1,4 @@
+//! The simulation: what must survive everything, and that it would be noticed if it did not.
+
+mod broken;
+mod seeds;
