@@ -63,7 +63,7 @@ impl Enqueue for PostgresStore {
             let outcome = if copy { self.copy(jobs).await } else { self.insert(jobs, at).await };
             match outcome {
                 Ok(done) => return Ok(done),
-                // An id exists already, as after an answer that was lost: the INSERT tells which.
+                // An id exists already, as after an answer that was lost: the INSERT tells which. Or the role may not COPY.
                 Err(Attempted::Conflict(_)) if copy => copy = false,
                 Err(Attempted::Conflict(_)) if tries < TRIES => {}
                 Err(Attempted::Conflict(error) | Attempted::Final(error)) => return Err(error),
@@ -121,9 +121,11 @@ impl PostgresStore {
         let client = self.client("enqueue").await.map_err(Attempted::Final)?;
         let watch = self.slow.watch("enqueue_copy");
         let fault = |error: tokio_postgres::Error| {
-            let taken = error.code() == Some(&SqlState::UNIQUE_VIOLATION);
+            // Row security, which only owners are free of, does not go with COPY.
+            let insert = [SqlState::UNIQUE_VIOLATION, SqlState::FEATURE_NOT_SUPPORTED];
+            let insert = error.code().is_some_and(|code| insert.contains(code));
             let error = self.fault("enqueue", error);
-            if taken { Attempted::Conflict(error) } else { Attempted::Final(error) }
+            if insert { Attempted::Conflict(error) } else { Attempted::Final(error) }
         };
         let sink = client.copy_in::<_, Bytes>(COPY).await.map_err(fault)?;
         tokio::pin!(sink);
