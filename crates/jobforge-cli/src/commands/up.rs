@@ -28,8 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Result<(), Failure> {
     // The first run should need nothing: here, and only here, PostgreSQL is migrated on the way, too.
-    let visit =
-        OpenOptions::from_settings(&context.settings, Purpose::Visit, true).open_unverified().await?;
+    let visit = OpenOptions::from_settings(&context.settings, Purpose::Visit, true).open_unverified().await?;
     visit.migrate().await?;
     for done in visit.sql_surface(true).await? {
         output::note(&done);

@@ -75,22 +75,7 @@ impl Home {
 
     /// Starts a server or worker and waits until it says that it is up.
     pub(crate) fn start(&self, arguments: &[&str], ready: &str) -> Running {
-        let mut child = self.command(arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let (told, lines) = mpsc::channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let _ = told.send(line);
-            }
-        });
-        let mut seen = Vec::new();
-        while !seen.last().is_some_and(|line: &String| line.contains(ready)) {
-            match lines.recv_timeout(PATIENCE) {
-                Ok(line) => seen.push(line),
-                Err(_) => panic!("{arguments:?} did not say {ready:?}:\n{}", seen.join("\n")),
-            }
-        }
-        Running { child, lines }
+        Running::from(self.command(arguments), ready)
     }
 
     /// `up` on a port of its own.
@@ -140,6 +125,26 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Starts a program and waits until it says that it is up.
+    pub(crate) fn from(mut command: Command, ready: &str) -> Self {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let (told, lines) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = told.send(line);
+            }
+        });
+        let mut seen = Vec::new();
+        while !seen.last().is_some_and(|line: &String| line.contains(ready)) {
+            match lines.recv_timeout(PATIENCE) {
+                Ok(line) => seen.push(line),
+                Err(_) => panic!("{command:?} did not say {ready:?}:\n{}", seen.join("\n")),
+            }
+        }
+        Self { child, lines }
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

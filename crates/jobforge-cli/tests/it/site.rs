@@ -15,7 +15,7 @@ pub(crate) struct Site {
     /// The owner of the file on SQLite. Ends before its data goes.
     server: Option<Running>,
     pub(crate) home: Home,
-    _database: Option<TestDatabase>,
+    database: Option<TestDatabase>,
 }
 
 impl Site {
@@ -36,7 +36,7 @@ impl Site {
 
     fn at(home: Home, database: Option<TestDatabase>) -> Self {
         std::fs::write(home.path().join("jobforge.toml"), SETTINGS).unwrap();
-        Self { server: None, home, _database: database }
+        Self { server: None, home, database }
     }
 
     pub(crate) fn serve(&self) -> Running {
@@ -47,6 +47,16 @@ impl Site {
     /// What takes lost jobs back where no server runs already.
     pub(crate) fn watchdog(&self) -> Option<Running> {
         self.server.is_none().then(|| self.serve())
+    }
+
+    /// Where PostgreSQL is.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.as_ref().unwrap().url()
+    }
+
+    /// What a statement prints on PostgreSQL.
+    pub(crate) fn sql(&self, text: &str) -> String {
+        self.database.as_ref().unwrap().psql(text).unwrap().trim().to_owned()
     }
 
     pub(crate) fn kill_server(&mut self) {

@@ -656,8 +656,9 @@ CREATE POLICY jobforge_tenant ON jobforge_connector_configs FOR SELECT USING (te
 CREATE POLICY jobforge_tenant ON jobforge_job_logs FOR SELECT
   USING (EXISTS (SELECT FROM jobforge_jobs j WHERE j.id = job_id AND j.tenant_id = (SELECT jobforge_tenant())));
 
--- Closes every table of JobForge to all but trusted roles, those of later migrations too, and pins the names that functions
--- see which act with the owner's rights. The program calls it after every migration.
+-- Closes every table of JobForge to all but trusted roles, those of later migrations too. Pins the names that functions see
+-- which act with the owner's rights, and those of triggers, for pg_restore works without a search path. The program calls
+-- it after every migration.
 CREATE FUNCTION jobforge_close() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   home regnamespace := (SELECT relnamespace FROM pg_class WHERE oid = 'jobforge_jobs'::regclass);
@@ -681,7 +682,7 @@ BEGIN
     SELECT p.oid::regprocedure AS name, p.prosecdef AS as_owner
     FROM pg_proc p
     WHERE p.pronamespace = home
-      AND (p.prosecdef OR p.proname IN ('jobforge_is_trusted', 'jobforge_close', 'jobforge_grant'))
+      AND (p.prosecdef OR p.prorettype = 'trigger'::regtype OR p.proname IN ('jobforge_is_trusted', 'jobforge_close', 'jobforge_grant'))
       AND p.proname LIKE 'jobforge\_%'
       AND coalesce(array_to_string(p.proconfig, ' '), '') NOT LIKE '%search_path%'
   LOOP

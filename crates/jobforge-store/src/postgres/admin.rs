@@ -15,9 +15,13 @@ use crate::traits::Admin;
 static CHECK: Sql = sql!("check", INT8);
 
 /// Every step, in order.
-const MIGRATIONS: &[Migration] = &[
+pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "core", sql: include_str!("../../migrations/postgres/0001_core.sql") },
-    Migration { version: 2, name: "surface", sql: include_str!("../../migrations/postgres/0002_surface.sql") },
+    Migration {
+        version: 2,
+        name: "surface",
+        sql: include_str!("../../migrations/postgres/0002_surface.sql"),
+    },
 ];
 
 /// Whether the tables came from a dump of tables alone, which brings no functions.

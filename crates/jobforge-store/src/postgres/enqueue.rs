@@ -43,6 +43,7 @@ static INSERT: Sql = sql!(
     JSONB_ARRAY,
     INT8_ARRAY,
 );
+static ROW_SECURITY: Sql = sql!("row_security");
 static EXISTING: Sql = sql!("enqueue_existing", UUID_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY);
 
 const COPY: &str = "COPY jobforge_jobs (id, tenant_id, type, payload, queue, priority, max_attempts, timeout_ms, \
@@ -60,10 +61,12 @@ impl Enqueue for PostgresStore {
         let mut tries = 0;
         loop {
             tries += 1;
+            // Row security, which owners are free of, does not go with COPY; asking is cheap beside so many jobs.
+            copy = copy && !self.is_under_row_security(at).await?;
             let outcome = if copy { self.copy(jobs).await } else { self.insert(jobs, at).await };
             match outcome {
                 Ok(done) => return Ok(done),
-                // An id exists already, as after an answer that was lost: the INSERT tells which. Or the role may not COPY.
+                // An id exists already, as after an answer that was lost: the INSERT tells which.
                 Err(Attempted::Conflict(_)) if copy => copy = false,
                 Err(Attempted::Conflict(_)) if tries < TRIES => {}
                 Err(Attempted::Conflict(error) | Attempted::Final(error)) => return Err(error),
@@ -117,15 +120,18 @@ impl PostgresStore {
         Ok(done)
     }
 
+    async fn is_under_row_security(&self, at: Now) -> Result<bool> {
+        let rows = self.query(at, &ROW_SECURITY, &[]).await?;
+        Ok(rows.first().is_some_and(|row| row.get(0)))
+    }
+
     async fn copy(&self, jobs: &[NewJob]) -> std::result::Result<Vec<Enqueued>, Attempted> {
         let client = self.client("enqueue").await.map_err(Attempted::Final)?;
         let watch = self.slow.watch("enqueue_copy");
         let fault = |error: tokio_postgres::Error| {
-            // Row security, which only owners are free of, does not go with COPY.
-            let insert = [SqlState::UNIQUE_VIOLATION, SqlState::FEATURE_NOT_SUPPORTED];
-            let insert = error.code().is_some_and(|code| insert.contains(code));
+            let taken = error.code() == Some(&SqlState::UNIQUE_VIOLATION);
             let error = self.fault("enqueue", error);
-            if insert { Attempted::Conflict(error) } else { Attempted::Final(error) }
+            if taken { Attempted::Conflict(error) } else { Attempted::Final(error) }
         };
         let sink = client.copy_in::<_, Bytes>(COPY).await.map_err(fault)?;
         tokio::pin!(sink);
@@ -306,5 +312,5 @@ async fn insert_chunk<C: GenericClient + Sync>(
 /// Types named by the statements above, checked by a test against the server.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&INSERT, &EXISTING]
+    vec![&INSERT, &EXISTING, &ROW_SECURITY]
 }
