@@ -14,6 +14,7 @@ mod runbooks;
 mod shell;
 mod site;
 mod socket;
+mod sql_surface;
 mod sql_worker;
 mod supervised;
 mod watchdog;

@@ -20,7 +20,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 2,
         name: "surface",
-        sql: include_str!("../../migrations/postgres/0002_surface.sql"),
+        sql: concat!(
+            include_str!("../../migrations/postgres/0002_surface.sql"),
+            include_str!("../../migrations/postgres/0002_surface_jobs.sql"),
+            include_str!("../../migrations/postgres/0002_surface_worker.sql"),
+            include_str!("../../migrations/postgres/0002_surface_roles.sql"),
+        ),
     },
 ];
 
