@@ -27,6 +27,7 @@ async fn migrate(context: &Context, runbook_views: bool) -> Result<(), Failure> 
     let applied = store.migrate().await?;
     let surface = store.sql_surface(runbook_views).await?;
     if context.json {
+        tell(&surface);
         return output::json(&applied);
     }
     if applied.is_empty() {

@@ -31,15 +31,17 @@ BEGIN
     END IF;
   END LOOP;
   FOR item IN
-    SELECT p.oid::regprocedure AS name, p.prosecdef AS as_owner
+    SELECT p.oid::regprocedure AS name,
+           -- What policies, views and defaults call is for everybody.
+           p.proname IN ('jobforge_tenant', 'jobforge_is_trusted', 'jobforge_now') AS is_open,
+           p.prosecdef OR p.prorettype = 'trigger'::regtype OR p.proname IN ('jobforge_is_trusted', 'jobforge_close', 'jobforge_grant') AS is_pinned
     FROM pg_proc p
-    WHERE p.pronamespace = home
-      AND (p.prosecdef OR p.prorettype = 'trigger'::regtype OR p.proname IN ('jobforge_is_trusted', 'jobforge_close', 'jobforge_grant'))
-      AND p.proname LIKE 'jobforge\_%'
-      AND coalesce(array_to_string(p.proconfig, ' '), '') NOT LIKE '%search_path%'
+    WHERE p.pronamespace = home AND p.proname LIKE 'jobforge\_%'
   LOOP
-    EXECUTE format('ALTER FUNCTION %s SET search_path = pg_catalog, %s, pg_temp', item.name, home);
-    IF item.as_owner THEN
+    IF item.is_pinned THEN
+      EXECUTE format('ALTER FUNCTION %s SET search_path = pg_catalog, %s, pg_temp', item.name, home);
+    END IF;
+    IF NOT item.is_open THEN
       EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', item.name);
     END IF;
   END LOOP;
@@ -77,7 +79,7 @@ BEGIN
       SELECT format('TABLE %s', oid::regclass) AS what FROM pg_class
       WHERE relnamespace = home AND relkind IN ('r', 'p', 'v') AND (relname LIKE 'jobforge\_%' OR obj_description(oid, 'pg_class') LIKE 'JobForge %')
       UNION ALL
-      SELECT format('FUNCTION %s', oid::regprocedure) FROM pg_proc WHERE pronamespace = home AND proname LIKE 'jobforge\_%' AND prosecdef
+      SELECT format('FUNCTION %s', oid::regprocedure) FROM pg_proc WHERE pronamespace = home AND proname LIKE 'jobforge\_%'
     LOOP
       EXECUTE format('REVOKE ALL ON %s FROM %I', item.what, who);
     END LOOP;
@@ -105,7 +107,8 @@ BEGIN
     END LOOP;
     FOR item IN
       SELECT oid::regprocedure AS name FROM pg_proc
-      WHERE pronamespace = home AND proname LIKE 'jobforge\_%' AND prosecdef AND (who <> 'jobforge_readonly' OR proname = 'jobforge_list_jobs')
+      WHERE pronamespace = home AND proname LIKE 'jobforge\_%'
+        AND (who = 'jobforge_service' OR (prosecdef AND (who <> 'jobforge_readonly' OR proname = 'jobforge_list_jobs')))
     LOOP
       EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', item.name, who);
     END LOOP;

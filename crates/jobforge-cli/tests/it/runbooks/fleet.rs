@@ -72,8 +72,8 @@ impl Fleet {
 
     fn fill(&mut self) {
         let done = self.exec("default", "true", "true");
-        self.stuck = self.exec("default", "sleep 120", "true");
-        self.exec("default", "sleep 120", "sleep 120");
+        self.stuck = self.exec("default", "sleep 600", "true");
+        self.exec("default", "sleep 600", "sleep 600");
         // Due again at once after each failure.
         self.dead = self.sql(&format!(
             "INSERT INTO jobforge_jobs (tenant_id, type, payload, max_attempts, retry)
@@ -110,7 +110,7 @@ impl Fleet {
     /// Starts a worker without supervisor, kills it with SIGKILL while it runs a job, and returns the two.
     pub(super) fn kill_a_worker(&mut self, queue: &str) -> (String, String) {
         let pid_file = self.home.path().join(format!("pid-{queue}"));
-        let script = format!("echo $$ > {}; exec sleep 120", pid_file.display());
+        let script = format!("echo $$ > {}; exec sleep 600", pid_file.display());
         let job = self.exec(queue, &script, &script);
         let arguments = ["work", "--config", "jobforge.toml", "--no-supervise", "--queues", queue];
         let worker = self.home.start(&arguments, "takes jobs from");

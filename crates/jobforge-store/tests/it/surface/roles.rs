@@ -26,10 +26,30 @@ async fn every_table_is_closed_and_every_function_with_the_owners_rights_sees_fi
     let loose = scene.sql(
         "SELECT string_agg(oid::regprocedure::text, ', ') FROM pg_proc
          WHERE pronamespace = 'public'::regnamespace AND prosecdef
-           AND (NOT 'search_path=pg_catalog, public, pg_temp' = ANY (coalesce(proconfig, '{}'))
-             OR has_function_privilege('public', oid, 'EXECUTE'))",
+           AND NOT 'search_path=pg_catalog, public, pg_temp' = ANY (coalesce(proconfig, '{}'))",
     )?;
     ensure!(loose.is_empty(), "loose: {loose}");
+    let open = scene.sql(
+        "SELECT string_agg(proname, ',' ORDER BY proname) FROM pg_proc
+         WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'jobforge%' AND has_function_privilege('public', oid, 'EXECUTE')",
+    )?;
+    ensure!(open == "jobforge_is_trusted,jobforge_now,jobforge_tenant", "for everybody: {open}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn everything_works_in_a_schema_of_its_own_for_callers_who_look_elsewhere() -> Result<()> {
+    let own = Own::start()?;
+    own.sql("CREATE SCHEMA forge; ALTER DATABASE postgres SET search_path = forge")?;
+    let store = own.store("postgres").await?;
+    store.migrate().await?;
+    store.sql_surface(true).await?;
+    let put = "SET search_path = ''; SET ROLE jobforge_app; SET jobforge.tenant = 'acme';
+               SELECT forge.jobforge_enqueue_job('acme', 't', '{}') ->> 'status';
+               SELECT count(*) FROM forge.jobforge_claim_jobs('worker-00000001');
+               SELECT count(*) FROM forge.qc_jobs WHERE status = 'running';";
+    ensure!(own.sql(put)? == "queued\n1\n1");
+    ensure!(own.sql("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace")? == "0");
     Ok(())
 }
 
