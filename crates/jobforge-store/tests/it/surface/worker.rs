@@ -47,7 +47,7 @@ async fn an_artifact_alone_is_a_result_and_a_failure_is_tried_again_until_it_is_
     );
     let row = scene.field(
         &id,
-        "error ->> 'message', error ->> 'kind', error ->> 'retryable', run_at > now() + interval '0.7 s'",
+        "error ->> 'message', error ->> 'kind', error ->> 'retryable', run_at - updated_at BETWEEN interval '0.8 s' AND interval '1.2 s'",
     )?;
     ensure!(row == "no route|OSError|true|t", "{row}");
     scene.sql("UPDATE jobforge_jobs SET run_at = now()")?;
