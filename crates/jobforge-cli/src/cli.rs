@@ -384,7 +384,13 @@ pub(crate) enum QueueCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
     /// Bring the schema up to date
-    Migrate,
+    Migrate {
+        /// Also make the views that the runbooks ask: `qc_jobs`, `executions`, `worker_heartbeats`, `job_dlq` (PostgreSQL)
+        #[arg(long)]
+        runbook_views: bool,
+    },
+    /// Make the roles `jobforge_app`, `jobforge_readonly` and `jobforge_service`, and give them their rights (PostgreSQL)
+    Grant,
     /// Show where the data is and which schema it has
     Status,
     /// Look for rows that break the rules of a consistent database

@@ -228,6 +228,11 @@ pub trait Purge: Send + Sync {
 pub trait Admin: Send + Sync {
     /// Brings the schema to this program's version, under a lock; returns what was applied.
     async fn migrate(&self) -> Result<Vec<MigrationInfo>>;
+    /// Gives other programs' roles their rights on the SQL surface, and makes the runbooks' views if asked to; says in
+    /// sentences what was done or could not be. Nothing on an engine whose `operator_sql` is false.
+    async fn sql_surface(&self, _runbook_views: bool) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
     /// Every known migration, applied or pending.
     async fn migrations(&self) -> Result<Vec<MigrationInfo>>;
     /// Fails unless the schema fits this program.

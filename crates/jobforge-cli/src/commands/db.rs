@@ -10,18 +10,24 @@ use crate::output;
 
 pub(crate) async fn run(context: Context, command: DbCommand) -> Result<(), Failure> {
     match command {
-        DbCommand::Migrate => migrate(&context).await,
+        DbCommand::Migrate { runbook_views } => migrate(&context, runbook_views).await,
+        DbCommand::Grant => grant(&context).await,
         DbCommand::Status => status(&context).await,
         DbCommand::Check => check(&context).await,
     }
 }
 
-async fn migrate(context: &Context) -> Result<(), Failure> {
+async fn migrate(context: &Context, runbook_views: bool) -> Result<(), Failure> {
     // Beside an owner, too: migrations take their own lock.
     let options = OpenOptions::from_settings(&context.settings, Purpose::Visit, true);
+    if runbook_views && !options.is_postgres() {
+        return Err(no_surface("--runbook-views"));
+    }
     let store = options.open_unverified().await?;
     let applied = store.migrate().await?;
+    let surface = store.sql_surface(runbook_views).await?;
     if context.json {
+        tell(&surface);
         return output::json(&applied);
     }
     if applied.is_empty() {
@@ -30,7 +36,35 @@ async fn migrate(context: &Context) -> Result<(), Failure> {
     for step in applied {
         output::note(&format!("applied migration {} ({}) to {}", step.version, step.name, store.location()));
     }
+    tell(&surface);
     Ok(())
+}
+
+async fn grant(context: &Context) -> Result<(), Failure> {
+    let options = OpenOptions::from_settings(&context.settings, Purpose::Visit, false);
+    if !options.is_postgres() {
+        return Err(no_surface("db grant"));
+    }
+    let store = options.open_unverified().await?;
+    store.verify_schema().await?;
+    let done = store.sql_surface(false).await?;
+    if context.json {
+        return output::json(&done);
+    }
+    tell(&done);
+    output::note("every role of JobForge that exists has its rights; GRANT jobforge_app TO … hands them on");
+    Ok(())
+}
+
+fn tell(sentences: &[String]) {
+    for sentence in sentences {
+        output::note(sentence);
+    }
+}
+
+fn no_surface(what: &str) -> Failure {
+    Failure::new(failure::USAGE, format!("{what} needs PostgreSQL, and this database is SQLite"))
+        .hint("on SQLite, `jobforge job list`, the API and `jobforge dead` answer the same questions")
 }
 
 async fn status(context: &Context) -> Result<(), Failure> {

@@ -28,11 +28,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Result<(), Failure> {
     // The first run should need nothing: here, and only here, PostgreSQL is migrated on the way, too.
-    OpenOptions::from_settings(&context.settings, Purpose::Visit, true)
-        .open_unverified()
-        .await?
-        .migrate()
-        .await?;
+    let visit = OpenOptions::from_settings(&context.settings, Purpose::Visit, true).open_unverified().await?;
+    visit.migrate().await?;
+    for done in visit.sql_surface(true).await? {
+        output::note(&done);
+    }
+    drop(visit);
     let store = context.own().await?;
     let stop = CancellationToken::new();
     let (address, mut tasks) = serve::start(&context, &store, &stop).await?;

@@ -67,14 +67,13 @@ fn process_a_worker_that_nobody_saw_die_is_suspect_at_once_and_loses_jobs_of_fas
     site.home.until(&id, "running");
     // Only what a watchdog has seen can be missed by it.
     let locked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted";
-    eventually("the worker holds its connection", || site.psql(locked).trim() == "1");
-    let since = site.psql("SELECT clock_timestamp()");
+    eventually("the worker holds its connection", || site.sql(locked) == "1");
+    let since = site.sql("SELECT clock_timestamp()");
     let looked = format!(
         "SELECT count(*) FROM pg_stat_activity
-         WHERE query LIKE '-- The workers whose session lock is held%' AND state = 'idle' AND query_start > '{}'",
-        since.trim()
+         WHERE query LIKE '-- The workers whose session lock is held%' AND state = 'idle' AND query_start > '{since}'"
     );
-    eventually("the watchdog has looked", || site.psql(&looked).trim() != "0");
+    eventually("the watchdog has looked", || site.sql(&looked) != "0");
     // In a slot of its own, so that it proves nothing of the other.
     let _heir = site.work(&[]);
     work.kill();

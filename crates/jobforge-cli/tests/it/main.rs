@@ -19,7 +19,10 @@ mod program;
 // What `jobforge drill partition` cuts workers off with.
 #[path = "../../src/commands/drill/proxy.rs"]
 mod proxy;
+mod runbooks;
 mod shell;
 mod socket;
+mod sql_surface;
+mod sql_worker;
 mod supervised;
 mod watchdog;

@@ -89,13 +89,18 @@ impl Site {
         self.server.is_none().then(|| self.serve())
     }
 
-    /// Asks PostgreSQL.
-    pub(crate) fn psql(&self, sql: &str) -> String {
-        self.database.as_ref().unwrap().psql(sql).unwrap()
-    }
-
     pub(crate) fn server_pid(&self) -> u32 {
         self.server.as_ref().unwrap().pid()
+    }
+
+    /// Where PostgreSQL is.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.as_ref().unwrap().url()
+    }
+
+    /// What a statement prints on PostgreSQL.
+    pub(crate) fn sql(&self, text: &str) -> String {
+        self.database.as_ref().unwrap().psql(text).unwrap().trim().to_owned()
     }
 
     pub(crate) fn kill_server(&mut self) {

@@ -191,6 +191,26 @@ CREATE TABLE jobforge_fleet (
 );
 INSERT INTO jobforge_fleet DEFAULT VALUES;
 
+-- Takes note that a standby has taken over, if nobody has yet.
+--
+-- The last claims and renewals may be lost with the server that it took over from. So nothing is claimed for the longest
+-- lease, and each worker is given a whole one: by then it has renewed here and asked for its jobs, or stopped.
+CREATE FUNCTION jobforge_notice_failover() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE jobforge_fleet
+  SET timeline = jobforge_timeline(),
+      claims_from = jobforge_now() + interval '1 ms' * greatest(least_lease_ms, coalesce(
+        (SELECT max(lease_ms) FROM jobforge_workers WHERE state IN ('live', 'draining')),
+        0
+      ))
+  WHERE one AND timeline <> jobforge_timeline();
+  IF FOUND THEN
+    UPDATE jobforge_workers
+    SET lease_expires_at = greatest(lease_expires_at, jobforge_now() + lease_ms * interval '1 ms')
+    WHERE state IN ('live', 'draining');
+  END IF;
+END $$;
+
 CREATE TABLE jobforge_queues (
   name       text        PRIMARY KEY,
   paused_at  timestamptz

@@ -15,11 +15,35 @@ use crate::traits::Admin;
 static CHECK: Sql = sql!("check", INT8);
 
 /// Every step, in order.
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "core", sql: include_str!("../../migrations/postgres/0001_core.sql") }];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "core", sql: include_str!("../../migrations/postgres/0001_core.sql") },
+    Migration {
+        version: 2,
+        name: "surface",
+        sql: concat!(
+            include_str!("../../migrations/postgres/0002_surface.sql"),
+            include_str!("../../migrations/postgres/0002_surface_jobs.sql"),
+            include_str!("../../migrations/postgres/0002_surface_worker.sql"),
+            include_str!("../../migrations/postgres/0002_surface_roles.sql"),
+        ),
+    },
+];
+
+/// Whether the tables came from a dump of tables alone, which brings no functions.
+const RESTORED: &str =
+    "SELECT to_regclass('jobforge_jobs') IS NOT NULL AND to_regproc('jobforge_guard') IS NULL";
+const RESTORED_OUT: &str = include_str!("../../migrations/postgres/restored_out.sql");
+const RESTORED_IN: &str = include_str!("../../migrations/postgres/restored_in.sql");
 
 /// Held while migrating, so that of two programs one waits and then finds nothing to do.
 const LOCK: i64 = 0x6a6f_6266_6f72_6765;
+
+/// Waits until no other program migrates or grants; holds until the transaction ends.
+pub(super) async fn lock(
+    transaction: &tokio_postgres::Transaction<'_>,
+) -> std::result::Result<(), tokio_postgres::Error> {
+    transaction.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await
+}
 
 pub(super) fn newest_version() -> i64 {
     MIGRATIONS.last().map_or(0, |migration| migration.version)
@@ -35,6 +59,15 @@ impl Admin for PostgresStore {
         let outcome = self.migrate_on(&mut client).await;
         drop(client);
         // Not awaited: a pooler may keep the connection's other end open.
+        task.abort();
+        outcome
+    }
+
+    async fn sql_surface(&self, runbook_views: bool) -> Result<Vec<String>> {
+        let (mut client, driver) = self.direct.open().await?;
+        let task = tokio::spawn(driver.run_silent());
+        let outcome = self.surface(&mut client, runbook_views).await;
+        drop(client);
         task.abort();
         outcome
     }
@@ -86,12 +119,16 @@ impl PostgresStore {
         let fault = |error| self.fault("migrate", error);
         let transaction = client.transaction().await.map_err(fault)?;
         // Creating tables is refused on a standby; say so instead of failing in the middle.
-        transaction.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await.map_err(fault)?;
+        lock(&transaction).await.map_err(fault)?;
         let create = "CREATE TABLE IF NOT EXISTS jobforge_migrations (\
                         version bigint PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, \
                         applied_at timestamptz NOT NULL DEFAULT now())";
         transaction.batch_execute("SET LOCAL client_min_messages = warning").await.map_err(fault)?;
         transaction.batch_execute(create).await.map_err(fault)?;
+        let restored: bool = transaction.query_typed(RESTORED, &[]).await.map_err(fault)?[0].get(0);
+        if restored {
+            transaction.batch_execute(RESTORED_OUT).await.map_err(fault)?;
+        }
         let rows = transaction
             .simple_query("SELECT version, checksum FROM jobforge_migrations")
             .await
@@ -109,6 +146,12 @@ impl PostgresStore {
             );
             transaction.batch_execute(&record).await.map_err(fault)?;
             done.push(step);
+        }
+        if restored {
+            transaction.batch_execute(RESTORED_IN).await.map_err(fault)?;
+        }
+        if !done.is_empty() {
+            transaction.batch_execute("SELECT jobforge_close()").await.map_err(fault)?;
         }
         transaction.commit().await.map_err(fault)?;
         let at = if done.is_empty() { Vec::new() } else { self.applied().await? };

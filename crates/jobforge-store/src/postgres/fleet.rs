@@ -1,7 +1,7 @@
 //! Renewals, and what goes for all workers: how long leases are, and which history of the server they belong to.
 //!
 //! A standby that takes over may lack the last commits. Claims wait until every worker has been heard there or has given up
-//! (`fleet_failover.sql`), workers that renew are told and ask for all their jobs, and lease numbers go on above all that
+//! (`jobforge_notice_failover` in the schema), workers that renew are told and ask for all their jobs, and lease numbers go on above all that
 //! may be lost. Whoever first comes upon the new history takes note of it.
 
 use std::time::Duration;

@@ -19,6 +19,7 @@ mod rescue;
 mod rows;
 mod session;
 mod settle;
+mod surface;
 mod wake;
 mod watchdog;
 mod workers;

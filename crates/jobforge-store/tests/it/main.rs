@@ -4,3 +4,4 @@ mod corruption;
 mod histories;
 mod postgres;
 mod sqlite;
+mod surface;

@@ -1,0 +1,163 @@
+//! A server, workers and jobs in every state that a runbook asks about.
+
+use std::path::PathBuf;
+
+use testkit::postgres::{Cluster, ClusterOptions, TestDatabase};
+
+use crate::program::{Home, Running, eventually};
+use crate::site::{pid_in, send};
+
+/// The policy is the one under which runbook 2 promises its words; the lease is one that a test can wait for.
+const SETTINGS: &str = "worker_lease_ms = 3000\nexec_allow = \"*\"\non_lost = \"fail\"\nslots = 4\n";
+/// Waiting jobs that nobody takes, so that plans are those of a large table.
+const WAITING: u32 = 50_000;
+pub(super) const TENANT: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+pub(super) struct Fleet {
+    // Processes end before their database.
+    _server: Running,
+    _worker: Running,
+    orphans: Vec<u32>,
+    pub(super) home: Home,
+    pub(super) database: TestDatabase,
+    /// The one server of this fleet: its maintenance database is the empty one that a dump is restored into.
+    pub(super) cluster: Cluster,
+    /// Runs on a worker and has not moved for long; ends well when it runs again.
+    pub(super) stuck: String,
+    /// Held by a worker of SQL that was not heard for hours.
+    pub(super) silent: String,
+    pub(super) silent_worker: &'static str,
+    /// Used up its attempts.
+    pub(super) dead: String,
+    /// Failed for good.
+    pub(super) failed: String,
+    /// Its worker was killed.
+    pub(super) orphaned: String,
+    pub(super) killed_worker: String,
+    /// The dump that an earlier block wrote.
+    pub(super) dump: Option<PathBuf>,
+}
+
+impl Fleet {
+    pub(super) fn start() -> Self {
+        let settings = vec![("shared_preload_libraries".to_owned(), "pg_stat_statements".to_owned())];
+        let cluster = Cluster::start(&ClusterOptions { settings, ..ClusterOptions::default() }).unwrap();
+        let database = TestDatabase::create_on(cluster.server(), None).unwrap();
+        database.psql("CREATE EXTENSION pg_stat_statements").unwrap();
+        let home = Home::on_postgres(&database.url());
+        std::fs::write(home.path().join("jobforge.toml"), SETTINGS).unwrap();
+        home.ok(&["db", "migrate", "--runbook-views"]);
+        let server = home
+            .start(&["serve", "--config", "jobforge.toml", "--listen", "127.0.0.1:0"], "stop with Ctrl-C");
+        let worker = home.start(&["work", "--config", "jobforge.toml"], "takes jobs from");
+        let mut fleet = Self {
+            _server: server,
+            _worker: worker,
+            orphans: Vec::new(),
+            home,
+            database,
+            cluster,
+            stuck: String::new(),
+            silent: String::new(),
+            silent_worker: "worker-5117a1e5",
+            dead: String::new(),
+            failed: String::new(),
+            orphaned: String::new(),
+            killed_worker: String::new(),
+            dump: None,
+        };
+        fleet.fill();
+        fleet
+    }
+
+    fn fill(&mut self) {
+        let done = self.exec("default", "true", "true");
+        self.stuck = self.exec("default", "sleep 600", "true");
+        self.exec("default", "sleep 600", "sleep 600");
+        // Due again at once after each failure.
+        self.dead = self.sql(&format!(
+            "INSERT INTO jobforge_jobs (tenant_id, type, payload, max_attempts, retry)
+             VALUES ('{TENANT}', 'exec', '{{\"argv\": [\"false\"]}}', 2, '{{\"base_ms\": 0, \"factor\": 1, \"max_ms\": 0, \"jitter\": 0}}')
+             RETURNING id"
+        ));
+        self.failed = self.enqueue("connector.http.request", "{\"url\": \"http://127.0.0.1:1/\"}", "default");
+        self.silent = self.enqueue("media.qc", "{\"file_name\": \"clip.mov\"}", "by-sql");
+        let silent_worker = self.silent_worker;
+        self.sql(&format!(
+            "SELECT FROM jobforge_claim_jobs('{silent_worker}', 1, ARRAY['by-sql'], p_lease_seconds => 86400)"
+        ));
+        let silent = self.silent.clone();
+        self.sql(&format!("UPDATE jobforge_jobs SET heartbeat_at = now() - interval '2 hours', created_at = now() - interval '4 hours', started_at = now() - interval '3 hours' WHERE id = '{silent}'"));
+        let error = "{\"message\": \"no route\", \"kind\": \"error\", \"retryable\": true}";
+        for (age, status, error) in [(40, "succeeded", "null"), (100, "failed", error), (100, "dead", error)]
+        {
+            self.sql(&format!(
+                "INSERT INTO jobforge_jobs (type, status, attempts, last_worker, error, created_at, started_at, finished_at)
+                 SELECT 'old', '{status}', 5, 'worker-0000001d', nullif('{error}'::jsonb, 'null'), at, at, at FROM (SELECT now() - interval '{age} days' AS at) a"
+            ));
+        }
+        self.sql(&format!("INSERT INTO jobforge_jobs (type, queue) SELECT 'waits', 'nobody' FROM generate_series(1, {WAITING})"));
+        (self.orphaned, self.killed_worker) = self.kill_a_worker("doomed");
+        let killed = self.killed_worker.clone();
+        self.until(&self.orphaned.clone(), "failed");
+        self.sql(&format!("UPDATE jobforge_workers SET last_heartbeat_at = now() - interval '10 minutes' WHERE id = '{killed}'"));
+        self.until(&done, "succeeded");
+        self.until(&self.dead.clone(), "dead");
+        self.until(&self.failed.clone(), "failed");
+        self.until(&self.stuck.clone(), "running");
+    }
+
+    /// Starts a worker without supervisor, kills it with SIGKILL while it runs a job, and returns the two.
+    pub(super) fn kill_a_worker(&mut self, queue: &str) -> (String, String) {
+        let pid_file = self.home.path().join(format!("pid-{queue}"));
+        let script = format!("echo $$ > {}; exec sleep 600", pid_file.display());
+        let job = self.exec(queue, &script, &script);
+        let arguments = ["work", "--config", "jobforge.toml", "--no-supervise", "--queues", queue];
+        let worker = self.home.start(&arguments, "takes jobs from");
+        self.orphans.push(pid_in(&pid_file));
+        let id = self.sql(&format!("SELECT locked_by FROM jobforge_jobs WHERE id = '{job}'"));
+        worker.kill();
+        (job, id)
+    }
+
+    /// A program as a job, which runs differently when it runs again.
+    pub(super) fn exec(&self, queue: &str, first: &str, then: &str) -> String {
+        let mark = self.home.path().join(format!("ran-{}", self.sql("SELECT gen_random_uuid()")));
+        let script = format!("if mkdir {}; then {first}; else {then}; fi", mark.display());
+        let payload = serde_json::json!({ "argv": ["sh", "-c", script], "grace_ms": 100 });
+        self.enqueue("exec", &payload.to_string().replace('\'', "''"), queue)
+    }
+
+    fn enqueue(&self, job_type: &str, payload: &str, queue: &str) -> String {
+        self.sql(&format!(
+            "SELECT jobforge_enqueue_job('{TENANT}'::uuid, '{job_type}', '{payload}', p_queue => '{queue}') ->> 'id'"
+        ))
+    }
+
+    pub(super) fn sql(&self, text: &str) -> String {
+        self.database.psql(text).unwrap().trim().to_owned()
+    }
+
+    pub(super) fn field(&self, id: &str, expression: &str) -> String {
+        self.sql(&format!("SELECT {expression} FROM jobforge_jobs WHERE id = '{id}'"))
+    }
+
+    pub(super) fn until(&self, id: &str, status: &str) {
+        eventually(&format!("job {id} is {status}"), || self.field(id, "status") == status);
+    }
+
+    /// What a reader puts in the place of the runbooks' placeholders.
+    pub(super) fn fill_in(&self, text: &str) -> String {
+        text.replace("stuck-job-uuid", &self.stuck)
+            .replace("tenant-uuid", TENANT)
+            .replace("job-uuid", &self.dead)
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for &pid in &self.orphans {
+            send("-KILL", pid);
+        }
+    }
+}

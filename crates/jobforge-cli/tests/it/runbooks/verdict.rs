@@ -1,0 +1,83 @@
+//! What became of a block.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::blocks::Block;
+use super::parts::Part;
+
+/// One block's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It ran, and gave what the words around it promise.
+    Passes(String),
+    /// It is about something that is not ours to run.
+    NotApplicable(&'static str),
+    /// What it needs is still to be built.
+    Waits(Part),
+    /// It ran and did not give what it should.
+    Fails(String),
+}
+
+impl Verdict {
+    pub(super) fn of(outcome: Result<String, String>) -> Self {
+        outcome.map_or_else(Self::Fails, Self::Passes)
+    }
+
+    /// A block may wait only as long as there is something to wait for: whoever builds the part runs its blocks.
+    pub(super) fn unless_it_waits_for_nothing(self, repository: &Path) -> Self {
+        match self {
+            Self::Waits(part) if part.exists(repository) => {
+                Self::Fails(format!("{} exists now; write the executor that runs this block", part.name()))
+            }
+            other => other,
+        }
+    }
+
+    fn words(&self) -> (&'static str, &str) {
+        match self {
+            Self::Passes(seen) => ("passes", seen),
+            Self::NotApplicable(why) => ("not applicable", why),
+            Self::Waits(part) => ("waits", part.name()),
+            Self::Fails(why) => ("FAILS", why),
+        }
+    }
+}
+
+/// One line a block, and the sums.
+pub(super) fn table(judged: &[(&Block, Verdict)]) -> String {
+    let mut text = String::from("| Runbook | Line | Block | Verdict | Why |\n|---|---:|---|---|---|\n");
+    for (block, verdict) in judged {
+        let (word, why) = verdict.words();
+        let why: String = why.lines().collect::<Vec<_>>().join(" ").chars().take(160).collect();
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {word} | {} |",
+            block.book,
+            block.line,
+            block.heading,
+            why.replace('|', "\\|")
+        );
+    }
+    for word in ["passes", "not applicable", "waits", "FAILS"] {
+        let count = judged.iter().filter(|(_, verdict)| verdict.words().0 == word).count();
+        let _ = write!(text, "{count} {word}; ");
+    }
+    let _ = writeln!(text, "{} blocks", judged.len());
+    text
+}
+
+#[test]
+fn a_block_that_waits_for_a_part_that_exists_fails() {
+    let root = tempfile::TempDir::new().unwrap();
+    assert_eq!(
+        Verdict::Waits(Part::Deploy).unless_it_waits_for_nothing(root.path()),
+        Verdict::Waits(Part::Deploy)
+    );
+    std::fs::create_dir(root.path().join("deploy")).unwrap();
+    assert!(matches!(
+        Verdict::Waits(Part::Deploy).unless_it_waits_for_nothing(root.path()),
+        Verdict::Fails(_)
+    ));
+    assert!(matches!(Verdict::Waits(Part::Sdk).unless_it_waits_for_nothing(root.path()), Verdict::Waits(_)));
+}
