@@ -14,6 +14,7 @@ use jobforge::process::SlotLock;
 use jobforge::store::WorkerStore;
 use jobforge::{OpenOptions, Purpose, Worker, WorkerBuilder};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::{Context, asked_to_stop, owner};
 use crate::cli::{Global, WorkArgs};
@@ -39,7 +40,11 @@ pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> R
     }
     let mut asked = if args.supervised { Asked::by_supervisor()? } else { Asked::BySignal };
     let Some((store, place)) = jobs(&context, &mut asked, args.supervised).await? else { return Ok(()) };
-    let worker = prepare(&context.settings, store, false)?;
+    let (follower, live) = context.follow(Arc::clone(&store)).await;
+    let worker = prepare(&live.now(), store, false)?.live(live);
+    let following = CancellationToken::new();
+    tokio::spawn(follower.run(following.clone()));
+    let _until_the_end = following.drop_guard();
     let worker =
         if args.supervised { worker.last_resort(|| lifeline::quit(failure::SELF_FENCED)) } else { worker };
     let worker = worker.start().await?;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use jobforge::core::rescue::RescuePolicy;
+use jobforge::core::settings::Settings;
+use jobforge::live::Live;
 use jobforge::{Client, JobContext, JobError, JobType, Worker};
 use jobforge_server::{ServerError, ServerOptions, bind};
 use serde::{Deserialize, Serialize};
@@ -55,7 +56,7 @@ pub(crate) async fn guarded() -> Result<Site> {
 }
 
 pub(crate) async fn serve(client: Client, options: ServerOptions) -> Result<Site> {
-    let server = bind(options, client.clone(), RescuePolicy::default()).await?;
+    let server = bind(options, client.clone(), Live::fixed(Settings::defaults())).await?;
     let (address, stop) = (server.address(), CancellationToken::new());
     let running = tokio::spawn(server.run(stop.clone()));
     Ok(Site { client, address, stop, running, token: None, _dir: None })

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use jobforge::core::rescue::RescuePolicy;
+use jobforge::core::settings::Settings;
+use jobforge::live::Live;
 use jobforge_server::{ServerError, ServerOptions, bind};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -12,7 +13,7 @@ use crate::harness::{Answer, PATIENCE, database, options, serve, site};
 
 async fn refused(options: ServerOptions) -> Result<ServerError> {
     let (client, _dir) = database().await?;
-    bind(options, client, RescuePolicy::default()).await.err().context("it must not start")
+    bind(options, client, Live::fixed(Settings::defaults())).await.err().context("it must not start")
 }
 
 #[tokio::test]
@@ -29,7 +30,7 @@ async fn without_a_token_it_listens_on_loopback_only() -> Result<()> {
     assert!(matches!(refused(blank).await?, ServerError::Exposed { .. }));
     let (client, _dir) = database().await?;
     let guarded = ServerOptions { admin_token: Some("key".to_owned()), ..options("0.0.0.0:0") };
-    assert!(bind(guarded, client, RescuePolicy::default()).await.is_ok());
+    assert!(bind(guarded, client, Live::fixed(Settings::defaults())).await.is_ok());
     Ok(())
 }
 

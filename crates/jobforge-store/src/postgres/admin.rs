@@ -15,8 +15,10 @@ use crate::traits::Admin;
 static CHECK: Sql = sql!("check", INT8);
 
 /// Every step, in order.
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "core", sql: include_str!("../../migrations/postgres/0001_core.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "core", sql: include_str!("../../migrations/postgres/0001_core.sql") },
+    Migration { version: 3, name: "admin", sql: include_str!("../../migrations/postgres/0003_admin.sql") },
+];
 
 /// Held while migrating, so that of two programs one waits and then finds nothing to do.
 const LOCK: i64 = 0x6a6f_6266_6f72_6765;

@@ -5,6 +5,7 @@
 //! that correctness needs depends on a session: `LISTEN` only makes waiting shorter.
 
 mod admin;
+mod audit;
 mod claim;
 mod connect;
 mod dead;
@@ -13,10 +14,13 @@ mod enqueue;
 mod heartbeat;
 mod inspect;
 mod operate;
+mod operations;
 mod rescue;
 mod rows;
 mod session;
+mod settings;
 mod settle;
+mod tokens;
 mod wake;
 mod watchdog;
 mod workers;

@@ -8,6 +8,7 @@ mod claim;
 mod heartbeat;
 mod pool;
 mod registry;
+mod rhythm;
 mod run;
 mod settle;
 mod watch;
@@ -35,6 +36,7 @@ use crate::context::JobContext;
 use crate::error::Error;
 use crate::job_error::JobError;
 use crate::job_type::JobType;
+use crate::live::Live;
 use crate::process::SlotLock;
 
 pub(crate) use pool::hostname;
@@ -56,6 +58,8 @@ pub(crate) struct WorkerConfig {
     pub(crate) stop_grace: Duration,
     /// The slot it holds, and by which rules the jobs of earlier holders are taken back.
     pub(crate) slot: Option<(Arc<SlotLock>, RescuePolicy)>,
+    /// Settings that change while it works.
+    pub(crate) live: Option<Live>,
     /// What ends the process when handlers of a lost lease do not stop.
     pub(crate) last_resort: Option<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -185,8 +189,15 @@ impl WorkerBuilder {
             bounds: settings.bounds(),
             stop_grace: self.config.stop_grace,
             slot: self.config.slot,
+            live: self.config.live,
             last_resort: self.config.last_resort,
         };
+        self
+    }
+
+    /// Follows rhythm and time-outs as they change in the settings.
+    pub fn live(mut self, live: Live) -> Self {
+        self.config.live = Some(live);
         self
     }
 
@@ -221,13 +232,16 @@ impl WorkerBuilder {
         let settled = settle::channel();
         let runner = run::Runner::new(Arc::clone(&pool), settled.sender);
         let claimer = tokio::spawn(claim::claim_loop(Arc::clone(&pool), runner));
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(heartbeat::beat_loop(Arc::clone(&pool))),
             heartbeat::renew_apart(Arc::clone(&pool)).map_err(|error| {
                 Error::BadWorker(format!("no thread can be started for its renewals: {error}"))
             })?,
             tokio::spawn(watch::watch_loop(Arc::clone(&pool), moves)),
         ];
+        if let Some(live) = pool.config.live.clone() {
+            tasks.push(tokio::spawn(rhythm::follow(Arc::clone(&pool), live)));
+        }
         let settler = tokio::spawn(settle::settle_loop(Arc::clone(&pool), settled.receiver));
         Ok(Worker { pool, claimer, tasks, settler })
     }
@@ -279,6 +293,7 @@ impl Worker {
                 bounds: TypeBounds::default(),
                 stop_grace: STOP_GRACE,
                 slot: None,
+                live: None,
                 last_resort: None,
             },
         }

@@ -90,7 +90,7 @@ pub(crate) async fn run(context: Context, global: &Global, command: DrillCommand
         // Whatever came of it: nothing of the drill is left.
         let ids = place.jobs(&client).await.unwrap_or_default();
         for step in [Move::Cancel, Move::Delete] {
-            let _ = client.store().move_jobs(&ids, step, Now::Database).await;
+            let _ = client.store().move_jobs(&ids, step, client.by(), Now::Database).await;
         }
     }
     let measured = outcome?;
