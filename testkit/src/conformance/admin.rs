@@ -50,8 +50,8 @@ fn parsed(text: Option<&String>) -> Value {
 pub async fn what_an_operator_does_is_told_of_with_who_why_before_and_after(
     store: Arc<dyn Store>,
 ) -> Result<()> {
-    let id = enqueue(&store, job("email"), at(0)).await?;
-    let dead = ended_job(&store, Status::Dead, job("dies"), at(1)).await?;
+    let dead = ended_job(&store, Status::Dead, job("dies"), at(0)).await?;
+    let id = enqueue(&store, job("email"), at(1)).await?;
     store.move_jobs(&[id], Move::Cancel, &ada(), at(2)).await?;
     store.move_jobs(&[id], Move::Cancel, &ada(), at(3)).await?;
     store.move_jobs(&[id], Move::RETRY, &ada(), at(4)).await?;

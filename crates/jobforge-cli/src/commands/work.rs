@@ -155,11 +155,15 @@ async fn jobs(
 
 /// Starts a worker by the settings. `any_program` lets exec run whatever it is told when no list was given.
 pub(crate) async fn start(
-    settings: &Settings,
+    context: &Context,
     store: Arc<dyn WorkerStore>,
     any_program: bool,
 ) -> Result<Worker, Failure> {
-    Ok(prepare(settings, store, any_program)?.start().await?)
+    let (follower, live) = context.follow(Arc::clone(&store)).await;
+    let worker = prepare(&live.now(), store, any_program)?.live(live);
+    // It ends with the process, as the worker does.
+    tokio::spawn(follower.run(CancellationToken::new()));
+    Ok(worker.start().await?)
 }
 
 fn prepare(

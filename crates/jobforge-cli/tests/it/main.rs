@@ -5,6 +5,7 @@
     reason = "a test that cannot set up its scene has nothing better to do than stop"
 )]
 
+mod admin;
 mod bad_input;
 mod dead;
 mod life;

@@ -9,7 +9,7 @@ use jobforge_server::{ServerError, ServerOptions, bind};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::harness::{Answer, PATIENCE, database, options, serve, site};
+use crate::harness::{Answer, PATIENCE, database, fixed, options, serve, site};
 
 async fn refused(options: ServerOptions) -> Result<ServerError> {
     let (client, _dir) = database().await?;
@@ -85,7 +85,7 @@ async fn a_request_under_way_is_answered_before_the_server_stops() -> Result<()>
 #[tokio::test]
 async fn a_client_that_stalls_does_not_hold_the_stop_for_ever() -> Result<()> {
     let (client, _dir) = database().await?;
-    let site = serve(client, options("127.0.0.1:0")).await?;
+    let site = serve(client, options("127.0.0.1:0"), fixed()).await?;
     let mut stalled = TcpStream::connect(site.address).await?;
     stalled.write_all(b"GET /liv").await?;
     assert_eq!(site.get("/livez").await?.status, 200);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobforge_core::audit::AuditFilter;
 use jobforge_core::claim::{ClaimAsk, QueueAsk, TypeBounds};
 use jobforge_core::enqueue::{JobRequest, validate};
 use jobforge_core::heartbeat::{Beat, BeatReply, Report};
@@ -20,7 +21,7 @@ use super::{
     PostgresOptions, PostgresStore, admin, audit, claim, dead, death, enqueue, heartbeat, inspect, operate,
     operations, rescue, settings, settle, tokens, watchdog, workers,
 };
-use crate::traits::{Admin, Enqueue, Inspect, Watchdog, WorkerSide};
+use crate::traits::{Admin, Audit, Enqueue, Inspect, Watchdog, WorkerSide};
 
 struct Lab {
     store: PostgresStore,
@@ -462,4 +463,22 @@ async fn what_is_wrong_with_a_database_is_said_with_the_way_out() {
     let store = PostgresStore::connect(PostgresOptions::new(url)).await.expect("connect");
     let read_only = store.migrate().await.expect_err("read only").chain();
     assert!(read_only.contains("is read-only"), "{read_only}");
+}
+
+#[tokio::test]
+async fn raw_sql_that_moves_a_job_is_told_of_in_the_audit_log() {
+    let lab = lab().await;
+    let job = lab.enqueue_one().await;
+    lab.claim(1).await;
+    let reset = "SET status = 'queued', locked_by = NULL, locked_at = NULL, run_at = NOW()";
+    lab.database
+        .psql(&format!("UPDATE jobforge_jobs {reset} WHERE id = '{}'", job.id))
+        .expect("the runbook's SQL");
+    let about = AuditFilter { target: Some(job.id.to_string()), ..AuditFilter::default() };
+    let entries = lab.store.audit(&about, 10).await.expect("audit");
+    assert_eq!(entries.len(), 1, "claims and settlements are nobody's deed: {entries:?}");
+    let entry = &entries[0];
+    assert_eq!((entry.action.as_str(), entry.tenant_id.as_deref()), ("job.update", Some("default")));
+    assert!(entry.by.actor.starts_with("sql:"), "{entry:?}");
+    assert_eq!(entry.before.as_deref(), Some(r#"{"status": "running"}"#));
 }

@@ -94,7 +94,10 @@ async fn an_empty_file_has_no_schema_and_a_foreign_one_is_refused() {
     let store = SqliteStore::open(options(&scratch.file())).expect("open");
     let newest = MIGRATIONS.last().expect("a step").version;
     let error = store.verify_schema().await.expect_err("no schema");
-    assert!(matches!(error, StoreError::SchemaTooOld { found: 0, needed, .. } if needed == newest), "{error}");
+    assert!(
+        matches!(error, StoreError::SchemaTooOld { found: 0, needed, .. } if needed == newest),
+        "{error}"
+    );
     assert_eq!(store.migrations().await.expect("list")[0].applied_at, None);
     assert_eq!(store.migrate().await.expect("migrate").len(), MIGRATIONS.len());
     assert_eq!(store.migrate().await.expect("again").len(), 0);
