@@ -160,7 +160,7 @@ impl Gate {
             Err(refusal) => {
                 self.memory().opened.remove(&print);
                 if refusal.is_unauthorized() {
-                    self.failed(refusal.code().to_owned(), address, id);
+                    self.failed(refusal.code(), address, id);
                 }
                 Err(refusal)
             }
@@ -252,7 +252,7 @@ impl Gate {
     }
 
     /// Counts a failure. Of many from one address the first and the one that blocks it are written down.
-    fn failed(&self, code: String, address: Option<IpAddr>, request_id: Option<&str>) {
+    fn failed(&self, code: &str, address: Option<IpAddr>, request_id: Option<&str>) {
         let Some(address) = address else { return };
         let action = match self.memory().throttle.failed(address, clock::boot()) {
             Failed::First => "auth.failed",

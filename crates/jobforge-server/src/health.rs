@@ -217,7 +217,8 @@ fn probe(name: &str, state: &ProbeState) -> Value {
 }
 
 fn service(name: &str, status: &str, message: Option<String>, details: Value) -> Value {
-    let mut service = json!({ "name": name, "status": status, "details": details });
+    let mut service = json!({ "name": name, "status": status });
+    service["details"] = details;
     if let Some(message) = message {
         service["message"] = message.into();
     }

@@ -172,10 +172,9 @@ async fn listen(
             let count = stream.read(&mut bytes).await?;
             anyhow::ensure!(count > 0, "the stream ended: {text}");
             text.push_str(&String::from_utf8_lossy(&bytes[..count]));
-            if text.contains("event: hello") || last.len() > 1 {
-                if let Some(after) = begun.take() {
-                    after().await?;
-                }
+            let heard = text.contains("event: hello") || !last.is_empty();
+            if let Some(after) = begun.take_if(|_| heard) {
+                after().await?;
             }
             if text.contains(needle) {
                 return anyhow::Ok(());
