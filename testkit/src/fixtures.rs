@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
+use jobforge_core::audit::By;
 use jobforge_core::claim::{ClaimAsk, Claimed, QueueAsk, TypeBounds};
 use jobforge_core::heartbeat::{Beat, BeatReply, Report};
 use jobforge_core::job::{ClaimedJob, ErrorInfo, Job, JobId, Lease, NewJob, RunAt, WorkerId};
@@ -43,6 +44,11 @@ pub fn moment(seconds: i64) -> Timestamp {
 /// The store's clock, fixed so many seconds into the story.
 pub fn at(seconds: i64) -> Now {
     Now::Fixed(moment(seconds))
+}
+
+/// Who does things by hand in the tests.
+pub fn by() -> By {
+    By::named("tester")
 }
 
 /// A number of seconds.
@@ -229,7 +235,7 @@ pub async fn ended_job(store: &Arc<dyn Store>, status: Status, new: NewJob, now:
     let outcome = match status {
         Status::Canceled => {
             let id = enqueue(store, new, now).await?;
-            store.move_jobs(&[id], jobforge_store::rows::Move::Cancel, now).await?;
+            store.move_jobs(&[id], jobforge_store::rows::Move::Cancel, &by(), now).await?;
             return Ok(id);
         }
         Status::Succeeded => success(),

@@ -1,8 +1,12 @@
 //! What can be typed.
 
+mod admin;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use admin::{AuditArgs, AuditCommand, ConfigCommand, FlagCommand, TokenCommand};
 
 /// Durable background jobs that can always say what they are doing
 #[derive(Debug, Parser)]
@@ -42,6 +46,9 @@ pub(crate) struct Global {
     /// Log level or filter, such as debug [env: JOBFORGE_LOG] [default: info for servers, warn otherwise]
     #[arg(long, global = true, value_name = "FILTER")]
     pub(crate) log: Option<String>,
+    /// Why you do this, for the audit log
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -73,6 +80,18 @@ pub(crate) enum Command {
     Watchdog(WatchdogCommand),
     /// Run the watchdog alone, beside servers and workers of other processes
     CleanupDaemon,
+    /// See who did what, and whether that is the whole story
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Make, list and take back bearer tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Look at settings, and change those that every process goes by
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look at feature flags and switch them
+    #[command(subcommand)]
+    Flag(FlagCommand),
     /// Prepare and check the database
     #[command(subcommand)]
     Db(DbCommand),

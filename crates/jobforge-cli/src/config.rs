@@ -2,14 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use jobforge::core::settings::{Layers, Settings, resolve};
+use jobforge::core::settings::Settings;
+use jobforge::live::OwnSettings;
 
 use crate::cli::Global;
 use crate::failure::{self, Failure};
 
-/// Resolves the settings; `flags` holds what the command's own flags set, by key.
-pub(crate) fn settings(global: &Global, mut flags: BTreeMap<String, String>) -> Result<Settings, Failure> {
+/// Resolves the settings, and gives the layers that this process has of its own; `flags` holds what the command's own
+/// flags set, by key.
+pub(crate) fn settings(
+    global: &Global,
+    mut flags: BTreeMap<String, String>,
+) -> Result<(Settings, OwnSettings), Failure> {
     if let Some(url) = &global.database_url {
         flags.insert("database_url".to_owned(), url.clone());
     }
@@ -17,12 +23,37 @@ pub(crate) fn settings(global: &Global, mut flags: BTreeMap<String, String>) -> 
         flags.insert("data_dir".to_owned(), directory.display().to_string());
     }
     let file = global.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
-    let layers = Layers { flags, env: &environment, file, stored: BTreeMap::new() };
-    resolve(&layers).map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        Failure::new(failure::CONFIG, lines.join("\n       "))
-            .hint("`jobforge help-settings` lists every setting")
-    })
+    let own = OwnSettings { flags, env: Arc::new(environment), file };
+    match own.above(BTreeMap::new()) {
+        Ok(settings) => Ok((settings, own)),
+        Err(errors) => {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Err(Failure::new(failure::CONFIG, lines.join("\n       "))
+                .hint("`jobforge help-settings` lists every setting"))
+        }
+    }
+}
+
+/// A token that is given, or the content of the file that is named for it.
+pub(crate) fn token(settings: &Settings, key: &str) -> Result<Option<String>, Failure> {
+    let (given, file) = (settings.text(key), settings.text(&format!("{key}_file")));
+    let fail = |what: String| Failure::new(failure::CONFIG, what);
+    match (given.is_empty(), file.is_empty()) {
+        (true, true) => Ok(None),
+        (false, true) => Ok(Some(given.to_owned())),
+        (false, false) => Err(fail(format!("{key} and {key}_file are both set; remove one of them"))),
+        (true, false) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| fail(format!("{key}_file is {file}, which cannot be read: {error}")))?;
+            let text = text.trim().to_owned();
+            // A blank file is a mistake that would leave the server open.
+            if text.is_empty() {
+                Err(fail(format!("{key}_file is {file}, which is empty")))
+            } else {
+                Ok(Some(text))
+            }
+        }
+    }
 }
 
 #[expect(

@@ -4,8 +4,8 @@
 //! is ever read. `jobforge-store` remembers, `jobforge` drives, and both ask here what should happen.
 //!
 //! Reading order: what a job is ([`job`], [`payload`], [`state`]), its life ([`enqueue`], [`claim`], [`heartbeat`],
-//! [`settle`], [`rescue`]), what it is now ([`standing`]), and the numbers behind it ([`poll`], [`retention`],
-//! [`settings`]).
+//! [`settle`], [`rescue`]), what it is now ([`standing`]), who may do what and who did it ([`token`], [`throttle`],
+//! [`audit`], [`operation`]), and the numbers behind it ([`poll`], [`retention`], [`settings`]).
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +26,11 @@ pub mod settle;
 pub mod standing;
 pub mod verdict;
 pub mod watchdog;
+
+pub mod audit;
+pub mod operation;
+pub mod throttle;
+pub mod token;
 
 pub mod poll;
 pub mod presence;

@@ -1,5 +1,7 @@
 //! A refusal: the status, the problem that the client reads, and the cause that only the log gets.
 
+use std::time::Duration;
+
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +24,7 @@ pub(crate) struct ApiError(Box<Refusal>);
 #[derive(Debug)]
 struct Refusal {
     problem: Problem,
-    header: Option<(HeaderName, &'static str)>,
+    header: Option<(HeaderName, HeaderValue)>,
     cause: Option<String>,
 }
 
@@ -87,11 +89,38 @@ impl ApiError {
     }
 
     fn header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.0.header = Some((name, value));
+        self.0.header = Some((name, HeaderValue::from_static(value)));
         self
     }
 
-    fn errors(mut self, errors: Vec<FieldProblem>) -> Self {
+    /// Too much at once; the same may succeed after a while.
+    pub(crate) fn too_many(code: &str, detail: &str, wait: Duration) -> Self {
+        let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, code, "too many requests", detail);
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        refusal.0.header = Some((RETRY_AFTER, HeaderValue::from(seconds.max(1))));
+        refusal
+    }
+
+    /// The same, as a fault of what lies below a place of the request.
+    pub(crate) fn under(mut self, place: &str) -> Self {
+        for error in &mut self.0.problem.errors {
+            error.pointer.insert_str(0, place);
+        }
+        self.0.problem.detail.insert_str(0, &format!("{place}: "));
+        self
+    }
+
+    /// The stable word.
+    pub(crate) fn code(&self) -> &str {
+        &self.0.problem.code
+    }
+
+    /// Whether it is about who asks.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        self.0.problem.status == StatusCode::UNAUTHORIZED.as_u16()
+    }
+
+    pub(crate) fn errors(mut self, errors: Vec<FieldProblem>) -> Self {
         self.0.problem.errors = errors;
         self
     }
@@ -205,7 +234,7 @@ impl IntoResponse for ApiError {
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
         if let Some((name, value)) = header {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            response.headers_mut().insert(name, value);
         }
         if let Some(cause) = cause {
             response.extensions_mut().insert(Cause(cause));

@@ -13,12 +13,15 @@ use jobforge_api::FieldProblem;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::api_error::ApiError;
 use crate::nearest::advice;
 
 /// The longest body: a payload of the largest size and ample room for the rest.
 pub(crate) const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
+/// The longest body of many jobs.
+const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// How much more is read and thrown away, so that a client that is still sending gets to read the refusal.
 const DRAIN_BYTES: usize = 4 * 1024 * 1024;
 /// How long a body may take to arrive.
@@ -52,6 +55,60 @@ pub(crate) async fn json<T: DeserializeOwned>(
         Category::Data => ApiError::invalid_request(shown(&fault.to_string())),
         Category::Io | Category::Syntax | Category::Eof => syntax(&fault),
     })
+}
+
+/// Reads many jobs, given as strict JSON: `{"jobs": [{…}, …]}`.
+pub(crate) async fn job_requests(
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<Vec<JobRequest>, ApiError> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Many {
+        jobs: Vec<Box<RawValue>>,
+    }
+    let Many { jobs } = json(headers, body, MAX_BATCH_BYTES).await?;
+    if jobs.is_empty() || jobs.len() > most {
+        let told = format!("jobs has {} entries; 1 to {most} are taken at once", jobs.len());
+        return Err(ApiError::invalid_job(vec![FieldProblem::new("/jobs", "batch_size", told)]));
+    }
+    let mut requests = Vec::with_capacity(jobs.len());
+    for (index, job) in jobs.iter().enumerate() {
+        let request = parse(job.get()).map_err(|refusal| refusal.under(&format!("/jobs/{index}")))?;
+        let payload = request.payload.map(|payload| Payload::parse(payload.as_str())).transpose();
+        let payload = payload.map_err(|fault| ApiError::from(fault).under(&format!("/jobs/{index}")))?;
+        requests.push(JobRequest { payload, ..request });
+    }
+    Ok(requests)
+}
+
+/// Reads a JSON object whatever the content type says: `curl -d` says that it is a form.
+///
+/// Only for routes that take bearer tokens and never a browser's own credentials, so that no foreign page gains by it.
+pub(crate) async fn object(
+    headers: &HeaderMap,
+    body: Body,
+    known: &[&str],
+) -> Result<Map<String, Value>, ApiError> {
+    let bytes = read(headers, body, MAX_BODY_BYTES).await?;
+    let object = match serde_json::from_str::<Value>(text(&bytes)?) {
+        Ok(Value::Object(object)) => object,
+        Ok(_) => return Err(ApiError::invalid_request("the body is not a JSON object")),
+        Err(fault) => return Err(syntax(&fault)),
+    };
+    match object.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(name) if !known.is_empty() => {
+            let told = format!("{:?} is not a field of this call; {}", shown(name), advice(name, known));
+            let pointer = format!("/{}", shown(name));
+            Err(ApiError::invalid_request(told.clone()).errors(vec![FieldProblem::new(
+                pointer,
+                "unknown_field",
+                told,
+            )]))
+        }
+        Some(_) | None => Ok(object),
+    }
 }
 
 /// Makes sure that there is no body, or an empty object, where none has a meaning.

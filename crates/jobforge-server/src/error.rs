@@ -21,6 +21,9 @@ pub enum ServerError {
         /// The setting.
         name: &'static str,
     },
+    /// An entry of the health probes cannot be read.
+    #[error("{0}")]
+    BadProbe(String),
     /// Another process listens there.
     #[error("{address} is in use; choose another with --listen")]
     AddressInUse {

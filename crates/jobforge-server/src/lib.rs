@@ -2,7 +2,8 @@
 //!
 //! [`bind`] checks the options and takes the port; [`Server::run`] answers until it is told to stop. [`bind_socket`]
 //! does the same with a Unix socket, where worker processes of this machine find the worker protocol. Who may ask is
-//! decided in `gate`, what is refused and how in `api_error` and `body`, and the routes only translate between HTTP
+//! decided in `gate`, what each route
+//! needs stands beside it in `routes`, what is refused and how in `api_error` and `body`, and the routes only translate between HTTP
 //! and [`jobforge::Client`]. Each answer carries an `x-request-id` that the log line of the request has too.
 
 #![forbid(unsafe_code)]
@@ -11,7 +12,10 @@ mod error;
 mod server;
 mod socket;
 
+mod caller;
 mod gate;
+mod health;
+mod local;
 mod request_log;
 mod routes;
 mod workers;
@@ -23,6 +27,6 @@ mod query;
 pub mod view;
 
 pub use error::ServerError;
+pub use routes::openapi;
 pub use server::{Server, ServerOptions, bind};
 pub use socket::{SocketOptions, SocketServer, bind_socket};
-pub use workers::WorkerTerms;

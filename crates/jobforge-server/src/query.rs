@@ -1,5 +1,6 @@
 //! Reading a query string: every parameter is known, given once where one is meant, and of a sensible value.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use axum::extract::Query;
@@ -51,6 +52,44 @@ pub(crate) fn job_filter(uri: &Uri) -> Result<JobFilter, ApiError> {
     Ok(filter)
 }
 
+/// The parameters of a call that takes these, each at most once.
+pub(crate) struct Params(BTreeMap<String, String>);
+
+/// Reads them.
+pub(crate) fn params(uri: &Uri, known: &[&str]) -> Result<Params, ApiError> {
+    let mut found = BTreeMap::new();
+    for (name, value) in pairs(uri)? {
+        if !known.contains(&name.as_str()) {
+            return Err(unknown_parameter(&name, known));
+        }
+        check_text(&name, &value)?;
+        if found.insert(name.clone(), value).is_some() {
+            return Err(bad(&name, "is given twice; give it once"));
+        }
+    }
+    Ok(Params(found))
+}
+
+impl Params {
+    /// One of them as text.
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
+    /// One of them as something that can be read from text.
+    pub(crate) fn parse<T: FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<T>, ApiError> {
+        self.take(name).map(|text| parsed(name, &text)).transpose()
+    }
+
+    /// How many of a list.
+    pub(crate) fn limit(&mut self) -> Result<usize, ApiError> {
+        self.take("limit").map_or(Ok(DEFAULT_LIMIT), |text| limit(&text))
+    }
+}
+
 /// Makes sure that there is no parameter where none has a meaning.
 pub(crate) fn none(uri: &Uri) -> Result<(), ApiError> {
     match pairs(uri)?.first() {
@@ -93,6 +132,10 @@ fn check_value(name: &str, value: &str) -> Result<(), ApiError> {
     if !PARAMETERS.contains(&name) {
         return Err(unknown_parameter(name, &PARAMETERS));
     }
+    check_text(name, value)
+}
+
+fn check_text(name: &str, value: &str) -> Result<(), ApiError> {
     // PostgreSQL refuses U+0000 in any text, so it must not get that far.
     if value.is_empty() || value.len() > MAX_VALUE_BYTES || value.chars().any(char::is_control) {
         let allowed =

@@ -19,9 +19,14 @@ const WORKERS: &str = "/v1/worker/";
 #[derive(Debug, Clone)]
 pub(crate) struct Cause(pub(crate) String);
 
+/// The id of a request, as in its log line and in the audit log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestId(pub(crate) Uuid);
+
 /// Names the request, has it answered and logs it.
-pub(crate) async fn log_request(request: Request, next: Next) -> Response {
+pub(crate) async fn log_request(mut request: Request, next: Next) -> Response {
     let id = Uuid::now_v7();
+    request.extensions_mut().insert(RequestId(id));
     let method: String = request.method().as_str().chars().take(SHOWN).collect();
     let path: String = request.uri().path().chars().take(SHOWN).collect();
     let begun = monotonic();

@@ -8,16 +8,23 @@ use std::time::Duration;
 
 use axum::Router;
 use jobforge::Client;
-use jobforge::core::rescue::RescuePolicy;
+use jobforge::live::Live;
+use jobforge::services::BulkRunner;
+use jobforge::services::probes::Probes;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ServerError;
 use crate::gate::Gate;
+use crate::health::Health;
 use crate::routes;
 
 /// How long requests that are under way at the stop may take; a client that stalls must not hold the process.
 const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Streams of events that may be open at once.
+const MOST_STREAMS: usize = 64;
 
 /// Where to listen and who may ask.
 #[derive(Clone)]
@@ -41,9 +48,30 @@ impl std::fmt::Debug for ServerOptions {
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) client: Client,
-    pub(crate) policy: RescuePolicy,
+    pub(crate) live: Live,
+    /// Goes on with operations, here and in other servers.
+    pub(crate) bulk: BulkRunner,
+    pub(crate) health: Health,
+    /// Streams of events that may be open at once.
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) closing: CancellationToken,
     /// Whether the database has been ready once since the start.
     pub(crate) started: AtomicBool,
+}
+
+impl App {
+    /// The same routes over TCP and over the socket.
+    pub(crate) fn new(client: Client, live: Live, probes: Probes) -> Self {
+        Self {
+            bulk: BulkRunner::new(Arc::clone(client.store())),
+            client,
+            live,
+            health: Health::new(probes),
+            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            closing: CancellationToken::new(),
+            started: AtomicBool::new(false),
+        }
+    }
 }
 
 /// A server that has its port and does not answer yet.
@@ -52,29 +80,30 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
+    gate: Arc<Gate>,
+    app: Arc<App>,
+    probes: Probes,
 }
 
 /// Checks the options and takes the port.
 ///
-/// Without any token only loopback addresses are allowed. `rescue_policy` is what explanations assume the watchdog
-/// does.
+/// Without any token only loopback addresses are allowed.
 ///
 /// # Errors
-/// `Exposed` and `BadToken` before the port is taken; otherwise why the system did not give it.
-pub async fn bind(
-    options: ServerOptions,
-    client: Client,
-    rescue_policy: RescuePolicy,
-) -> Result<Server, ServerError> {
-    let gate = Gate::new(options.auth_token.as_deref(), options.admin_token.as_deref())?;
+/// `Exposed`, `BadToken` and `BadProbe` before the port is taken; otherwise why the system did not give it.
+pub async fn bind(options: ServerOptions, client: Client, live: Live) -> Result<Server, ServerError> {
+    let store = Arc::clone(client.store());
+    let gate = Gate::new(options.auth_token.as_deref(), options.admin_token.as_deref(), store).await?;
+    let probes = Probes::new(&live.now().list("health_probes")).map_err(ServerError::BadProbe)?;
     let wanted = options.listen;
     if gate.is_open() && !wanted.ip().to_canonical().is_loopback() {
         return Err(ServerError::Exposed { address: wanted });
     }
     let listener = TcpListener::bind(wanted).await.map_err(|source| ServerError::listen(wanted, source))?;
     let address = listener.local_addr().map_err(|source| ServerError::listen(wanted, source))?;
-    let app = Arc::new(App { client, policy: rescue_policy, started: AtomicBool::new(false) });
-    Ok(Server { listener, address, router: routes::router(app, Arc::new(gate)) })
+    let (app, gate) = (Arc::new(App::new(client, live, probes.clone())), Arc::new(gate));
+    let router = routes::router(Arc::clone(&app), Arc::clone(&gate));
+    Ok(Server { listener, address, router, gate, app, probes })
 }
 
 impl Server {
@@ -90,8 +119,23 @@ impl Server {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServerError> {
         let address = self.address;
         tracing::info!(%address, "Listening on http://{address}");
-        let serve =
-            axum::serve(self.listener, self.router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        if self.gate.is_open() {
+            tracing::warn!(
+                "No token is configured: every program of this machine may do everything on {address}, and no other \
+                 machine may ask; set ADMIN_TOKEN, or make one with `jobforge token create`"
+            );
+        }
+        tokio::spawn(self.gate.keep_looking(stop.clone()));
+        tokio::spawn(self.probes.run(stop.clone()));
+        tokio::spawn(self.app.bulk.clone().run(stop.clone()));
+        let (closing, stopped) = (self.app.closing.clone(), stop.clone());
+        let told = async move {
+            stopped.cancelled().await;
+            // Streams would hold the stop up for as long as somebody listens.
+            closing.cancel();
+        };
+        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        let serve = axum::serve(self.listener, service).with_graceful_shutdown(told);
         tokio::select! {
             served = serve.into_future() => served.map_err(|source| ServerError::Serve { address, source }),
             () = grace_is_over(&stop) => {

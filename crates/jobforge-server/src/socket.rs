@@ -9,27 +9,25 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use jobforge::Client;
-use jobforge::core::rescue::RescuePolicy;
+use jobforge::live::Live;
 use jobforge::remote::ShortPath;
+use jobforge::services::probes::Probes;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ServerError;
 use crate::routes;
 use crate::server::{App, grace_is_over};
-use crate::workers::{Peer, Presence, WorkerTerms, Workers};
+use crate::workers::{Peer, Presence, Workers};
 
-/// Where worker processes find the server, and what it tells them.
+/// Where worker processes find the server.
 #[derive(Debug, Clone)]
 pub struct SocketOptions {
     /// The socket; its directory must be there, and the caller must own the database in it.
     pub path: PathBuf,
-    /// The rhythm that workers are given.
-    pub terms: WorkerTerms,
 }
 
 /// A socket that is there and not answered yet.
@@ -46,16 +44,13 @@ pub struct SocketServer {
 ///
 /// # Errors
 /// `SocketTaken` when something else has its name; otherwise why the system did not make it.
-pub fn bind_socket(
-    options: SocketOptions,
-    client: Client,
-    rescue_policy: RescuePolicy,
-) -> Result<SocketServer, ServerError> {
+pub fn bind_socket(options: SocketOptions, client: Client, live: Live) -> Result<SocketServer, ServerError> {
     let path = options.path;
     let listener = listen(&path)?;
-    let workers = Arc::new(Workers::new(Arc::clone(client.store()), options.terms, rescue_policy.clone()));
+    let workers = Arc::new(Workers::new(Arc::clone(client.store()), live.clone()));
     let (presence, closing) = (Arc::clone(&workers.presence), workers.closing.clone());
-    let app = Arc::new(App { client, policy: rescue_policy, started: AtomicBool::new(false) });
+    let probes = Probes::new(&[]).map_err(ServerError::BadProbe)?;
+    let app = Arc::new(App::new(client, live, probes));
     let router = routes::socket_router(app, workers);
     Ok(SocketServer { listener, path, router, presence, closing })
 }

@@ -10,22 +10,27 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jobforge_core::audit::{AuditFilter, By, Deed, Entry};
 use jobforge_core::claim::{ClaimAsk, Claimed};
 use jobforge_core::dead::DeadGroup;
 use jobforge_core::death::{DeathReport, ProcessId};
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
+use jobforge_core::operation::{NewOperation, Operation, Progress};
 use jobforge_core::rescue::{Rescue, RescuePolicy, SuspectPage};
 use jobforge_core::retention::Retention;
+use jobforge_core::settings::{Change, Stored};
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
+use jobforge_core::token::TokenRow;
 use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge_core::worker::{NewWorker, Renewal, WorkerRow};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::error::Result;
 use crate::rows::{
@@ -179,6 +184,9 @@ pub trait Inspect: Send + Sync {
     async fn job_facts(&self, id: JobId, at: Now) -> Result<Option<Facts>>;
     /// Jobs that match, newest first.
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>>;
+    /// How many jobs of a tenant, or of all, wait, run, or ended since a moment, by status. Counts stop at
+    /// [`crate::rows::COUNT_CAP`].
+    async fn status_counts(&self, tenant_id: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>>;
     /// Every queue that has jobs, is paused or is served.
     async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>>;
     /// Every worker that is active or ended within the last day.
@@ -189,13 +197,13 @@ pub trait Inspect: Send + Sync {
     async fn watchdog_runs(&self, limit: usize) -> Result<Vec<Run>>;
 }
 
-/// Changing things by a person's hand.
+/// Changing things by a person's hand. What changes is told of in the audit log, in the same transaction.
 #[async_trait]
 pub trait Operate: Send + Sync {
     /// Moves each job, fencing its worker if it has one; answers in the order of the ids.
-    async fn move_jobs(&self, ids: &[JobId], step: Move, at: Now) -> Result<Vec<Moved>>;
+    async fn move_jobs(&self, ids: &[JobId], step: Move, by: &By, at: Now) -> Result<Vec<Moved>>;
     /// Pauses or resumes a queue; says whether that changed anything.
-    async fn pause_queue(&self, queue: &str, paused: bool, at: Now) -> Result<bool>;
+    async fn pause_queue(&self, queue: &str, paused: bool, by: &By, at: Now) -> Result<bool>;
 }
 
 /// Dead letters: the dead jobs, by what they died of.
@@ -213,7 +221,7 @@ pub trait DeadLetters: Send + Sync {
     async fn dead_jobs(&self, filter: &DeadFilter, before: Option<JobId>, limit: usize) -> Result<Vec<Job>>;
 
     /// Notes that dead jobs need not run any more, by whom and why; returns those of which nobody had said so yet.
-    async fn resolve_dead(&self, ids: &[JobId], by: &str, note: &str, at: Now) -> Result<Vec<JobId>>;
+    async fn resolve_dead(&self, ids: &[JobId], by: &By, note: &str, at: Now) -> Result<Vec<JobId>>;
 }
 
 /// Forgetting what is past its time.
@@ -221,6 +229,79 @@ pub trait DeadLetters: Send + Sync {
 pub trait Purge: Send + Sync {
     /// Deletes at most one batch of ended jobs past their horizon; returns how many of each status. All zero is done.
     async fn purge(&self, retention: &Retention, at: Now) -> Result<Vec<(Status, u64)>>;
+}
+
+/// Who did what.
+#[async_trait]
+pub trait Audit: Send + Sync {
+    /// Writes entries about what nothing else of the store does.
+    async fn note(&self, by: &By, deeds: &[Deed], at: Now) -> Result<()>;
+    /// Gives entries their places in the chain, oldest first, at most so many as one step takes; returns how many.
+    async fn seal_audit(&self) -> Result<u64>;
+    /// Entries that match, newest first, sealed or not, at most `limit`.
+    async fn audit(&self, filter: &AuditFilter, limit: usize) -> Result<Vec<Entry>>;
+    /// Sealed entries behind a place, in the order of the chain, at most `limit`.
+    async fn audit_chain(&self, behind: u64, limit: usize) -> Result<Vec<Entry>>;
+}
+
+/// Who may ask.
+#[async_trait]
+pub trait Tokens: Send + Sync {
+    /// Keeps a new token, made now by somebody.
+    async fn put_token(&self, token: &TokenRow, by: &By, at: Now) -> Result<()>;
+    /// One token, and the database's clock.
+    async fn token(&self, id: &str, at: Now) -> Result<Option<(TokenRow, Timestamp)>>;
+    /// Every token, newest first; those that were taken back last.
+    async fn tokens(&self) -> Result<Vec<TokenRow>>;
+    /// Takes a token back; false if there is none or it was already.
+    async fn revoke_token(&self, id: &str, by: &By, at: Now) -> Result<bool>;
+    /// Notes that a token was used, to the minute.
+    async fn token_used(&self, id: &str, at: Now) -> Result<()>;
+}
+
+/// What every process goes by.
+#[async_trait]
+pub trait StoredSettings: Send + Sync {
+    /// Everything that is stored.
+    async fn stored_settings(&self, at: Now) -> Result<Stored>;
+}
+
+/// Changing that.
+#[async_trait]
+pub trait ChangeSettings: Send + Sync {
+    /// Makes all of the changes, checked before, if the version is still the expected one; returns the new version, or
+    /// `None` if somebody else was faster.
+    async fn change_settings(
+        &self,
+        expected: u64,
+        changes: &[Change],
+        by: &By,
+        at: Now,
+    ) -> Result<Option<u64>>;
+}
+
+/// Operations that go on in the background.
+#[async_trait]
+pub trait Operations: Send + Sync {
+    /// Begins one.
+    async fn put_operation(&self, operation: &NewOperation, by: &By, at: Now) -> Result<()>;
+    /// One operation.
+    async fn operation(&self, id: Uuid) -> Result<Option<Operation>>;
+    /// Operations about jobs of a tenant, or all, newest first, at most `limit`.
+    async fn operations(&self, tenant_id: Option<&str>, limit: usize) -> Result<Vec<Operation>>;
+    /// Gives somebody the turn on the oldest operation that nobody goes on with.
+    async fn take_operation(&self, runner: &str, turn: Duration, at: Now) -> Result<Option<Operation>>;
+    /// Notes a step, and prolongs the turn; false if the turn was lost or somebody ended the operation.
+    async fn step_operation(
+        &self,
+        id: Uuid,
+        runner: &str,
+        progress: &Progress,
+        turn: Duration,
+        at: Now,
+    ) -> Result<bool>;
+    /// Ends one; false if there is none or it has ended.
+    async fn cancel_operation(&self, id: Uuid, by: &By, at: Now) -> Result<bool>;
 }
 
 /// The schema and its health.
@@ -252,11 +333,19 @@ pub trait Wake: Send + Sync {
 }
 
 /// All that a worker needs: a database of its own, or a server that speaks for one.
-pub trait WorkerStore: WorkerSide + Purge + Wake {}
+pub trait WorkerStore: WorkerSide + Purge + Wake + StoredSettings {}
 
-impl<T: WorkerSide + Purge + Wake> WorkerStore for T {}
+impl<T: WorkerSide + Purge + Wake + StoredSettings> WorkerStore for T {}
+
+/// What administrators do.
+pub trait Administer: Audit + Tokens + ChangeSettings + Operations {}
+
+impl<T: Audit + Tokens + ChangeSettings + Operations> Administer for T {}
 
 /// A database that keeps jobs.
-pub trait Store: WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Admin {}
+pub trait Store:
+    WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Administer + Admin
+{
+}
 
-impl<T: WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Admin> Store for T {}
+impl<T: WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Administer + Admin> Store for T {}

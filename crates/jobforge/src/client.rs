@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jobforge_core::audit::By;
 use jobforge_core::enqueue::{JobRequest, validate};
 use jobforge_core::job::{Job, JobId, NewJob};
 use jobforge_core::payload::Payload;
@@ -29,6 +30,7 @@ const WAIT_LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::f
 pub struct Client {
     store: Arc<dyn Store>,
     author: Option<String>,
+    by: By,
 }
 
 impl std::fmt::Debug for Client {
@@ -63,14 +65,27 @@ impl Client {
 
     /// Wraps a store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, author: None }
+        Self { store, author: None, by: By::named("library") }
     }
 
-    /// Names who enqueues, for the history.
+    /// Names who enqueues, for the history, and who moves jobs, for the audit log.
     #[must_use]
     pub fn author(mut self, name: impl Into<String>) -> Self {
-        self.author = Some(name.into());
+        let name = name.into();
+        self.by.actor.clone_from(&name);
+        self.author = Some(name);
         self
+    }
+
+    /// The same for one person or request, with its reason.
+    #[must_use]
+    pub fn acting(self, by: By) -> Self {
+        Self { author: Some(by.actor.clone()), by, ..self }
+    }
+
+    /// By whom jobs are moved.
+    pub fn by(&self) -> &By {
+        &self.by
     }
 
     /// The store below.
@@ -174,8 +189,16 @@ impl Client {
         self.move_one(id, Move::Delete, "deleted").await
     }
 
+    /// Runs a job again with fresh attempts, no sooner than after a while.
+    ///
+    /// # Errors
+    /// As [`Self::retry`].
+    pub async fn reschedule(&self, id: JobId, delay: Duration) -> Result<(), Error> {
+        self.move_one(id, Move::Retry { delay }, "rescheduled").await
+    }
+
     async fn move_one(&self, id: JobId, step: Move, wanted: &'static str) -> Result<(), Error> {
-        match self.store.move_jobs(&[id], step, Now::Database).await?.first() {
+        match self.store.move_jobs(&[id], step, &self.by, Now::Database).await?.first() {
             Some(Moved::Done { .. }) => Ok(()),
             Some(Moved::Refused { status }) => Err(Error::NotAllowed { id, status: *status, wanted }),
             Some(Moved::Missing) | None => Err(Error::NotFound(id)),

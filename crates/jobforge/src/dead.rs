@@ -18,8 +18,6 @@ pub enum DeadStep {
     Retry,
     /// They stay dead, by a person's word, and are no longer listed.
     Discard {
-        /// Whose word.
-        by: String,
         /// Why.
         note: String,
     },
@@ -74,12 +72,12 @@ impl Client {
     /// When the database fails.
     pub async fn move_dead(&self, ids: &[JobId], step: &DeadStep) -> Result<DeadTally, Error> {
         let done = match step {
-            DeadStep::Discard { by, note } => {
-                self.store().resolve_dead(ids, by, note, Now::Database).await?.len()
+            DeadStep::Discard { note } => {
+                self.store().resolve_dead(ids, self.by(), note, Now::Database).await?.len()
             }
             DeadStep::Retry | DeadStep::Purge => {
                 let step = if *step == DeadStep::Purge { Move::Delete } else { Move::RETRY };
-                let moved = self.store().move_jobs(ids, step, Now::Database).await?;
+                let moved = self.store().move_jobs(ids, step, self.by(), Now::Database).await?;
                 moved.iter().filter(|moved| matches!(moved, Moved::Done { .. })).count()
             }
         };

@@ -31,6 +31,7 @@ pub use jobforge_core as core;
 pub use jobforge_store as store;
 
 pub mod builtin;
+mod change;
 mod client;
 pub mod clock;
 mod context;
@@ -38,12 +39,15 @@ mod dead;
 mod error;
 mod job_error;
 mod job_type;
+pub mod live;
 mod open;
 pub mod process;
 pub mod remote;
 pub mod services;
+mod tokens;
 mod worker;
 
+pub use change::{ChangeError, ChangeReport, Changed, change_back, change_settings};
 pub use client::{Client, Enqueue, Receipt};
 pub use context::{JobContext, StopReason};
 pub use dead::{DeadStep, DeadTally};
@@ -51,6 +55,7 @@ pub use error::Error;
 pub use job_error::JobError;
 pub use job_type::JobType;
 pub use open::{OpenOptions, Purpose, open_store};
+pub use tokens::{AuditError, AuditHead, TokenError};
 #[doc(hidden)]
 pub use worker::SimulatedMachine;
 pub use worker::{Worker, WorkerBuilder, WorkerStats};

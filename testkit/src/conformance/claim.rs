@@ -14,7 +14,7 @@ use jobforge_store::Store;
 use jobforge_store::rows::Move;
 
 use crate::fixtures::{
-    asking, at, claim, claim_as, claim_one, enqueue, error, job, json, moment, new_worker, next, read,
+    asking, at, by, claim, claim_as, claim_one, enqueue, error, job, json, moment, new_worker, next, read,
     register, register_for, s, settle_one,
 };
 
@@ -90,7 +90,7 @@ pub async fn a_more_urgent_job_that_comes_later_is_claimed_first(store: Arc<dyn 
     assert_eq!(ids(&claim(&store, &worker, 3, at(2)).await?), [urgent, early, batch[10].id]);
     // The same for a job that was moved to the front by hand.
     let last = batch[19].id;
-    store.move_jobs(&[urgent], Move::Retry { delay: Duration::ZERO }, at(3)).await?;
+    store.move_jobs(&[urgent], Move::Retry { delay: Duration::ZERO }, &by(), at(3)).await?;
     assert_eq!(ids(&claim(&store, &worker, 1, at(3)).await?), [urgent], "before {last}");
     Ok(())
 }
@@ -187,10 +187,10 @@ pub async fn a_worker_gets_only_the_types_it_asks_for(store: Arc<dyn Store>) -> 
 pub async fn a_paused_queue_gives_nothing_until_it_is_resumed(store: Arc<dyn Store>) -> Result<()> {
     let worker = register(&store, "worker-00000001", at(0)).await?;
     let first = enqueue(&store, job("email"), at(0)).await?;
-    store.pause_queue("default", true, at(1)).await?;
+    store.pause_queue("default", true, &by(), at(1)).await?;
     let second = enqueue(&store, job("email"), at(2)).await?;
     assert_eq!(ids(&claim(&store, &worker, 10, at(3)).await?), []);
-    store.pause_queue("default", false, at(4)).await?;
+    store.pause_queue("default", false, &by(), at(4)).await?;
     assert_eq!(ids(&claim(&store, &worker, 10, at(4)).await?), [first, second]);
     Ok(())
 }
@@ -249,7 +249,7 @@ pub async fn what_a_claim_has_passed_by_is_still_found_by_the_next_ones(store: A
     let early = RunAt::At(store.now().await? - jiff::SignedDuration::from_hours(1));
     let late = [NewJob { priority: -1, ..job("urgent") }, NewJob { when: early, ..job("early") }];
     store.enqueue(&late, now).await?;
-    store.move_jobs(&seen[..1], Move::Retry { delay: Duration::ZERO }, now).await?;
+    store.move_jobs(&seen[..1], Move::Retry { delay: Duration::ZERO }, &by(), now).await?;
     seen.remove(0);
     loop {
         // Until a claim says that there is nothing: nothing must be left then.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use jobforge_core::audit::By;
 use jobforge_core::dead::{DeadGroup, fingerprint};
 use jobforge_core::job::{ClaimedJob, ErrorInfo, JobId, NewJob};
 use jobforge_core::settle::Outcome;
@@ -11,8 +12,8 @@ use jobforge_store::Store;
 use jobforge_store::rows::{DeadFilter, Move};
 
 use crate::fixtures::{
-    at, claim_one, end_with, ended_job, enqueue, error, failure, job, moment, read, register, running_job,
-    settle_one, unknown_job,
+    at, by, claim_one, end_with, ended_job, enqueue, error, failure, job, moment, read, register,
+    running_job, settle_one, unknown_job,
 };
 
 /// A job that dies of this at this second.
@@ -92,8 +93,8 @@ pub async fn who_makes_a_job_dead_need_not_name_the_cause(store: Arc<dyn Store>)
 
 pub async fn a_person_may_say_once_that_a_job_stays_dead(store: Arc<dyn Store>) -> Result<()> {
     let id = dead(&store, job("mail"), "boom", 1).await?;
-    assert_eq!(store.resolve_dead(&[id], "ada", "the customer left", at(5)).await?, [id]);
-    assert_eq!(store.resolve_dead(&[id], "bob", "me too", at(6)).await?, []);
+    assert_eq!(store.resolve_dead(&[id], &By::named("ada"), "the customer left", at(5)).await?, [id]);
+    assert_eq!(store.resolve_dead(&[id], &By::named("bob"), "me too", at(6)).await?, []);
     let told = read(&store, id).await?;
     let resolved = told.resolved.expect("a resolution");
     assert_eq!(
@@ -117,7 +118,7 @@ pub async fn only_a_dead_job_can_be_discarded(store: Arc<dyn Store>) -> Result<(
     let failed =
         ended_job(&store, Status::Failed, NewJob { queue: "other".to_owned(), ..job("mail") }, at(1)).await?;
     let ids = [running.id, waiting, failed, unknown_job()];
-    assert_eq!(store.resolve_dead(&ids, "ada", "enough", at(2)).await?, []);
+    assert_eq!(store.resolve_dead(&ids, &By::named("ada"), "enough", at(2)).await?, []);
     for id in [running.id, waiting, failed] {
         assert_eq!(read(&store, id).await?.resolved, None);
     }
@@ -127,8 +128,8 @@ pub async fn only_a_dead_job_can_be_discarded(store: Arc<dyn Store>) -> Result<(
 pub async fn an_operators_retry_forgets_cause_and_discard(store: Arc<dyn Store>) -> Result<()> {
     let id = dead(&store, job("mail"), "boom", 1).await?;
     store.name_causes().await?;
-    store.resolve_dead(&[id], "ada", "enough", at(2)).await?;
-    store.move_jobs(&[id], Move::RETRY, at(3)).await?;
+    store.resolve_dead(&[id], &By::named("ada"), "enough", at(2)).await?;
+    store.move_jobs(&[id], Move::RETRY, &by(), at(3)).await?;
     let told = read(&store, id).await?;
     assert_eq!((told.status, told.dead_group, told.resolved), (Status::Queued, None, None));
     let again = ErrorInfo { kind: "io".to_owned(), ..error("boom") };

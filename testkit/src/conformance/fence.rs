@@ -13,8 +13,9 @@ use jobforge_store::Store;
 use jobforge_store::rows::Move;
 
 use crate::fixtures::{
-    at, attempts, beat, claim, claim_one, detail, enqueue, error, failure, heartbeat_one, job, json, moment,
-    next, read, register, register_for, running_job, s, settle_one, settlement, success, sweep, unknown_job,
+    at, attempts, beat, by, claim, claim_one, detail, enqueue, error, failure, heartbeat_one, job, json,
+    moment, next, read, register, register_for, running_job, s, settle_one, settlement, success, sweep,
+    unknown_job,
 };
 
 pub async fn a_settlement_sent_again_is_answered_as_replayed_and_changes_nothing(
@@ -45,7 +46,7 @@ pub async fn a_settlement_sent_again_is_answered_as_replayed_and_changes_nothing
             [Settled::Replayed, Settled::Replayed]
         );
         assert_eq!(format!("{:?}", detail(&store, id).await?), before, "{outcome:?}");
-        store.move_jobs(&[id], Move::Delete, at(10)).await?;
+        store.move_jobs(&[id], Move::Delete, &by(), at(10)).await?;
     }
     Ok(())
 }
@@ -171,13 +172,13 @@ pub async fn a_worker_whose_lease_ran_out_may_settle_what_nobody_took(store: Arc
 
 pub async fn a_canceled_or_deleted_job_cannot_be_settled(store: Arc<dyn Store>) -> Result<()> {
     let (worker, job) = running_job(&store, "worker-00000001", at(0)).await?;
-    store.move_jobs(&[job.id], Move::Cancel, at(1)).await?;
+    store.move_jobs(&[job.id], Move::Cancel, &by(), at(1)).await?;
     match settle_one(&store, &worker, &job, success(), at(2)).await? {
         Settled::Fenced { status: Status::Canceled, lease } => assert!(lease > job.lease),
         other => panic!("expected fenced, got {other:?}"),
     }
     assert_eq!(read(&store, job.id).await?.finished_at, Some(moment(1)));
-    store.move_jobs(&[job.id], Move::Delete, at(3)).await?;
+    store.move_jobs(&[job.id], Move::Delete, &by(), at(3)).await?;
     assert_eq!(settle_one(&store, &worker, &job, success(), at(4)).await?, Settled::Gone);
     let never = Settlement { id: unknown_job(), ..settlement(&job, success()) };
     assert_eq!(store.settle(&worker, &[never], at(4)).await?, [Settled::Gone]);
@@ -188,7 +189,7 @@ pub async fn what_comes_too_late_is_counted_with_the_attempt_that_was_taken(
     store: Arc<dyn Store>,
 ) -> Result<()> {
     let (worker, held) = running_job(&store, "worker-00000001", at(0)).await?;
-    store.move_jobs(&[held.id], Move::Cancel, at(5)).await?;
+    store.move_jobs(&[held.id], Move::Cancel, &by(), at(5)).await?;
     for second in [6, 7] {
         let fenced = Settled::Fenced { status: Status::Canceled, lease: next(held.lease) };
         assert_eq!(settle_one(&store, &worker, &held, success(), at(second)).await?, fenced);
@@ -207,7 +208,7 @@ pub async fn a_handler_that_ignores_cancel_is_told_of(store: Arc<dyn Store>) -> 
     let mut ignoring = beat(&held);
     ignoring.report = Report { ignores_stop: true, ..Report::default() };
     heartbeat_one(&store, &worker, ignoring.clone(), at(4)).await?;
-    store.move_jobs(&[held.id], Move::Cancel, at(5)).await?;
+    store.move_jobs(&[held.id], Move::Cancel, &by(), at(5)).await?;
     let facts = store.job_facts(held.id, at(6)).await?.expect("the job is there");
     let headline = |facts| assess(facts, &RescuePolicy::default()).headline;
     assert_eq!(headline(&facts), "was canceled 1000 ms ago", "while it was its own, nothing was ignored");

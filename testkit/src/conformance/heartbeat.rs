@@ -13,7 +13,7 @@ use jobforge_store::rows::{LogTail, Move};
 use serde_json::json;
 
 use crate::fixtures::{
-    at, beat, beat_with, claim, claim_one, detail, enqueue, failure, heartbeat_one, job, moment, read,
+    at, beat, beat_with, by, claim, claim_one, detail, enqueue, failure, heartbeat_one, job, moment, read,
     register, register_for, running_job, s, settle_one, success, sweep, unknown_job,
 };
 
@@ -112,7 +112,7 @@ pub async fn answers_come_in_the_order_of_the_beats(store: Arc<dyn Store>) -> Re
     let worker = register(&store, "worker-00000001", at(0)).await?;
     store.enqueue(&[job("a"), job("b"), job("c"), job("d")], at(0)).await?;
     let held = claim(&store, &worker, 4, at(0)).await?;
-    store.move_jobs(&[held[1].id], Move::Cancel, at(1)).await?;
+    store.move_jobs(&[held[1].id], Move::Cancel, &by(), at(1)).await?;
     settle_one(&store, &worker, &held[2], success(), at(1)).await?;
     let gone = Beat { id: unknown_job(), ..beat(&held[0]) };
     let old = Beat { lease: Lease(held[3].lease.0 - 1), ..beat(&held[3]) };
@@ -135,12 +135,12 @@ pub async fn a_canceled_job_says_so_to_its_worker_even_after_it_runs_again(
     store: Arc<dyn Store>,
 ) -> Result<()> {
     let (worker, job) = running_job(&store, "worker-00000001", at(0)).await?;
-    store.move_jobs(&[job.id], Move::Cancel, at(1)).await?;
+    store.move_jobs(&[job.id], Move::Cancel, &by(), at(1)).await?;
     assert_eq!(heartbeat_one(&store, &worker, beat(&job), at(2)).await?, BeatReply::Canceled);
-    store.move_jobs(&[job.id], Move::Retry { delay: Duration::ZERO }, at(3)).await?;
+    store.move_jobs(&[job.id], Move::Retry { delay: Duration::ZERO }, &by(), at(3)).await?;
     let answer = heartbeat_one(&store, &worker, beat(&job), at(4)).await?;
     assert_eq!(answer, BeatReply::Lost { status: Status::Queued });
-    store.move_jobs(&[job.id], Move::Delete, at(5)).await?;
+    store.move_jobs(&[job.id], Move::Delete, &by(), at(5)).await?;
     assert_eq!(heartbeat_one(&store, &worker, beat(&job), at(6)).await?, BeatReply::Gone);
     Ok(())
 }

@@ -16,7 +16,7 @@ use jobforge_store::Store;
 use jobforge_store::rows::{JobFilter, MAX_PAGE, Move};
 
 use crate::fixtures::{
-    asking, at, beat, claim_as, claim_one, ended_job, enqueue, failure, heartbeat_one, job, moment,
+    asking, at, beat, by, claim_as, claim_one, ended_job, enqueue, failure, heartbeat_one, job, moment,
     new_worker, register, register_for, running_job, s, settle_one, success, sweep, unknown_job,
 };
 
@@ -107,7 +107,7 @@ pub async fn pages_show_every_job_once_also_while_jobs_come_and_go(store: Arc<dy
         enqueue(&store, job("newcomer"), at(1)).await?;
         if seen.len() == 8 {
             // The cursor itself goes, and the pages go on.
-            store.move_jobs(&[seen[7]], Move::Delete, at(1)).await?;
+            store.move_jobs(&[seen[7]], Move::Delete, &by(), at(1)).await?;
         }
     }
     let expected: Vec<JobId> = batch.iter().rev().map(|job| job.id).collect();
@@ -134,7 +134,7 @@ pub async fn queues_tell_what_is_in_them(store: Arc<dyn Store>) -> Result<()> {
     enqueue(&store, NewJob { when: RunAt::At(moment(30)), ..in_queue("mail") }, at(10)).await?;
     let first = claim_as(&store, &asking(&mailer, "mail", 1), at(11)).await?.jobs;
     assert_eq!(first[0].created_at, moment(10));
-    store.pause_queue("stopped", true, at(12)).await?;
+    store.pause_queue("stopped", true, &by(), at(12)).await?;
     let told = |seconds: i64| {
         let store = store.clone();
         async move {
@@ -201,11 +201,11 @@ pub async fn every_kind_of_waiting_is_told_apart(store: Arc<dyn Store>) -> Resul
     assert_eq!(standing(&store, id, 61).await?, (Kind::Waiting, Some(WaitingFor::Worker)));
     let worker = register(&store, "worker-00000001", at(61)).await?;
     assert_eq!(standing(&store, id, 62).await?, (Kind::Waiting, Some(WaitingFor::Slot)));
-    store.pause_queue("default", true, at(63)).await?;
+    store.pause_queue("default", true, &by(), at(63)).await?;
     assert_eq!(standing(&store, id, 64).await?, (Kind::Waiting, Some(WaitingFor::PausedQueue)));
     let facts = store.job_facts(id, at(64)).await?.expect("the job exists");
     assert_eq!((facts.queue_paused_at, facts.worker.is_none()), (Some(moment(63)), true));
-    store.pause_queue("default", false, at(65)).await?;
+    store.pause_queue("default", false, &by(), at(65)).await?;
     let held = claim_one(&store, &worker, at(66)).await?;
     settle_one(&store, &worker, &held, failure("boom"), at(66)).await?;
     assert_eq!(standing(&store, id, 66).await?, (Kind::Waiting, Some(WaitingFor::Retry)));
@@ -246,7 +246,7 @@ pub async fn a_snoozed_and_a_retried_job_wait_for_their_time(store: Arc<dyn Stor
     settle_one(&store, &worker, &held, Outcome::Snoozed { delay: s(60) }, at(1)).await?;
     assert_eq!(standing(&store, held.id, 2).await?, (Kind::Waiting, Some(WaitingFor::Time)));
     let failed = ended_job(&store, Status::Failed, job("other"), at(2)).await?;
-    store.move_jobs(&[failed], Move::Retry { delay: Duration::from_secs(30) }, at(3)).await?;
+    store.move_jobs(&[failed], Move::Retry { delay: Duration::from_secs(30) }, &by(), at(3)).await?;
     assert_eq!(standing(&store, failed, 4).await?, (Kind::Waiting, Some(WaitingFor::Time)));
     Ok(())
 }
@@ -259,7 +259,7 @@ pub async fn a_job_lives_its_life_on_the_databases_own_clock(store: Arc<dyn Stor
     assert_eq!(heartbeat_one(&store, &worker, beat(&held), now).await?, BeatReply::Kept);
     assert!(sweep(&store, &RescuePolicy::default(), now).await?.moved.is_empty());
     assert_eq!(settle_one(&store, &worker, &held, failure("boom"), now).await?, Settled::Applied);
-    store.move_jobs(&[held.id], Move::Retry { delay: Duration::ZERO }, now).await?;
+    store.move_jobs(&[held.id], Move::Retry { delay: Duration::ZERO }, &by(), now).await?;
     let again = claim_one(&store, &worker, now).await?;
     assert_eq!(settle_one(&store, &worker, &again, success(), now).await?, Settled::Applied);
     let stored = store.job(held.id).await?.expect("the job exists");

@@ -15,6 +15,7 @@ use jobforge_store::Store;
 
 use crate::fixtures::{at, sweep};
 
+pub mod admin;
 pub mod bounds;
 pub mod bulk;
 pub mod claim;
@@ -239,6 +240,18 @@ macro_rules! conformance {
                 what_holds_a_watchdog_back_is_told_to_who_asks_about_a_job,
                 a_watchdog_that_is_held_back_holds_nothing_up_beside_a_free_one,
             }
+            admin {
+                what_an_operator_does_is_told_of_with_who_why_before_and_after,
+                the_audit_log_is_searched_by_who_what_and_when,
+                sealed_entries_form_a_chain_that_can_be_verified,
+                many_writers_and_sealers_at_once_leave_one_chain,
+                a_token_is_kept_until_it_expires_or_is_revoked,
+                tokens_are_listed_newest_first_and_revoked_ones_last,
+                settings_change_together_and_only_from_the_version_that_was_seen,
+                of_two_changes_at_once_one_is_too_late,
+                an_operation_goes_on_under_one_hand_at_a_time,
+                an_operation_that_was_canceled_goes_no_further,
+            }
             operate {
                 a_canceled_queued_job_never_runs,
                 canceling_a_running_job_fences_its_worker_and_keeps_the_attempt,
@@ -315,6 +328,7 @@ mod tests {
     fn every_scenario_is_listed() {
         let list = include_str!("mod.rs");
         let sources = [
+            include_str!("admin.rs"),
             include_str!("enqueue.rs"),
             include_str!("bulk.rs"),
             include_str!("claim.rs"),

@@ -11,7 +11,7 @@ use jobforge_store::Store;
 use jobforge_store::rows::{Move, Moved};
 
 use crate::fixtures::{
-    asking, at, claim, claim_as, claim_one, detail, ended_job, enqueue, error, failure, job, json, keyed,
+    asking, at, by, claim, claim_as, claim_one, detail, ended_job, enqueue, error, failure, job, json, keyed,
     moment, read, register, running_job, s, settle_one, success, unknown_job,
 };
 
@@ -23,7 +23,7 @@ async fn move_one(
     step: Move,
     seconds: i64,
 ) -> Result<Moved> {
-    let mut answers = store.move_jobs(&[id], step, at(seconds)).await?;
+    let mut answers = store.move_jobs(&[id], step, &by(), at(seconds)).await?;
     assert_eq!(answers.len(), 1);
     Ok(answers.remove(0))
 }
@@ -32,7 +32,7 @@ pub async fn a_canceled_queued_job_never_runs(store: Arc<dyn Store>) -> Result<(
     let worker = register(&store, "worker-00000001", at(0)).await?;
     let due = enqueue(&store, job("email"), at(0)).await?;
     let later = enqueue(&store, NewJob { when: RunAt::After(s(60)), ..job("email") }, at(0)).await?;
-    let answers = store.move_jobs(&[due, later], Move::Cancel, at(5)).await?;
+    let answers = store.move_jobs(&[due, later], Move::Cancel, &by(), at(5)).await?;
     assert_eq!(answers, [Moved::Done { from: Status::Queued }; 2]);
     assert_eq!(claim(&store, &worker, 10, at(100)).await?.len(), 0);
     assert_eq!(claim_as(&store, &asking(&worker, "default", 1), at(100)).await?.next_due, None);
@@ -144,7 +144,7 @@ pub async fn retrying_a_waiting_job_pulls_it_forward(store: Arc<dyn Store>) -> R
     let (worker, held) = running_job(&store, "worker-00000001", at(0)).await?;
     settle_one(&store, &worker, &held, failure("boom"), at(0)).await?;
     let planned = enqueue(&store, NewJob { when: RunAt::After(s(3600)), ..job("email") }, at(0)).await?;
-    let answers = store.move_jobs(&[held.id, planned], NOW, at(0)).await?;
+    let answers = store.move_jobs(&[held.id, planned], NOW, &by(), at(0)).await?;
     assert_eq!(answers, [Moved::Done { from: Status::Queued }; 2]);
     let stored = read(&store, held.id).await?;
     assert_eq!(
@@ -162,7 +162,7 @@ pub async fn a_retry_may_wait_first(store: Arc<dyn Store>) -> Result<()> {
     let dead = ended_job(&store, Status::Dead, job("email"), at(0)).await?;
     let due = enqueue(&store, job("email"), at(0)).await?;
     let step = Move::Retry { delay: Duration::from_millis(30_500) };
-    store.move_jobs(&[dead, due], step, at(10)).await?;
+    store.move_jobs(&[dead, due], step, &by(), at(10)).await?;
     assert_eq!(read(&store, dead).await?.run_at, moment(40) + jiff::SignedDuration::from_millis(500));
     assert_eq!(claim(&store, &worker, 10, at(40)).await?.len(), 0, "a due job can be put off too");
     assert_eq!(claim(&store, &worker, 10, at(41)).await?.len(), 2);
@@ -205,7 +205,7 @@ pub async fn answers_to_a_move_come_in_the_order_of_the_ids(store: Arc<dyn Store
     };
     let queued = enqueue(&store, job("email"), at(0)).await?;
     let answers =
-        store.move_jobs(&[unknown_job(), held.id, queued, done, queued], Move::Delete, at(1)).await?;
+        store.move_jobs(&[unknown_job(), held.id, queued, done, queued], Move::Delete, &by(), at(1)).await?;
     let expected = [
         Moved::Missing,
         Moved::Refused { status: Status::Running },
@@ -221,21 +221,21 @@ pub async fn answers_to_a_move_come_in_the_order_of_the_ids(store: Arc<dyn Store
     );
     assert_eq!(answers.len(), 5);
     for step in [Move::Cancel, NOW, Move::Delete] {
-        assert_eq!(store.move_jobs(&[unknown_job()], step, at(1)).await?, [Moved::Missing]);
-        assert_eq!(store.move_jobs(&[], step, at(1)).await?, []);
+        assert_eq!(store.move_jobs(&[unknown_job()], step, &by(), at(1)).await?, [Moved::Missing]);
+        assert_eq!(store.move_jobs(&[], step, &by(), at(1)).await?, []);
     }
     Ok(())
 }
 
 pub async fn pausing_says_whether_it_changed_anything(store: Arc<dyn Store>) -> Result<()> {
-    assert!(!store.pause_queue("default", false, at(0)).await?, "it was not paused");
-    assert!(store.pause_queue("default", true, at(1)).await?);
-    assert!(!store.pause_queue("default", true, at(2)).await?);
+    assert!(!store.pause_queue("default", false, &by(), at(0)).await?, "it was not paused");
+    assert!(store.pause_queue("default", true, &by(), at(1)).await?);
+    assert!(!store.pause_queue("default", true, &by(), at(2)).await?);
     let paused = store.queues(at(3)).await?;
     let paused = paused.iter().find(|queue| queue.name == "default").expect("a paused queue is listed");
     assert_eq!(paused.paused_at, Some(moment(1)), "since the first time");
-    assert!(store.pause_queue("default", false, at(4)).await?);
-    assert!(!store.pause_queue("default", false, at(5)).await?);
+    assert!(store.pause_queue("default", false, &by(), at(4)).await?);
+    assert!(!store.pause_queue("default", false, &by(), at(5)).await?);
     assert!(store.queues(at(6)).await?.iter().all(|queue| queue.paused_at.is_none()));
     Ok(())
 }
@@ -243,7 +243,7 @@ pub async fn pausing_says_whether_it_changed_anything(store: Arc<dyn Store>) -> 
 pub async fn a_pause_stops_neither_running_jobs_nor_other_queues(store: Arc<dyn Store>) -> Result<()> {
     let (worker, held) = running_job(&store, "worker-00000001", at(0)).await?;
     let other = enqueue(&store, NewJob { queue: "other".to_owned(), ..job("email") }, at(0)).await?;
-    store.pause_queue("default", true, at(1)).await?;
+    store.pause_queue("default", true, &by(), at(1)).await?;
     let claimed = claim_as(&store, &asking(&worker, "other", 5), at(2)).await?.jobs;
     assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [other]);
     assert_eq!(settle_one(&store, &worker, &held, success(), at(3)).await?, Settled::Applied);

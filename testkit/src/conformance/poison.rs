@@ -13,7 +13,7 @@ use jobforge_store::Store;
 use jobforge_store::rows::Move;
 
 use super::death::{process, register_at, report, without_slot};
-use crate::fixtures::{asking, at, claim_as, claim_one, detail, enqueue, job, read, settle_one, success};
+use crate::fixtures::{asking, at, by, claim_as, claim_one, detail, enqueue, job, read, settle_one, success};
 
 /// A new worker in process `pid` takes what there is and dies; says what it held.
 async fn take_and_die(store: &Arc<dyn Store>, pid: u32, alone: bool, second: i64) -> Result<Vec<ClaimedJob>> {
@@ -68,9 +68,9 @@ pub async fn a_job_that_was_there_twice_comes_only_to_who_asks_for_it_alone(
     let healthy = enqueue(&store, job("c"), at(3)).await?;
     assert_eq!(claim_one(&store, &worker, at(3)).await?.id, healthy);
     let alone = ClaimAsk { alone: true, ..asking(&worker, "default", 1) };
-    store.pause_queue("default", true, at(4)).await?;
+    store.pause_queue("default", true, &by(), at(4)).await?;
     assert!(!claim_as(&store, &alone, at(4)).await?.alone_waits, "its queue is paused");
-    store.pause_queue("default", false, at(4)).await?;
+    store.pause_queue("default", false, &by(), at(4)).await?;
     let claimed = claim_as(&store, &alone, at(4)).await?;
     assert_eq!((claimed.jobs[0].id, claimed.jobs[0].alone, claimed.alone_waits), (a, true, true));
     assert_eq!(settle_one(&store, &worker, &claimed.jobs[0], success(), at(5)).await?, Settled::Applied);
@@ -130,7 +130,7 @@ pub async fn a_job_that_kills_alone_is_dead_with_the_proofs(store: Arc<dyn Store
 
 pub async fn an_operators_retry_forgets_the_deaths(store: Arc<dyn Store>) -> Result<()> {
     let (a, _) = twice_beside(&store).await?;
-    store.move_jobs(&[a], Move::Retry { delay: Duration::ZERO }, at(3)).await?;
+    store.move_jobs(&[a], Move::Retry { delay: Duration::ZERO }, &by(), at(3)).await?;
     assert_eq!(read(&store, a).await?.crashes, []);
     let worker = start(&store, 43, 4).await?;
     assert_eq!(claim_one(&store, &worker, at(4)).await?.id, a);

@@ -15,8 +15,8 @@ use jobforge_store::Store;
 use jobforge_store::rows::Move;
 
 use crate::fixtures::{
-    asking, at, beat, claim, claim_as, claim_one, detail, enqueue, heartbeat_one, job, moment, new_worker,
-    next, read, register, register_for, running, running_job, s, settle_one, success, sweep,
+    asking, at, beat, by, claim, claim_as, claim_one, detail, enqueue, heartbeat_one, job, moment,
+    new_worker, next, read, register, register_for, running, running_job, s, settle_one, success, sweep,
 };
 
 fn found(page: &SuspectPage) -> Vec<JobId> {
@@ -145,8 +145,8 @@ pub async fn an_end_a_cancel_and_a_deletion_between_scan_and_rescue_win(store: A
     let rescues = plan(&page, &RescuePolicy::default());
     assert_eq!(rescues.len(), 4);
     settle_one(&store, &worker, &held[0], success(), at(22)).await?;
-    store.move_jobs(&[held[1].id, held[2].id], Move::Cancel, at(22)).await?;
-    store.move_jobs(&[held[2].id], Move::Delete, at(22)).await?;
+    store.move_jobs(&[held[1].id, held[2].id], Move::Cancel, &by(), at(22)).await?;
+    store.move_jobs(&[held[2].id], Move::Delete, &by(), at(22)).await?;
     let mut report = store.apply_rescues(&rescues, at(23)).await?;
     report.lost_races.sort();
     let mut expected = vec![held[0].id, held[1].id, held[2].id];
@@ -274,9 +274,9 @@ pub async fn at_most_a_page_of_suspects_comes_and_nothing_starves(store: Arc<dyn
 pub async fn a_rescued_job_may_be_canceled_retried_and_deleted(store: Arc<dyn Store>) -> Result<()> {
     let (_, held) = doomed(&store, "worker-00000001", job("email")).await?;
     sweep(&store, &RescuePolicy::default(), at(21)).await?;
-    store.move_jobs(&[held.id], Move::Retry { delay: Duration::ZERO }, at(22)).await?;
+    store.move_jobs(&[held.id], Move::Retry { delay: Duration::ZERO }, &by(), at(22)).await?;
     assert_eq!(read(&store, held.id).await?.misses, 0, "a fresh start");
-    store.move_jobs(&[held.id], Move::Delete, at(23)).await?;
+    store.move_jobs(&[held.id], Move::Delete, &by(), at(23)).await?;
     assert!(store.job(held.id).await?.is_none());
     Ok(())
 }

@@ -11,7 +11,7 @@ use jobforge_store::Store;
 use jobforge_store::rows::Move;
 
 use crate::fixtures::{
-    at, claim, claim_one, detail, ended_job, enqueue, failure, job, json, keyed, register, reported,
+    at, by, claim, claim_one, detail, ended_job, enqueue, failure, job, json, keyed, register, reported,
     running_job, s, settle_one,
 };
 
@@ -51,7 +51,7 @@ pub async fn what_has_not_ended_is_never_purged(store: Arc<dyn Store>) -> Result
     let waiting = enqueue(&store, NewJob { when: RunAt::After(s(9)), ..job("email") }, at(0)).await?;
     let again =
         ended_job(&store, Status::Dead, NewJob { queue: "other".to_owned(), ..job("email") }, at(0)).await?;
-    store.move_jobs(&[again], Move::Retry { delay: std::time::Duration::ZERO }, at(1)).await?;
+    store.move_jobs(&[again], Move::Retry { delay: std::time::Duration::ZERO }, &by(), at(1)).await?;
     assert_eq!(purge(&store, 100 * DAY).await?, []);
     for id in [held.id, waiting, again] {
         assert!(exists(&store, id).await?);
@@ -93,7 +93,7 @@ pub async fn a_purge_takes_a_batch_at_a_time_until_nothing_is_left(store: Arc<dy
     let batch: Vec<NewJob> = (0..count).map(|_| job("email")).collect();
     store.enqueue(&batch, at(0)).await?;
     let ids: Vec<JobId> = batch.iter().map(|job| job.id).collect();
-    store.move_jobs(&ids, Move::Cancel, at(0)).await?;
+    store.move_jobs(&ids, Move::Cancel, &by(), at(0)).await?;
     let recent = ended_job(&store, Status::Canceled, job("email"), at(4 * DAY)).await?;
     let mut left = count as u64;
     while left > 0 {

@@ -13,8 +13,8 @@ use jobforge_store::rows::Move;
 use serde_json::json;
 
 use crate::fixtures::{
-    at, attempts, claim, claim_one, detail, enqueue, error, failure, job, json, moment, next, read, register,
-    reported, running, running_job, s, settle_one, settlement, success, unknown_job,
+    at, attempts, by, claim, claim_one, detail, enqueue, error, failure, job, json, moment, next, read,
+    register, reported, running, running_job, s, settle_one, settlement, success, unknown_job,
 };
 
 /// Runs the job again and lets the next attempt fail with this message.
@@ -198,7 +198,7 @@ pub async fn a_batch_of_every_kind_is_answered_in_order(store: Arc<dyn Store>) -
     store.enqueue(&batch, at(0)).await?;
     let held = claim(&store, &worker, 50, at(0)).await?;
     let canceled = held[48].id;
-    store.move_jobs(&[canceled], Move::Cancel, at(1)).await?;
+    store.move_jobs(&[canceled], Move::Cancel, &by(), at(1)).await?;
     let mut sent: Vec<Settlement> = held
         .iter()
         .enumerate()

@@ -10,7 +10,7 @@ use jobforge_store::rows::{Move, WakeEvent};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::fixtures::{at, claim_one, enqueue, job, register, running_job, settle_one};
+use crate::fixtures::{at, by, claim_one, enqueue, job, register, running_job, settle_one};
 
 /// How long a hint may take on a busy machine before it counts as missing.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -65,7 +65,7 @@ async fn hears_of(store: &Arc<dyn Store>, step: Move) -> Result<()> {
     for _ in 0..TRIES {
         enqueue(store, job("email"), at(0)).await?;
         let held = claim_one(store, &worker, at(1)).await?;
-        store.move_jobs(&[held.id], step, at(2)).await?;
+        store.move_jobs(&[held.id], step, &by(), at(2)).await?;
         if heard(&mut events, &WakeEvent::Moved { id: held.id }).await? {
             return Ok(());
         }

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::random::{QUEUES, Random, TYPES, a_job, a_report, an_outcome};
 use super::rows::{changes, obey};
 use super::{Step, Trace, Verb};
-use crate::fixtures::{asking, claim_as, json, new_worker, reported, start, sweep, unknown_job};
+use crate::fixtures::{asking, by, claim_as, json, new_worker, reported, start, sweep, unknown_job};
 
 /// The worker that never gets a job.
 const LOOKOUT: &str = "worker-0000eeee";
@@ -108,7 +108,10 @@ impl Runner {
             Verb::Delete => self.operate(random, Move::Delete).await?,
             Verb::Pause => {
                 let (queue, paused) = (random.pick(&QUEUES), random.percent(30));
-                format!("pause {queue} {paused}: {}", self.store.pause_queue(queue, paused, self.at()).await?)
+                format!(
+                    "pause {queue} {paused}: {}",
+                    self.store.pause_queue(queue, paused, &by(), self.at()).await?
+                )
             }
             Verb::Purge => self.purge().await?,
             Verb::Reconcile => {
@@ -386,7 +389,7 @@ impl Runner {
                 ids.push(id);
             }
         }
-        let answers = self.store.move_jobs(&ids, step, self.at()).await?;
+        let answers = self.store.move_jobs(&ids, step, &by(), self.at()).await?;
         Ok(format!("{step:?} {}: {answers:?}", self.names(&ids)))
     }
 

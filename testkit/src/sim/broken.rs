@@ -12,6 +12,7 @@ use jobforge_store::Result;
 use jobforge_store::rows::{Enqueued, Move};
 
 use super::world::{World, wait};
+use crate::fixtures::by;
 
 /// What is broken in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +103,7 @@ pub(super) fn after_settle(world: &mut World, settlements: &[Settlement]) {
         settlements.iter().filter(|plan| plan.to == Status::Succeeded).map(|plan| plan.id).collect();
     let step = Move::Retry { delay: Duration::from_secs(3600) };
     // It is enough that it works most of the time.
-    let _ = wait(world.store().move_jobs(&done, step, world.at()));
+    let _ = wait(world.store().move_jobs(&done, step, &by(), world.at()));
 }
 
 /// Suspects, or none.

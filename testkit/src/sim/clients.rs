@@ -9,12 +9,14 @@ use jobforge_store::{Result, Store};
 use super::event::What;
 use super::weather::{Patience, Request};
 use super::world::Shared;
+use crate::fixtures::by;
 
 /// Between two tries of a client that persists.
 const AGAIN: Duration = Duration::from_millis(700);
 
 /// Asks for one thing; repeats it until the answer is known, or leaves it at one try.
 pub(super) async fn ask(store: &dyn Store, world: &Shared, request: Request) {
+    let by = by();
     match request {
         Request::Enqueue(job, patience) => {
             let known = match patience {
@@ -30,13 +32,13 @@ pub(super) async fn ask(store: &dyn Store, world: &Shared, request: Request) {
                 world.lock().tell(What::Promised { job: job.id });
             }
         }
-        Request::Cancel(job) => once(store.move_jobs(&[job], Move::Cancel, Now::Database).await),
+        Request::Cancel(job) => once(store.move_jobs(&[job], Move::Cancel, &by, Now::Database).await),
         Request::Retry(job, delay) => {
-            once(store.move_jobs(&[job], Move::Retry { delay }, Now::Database).await);
+            once(store.move_jobs(&[job], Move::Retry { delay }, &by, Now::Database).await);
         }
-        Request::Delete(job) => once(store.move_jobs(&[job], Move::Delete, Now::Database).await),
-        Request::Pause(queue) => once(store.pause_queue(queue, true, Now::Database).await),
-        Request::Resume(queue) => once(store.pause_queue(queue, false, Now::Database).await),
+        Request::Delete(job) => once(store.move_jobs(&[job], Move::Delete, &by, Now::Database).await),
+        Request::Pause(queue) => once(store.pause_queue(queue, true, &by, Now::Database).await),
+        Request::Resume(queue) => once(store.pause_queue(queue, false, &by, Now::Database).await),
     }
 }
 

@@ -302,7 +302,7 @@ impl Driver {
         let store = world.store();
         for queue in QUEUES {
             // A queue that was not paused is left as it is.
-            let _ = wait(store.pause_queue(queue, false, world.at()));
+            let _ = wait(store.pause_queue(queue, false, &crate::fixtures::by(), world.at()));
         }
         world.announce();
         drop(world);

@@ -12,6 +12,7 @@
 //! Read in this order: [`weather`] (what a seed decides), `driver` (how it is played), `process` (how the real loops are run
 //! step by step), `world` and `link` (the database and the ways to it), then the checkers.
 
+mod administering;
 mod broken;
 mod check;
 mod clients;

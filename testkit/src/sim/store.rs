@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jobforge_core::audit::By;
 use jobforge_core::claim::{ClaimAsk, Claimed};
 use jobforge_core::dead::DeadGroup;
 use jobforge_core::death::Place;
@@ -228,6 +229,12 @@ impl Inspect for SimStore {
         self.call("jobs", move |world| wait(world.store().jobs(&filter))).await
     }
 
+    async fn status_counts(&self, tenant: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>> {
+        let tenant = tenant.map(str::to_owned);
+        self.call("status_counts", move |world| wait(world.store().status_counts(tenant.as_deref(), since)))
+            .await
+    }
+
     async fn queues(&self, _: Now) -> Result<Vec<QueueInfo>> {
         self.call("queues", move |world| wait(world.store().queues(world.at()))).await
     }
@@ -247,10 +254,10 @@ impl Inspect for SimStore {
 
 #[async_trait]
 impl Operate for SimStore {
-    async fn move_jobs(&self, ids: &[JobId], step: Move, _: Now) -> Result<Vec<Moved>> {
-        let ids = ids.to_vec();
+    async fn move_jobs(&self, ids: &[JobId], step: Move, by: &By, _: Now) -> Result<Vec<Moved>> {
+        let (ids, by) = (ids.to_vec(), by.clone());
         self.call("move_jobs", move |world| {
-            let answers = wait(world.store().move_jobs(&ids, step, world.at()))?;
+            let answers = wait(world.store().move_jobs(&ids, step, &by, world.at()))?;
             for (job, answer) in ids.iter().zip(&answers) {
                 world.tell(What::Moved { job: *job, step, answer: *answer });
             }
@@ -260,10 +267,10 @@ impl Operate for SimStore {
         .await
     }
 
-    async fn pause_queue(&self, queue: &str, paused: bool, _: Now) -> Result<bool> {
-        let queue = queue.to_owned();
+    async fn pause_queue(&self, queue: &str, paused: bool, by: &By, _: Now) -> Result<bool> {
+        let (queue, by) = (queue.to_owned(), by.clone());
         self.call("pause_queue", move |world| {
-            let changed = wait(world.store().pause_queue(&queue, paused, world.at()))?;
+            let changed = wait(world.store().pause_queue(&queue, paused, &by, world.at()))?;
             world.tell(What::Paused { queue, paused });
             world.announce();
             Ok(changed)
@@ -288,8 +295,8 @@ impl DeadLetters for SimStore {
         self.call("dead_jobs", move |world| wait(world.store().dead_jobs(&filter, before, limit))).await
     }
 
-    async fn resolve_dead(&self, ids: &[JobId], by: &str, note: &str, _: Now) -> Result<Vec<JobId>> {
-        let (ids, by, note) = (ids.to_vec(), by.to_owned(), note.to_owned());
+    async fn resolve_dead(&self, ids: &[JobId], by: &By, note: &str, _: Now) -> Result<Vec<JobId>> {
+        let (ids, by, note) = (ids.to_vec(), by.clone(), note.to_owned());
         self.call("resolve_dead", move |world| wait(world.store().resolve_dead(&ids, &by, &note, world.at())))
             .await
     }

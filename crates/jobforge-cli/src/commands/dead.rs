@@ -31,8 +31,7 @@ pub(crate) async fn run(context: Context, command: DeadCommand) -> Result<(), Fa
             if note.trim().is_empty() {
                 return Err(Failure::usage("--note is empty; say why these jobs stay dead"));
             }
-            let by = format!("cli:{}", std::process::id());
-            many_dead(&context, many, DeadStep::Discard { by, note }).await
+            many_dead(&context, many, DeadStep::Discard { note }).await
         }
         DeadCommand::Purge(many) => many_dead(&context, many, DeadStep::Purge).await,
     }

@@ -250,7 +250,7 @@ async fn move_jobs(context: &Context, many: ManyJobs, step: Move) -> Result<(), 
     }
     let mut answers = Vec::with_capacity(ids.len());
     for batch in ids.chunks(MOVE_BATCH) {
-        answers.extend(client.store().move_jobs(batch, step, Now::Database).await?);
+        answers.extend(client.store().move_jobs(batch, step, client.by(), Now::Database).await?);
     }
     let mut failure = None;
     for (id, answer) in ids.iter().zip(&answers) {

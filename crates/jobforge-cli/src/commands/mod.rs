@@ -1,6 +1,8 @@
 //! One file a command.
 
+mod audit;
 mod bench;
+mod config;
 mod db;
 mod dead;
 mod demo;
@@ -12,6 +14,7 @@ mod job_follow;
 mod owner;
 mod queue;
 mod serve;
+mod token;
 mod up;
 mod watchdog;
 mod work;
@@ -21,33 +24,45 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::CommandFactory;
+use jobforge::core::audit::By;
 use jobforge::core::settings::Settings;
-use jobforge::store::Store;
+use jobforge::live::{Follower, Live, OwnSettings};
+use jobforge::store::{Store, WorkerStore};
 use jobforge::{Client, OpenOptions, Purpose, open_store};
+use nix::unistd::{User, gethostname, getuid};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Cli, Command, Global};
 use crate::failure::{self, Failure};
-use crate::{config, logging, output};
+use crate::{config as settings, logging, output};
 
 /// What most commands need: the settings, and whether to print JSON.
 pub(crate) struct Context {
     pub(crate) settings: Settings,
+    /// What of them this process has of its own, whatever is stored.
+    pub(crate) own: OwnSettings,
     pub(crate) json: bool,
+    /// Why this is done, for the audit log.
+    reason: Option<String>,
 }
 
 impl Context {
     fn new(global: &Global, flags: BTreeMap<String, String>, is_server: bool) -> Result<Self, Failure> {
-        let settings = config::settings(global, flags)?;
+        let (settings, own) = settings::settings(global, flags)?;
         logging::start(&settings, global.log.as_deref(), is_server)?;
-        Ok(Self { settings, json: global.json })
+        Ok(Self { settings, own, json: global.json, reason: global.reason.clone() })
     }
 
     /// Opens the database beside whoever owns it; it must exist.
     pub(crate) async fn visit(&self) -> Result<Client, Failure> {
         let store = open_store(&OpenOptions::from_settings(&self.settings, Purpose::Visit, false)).await;
-        let author = format!("cli:{}", std::process::id());
-        Ok(Client::new(store.map_err(|error| self.explain_open(&error))?).author(author))
+        let by = By::named(who()).because(self.reason.as_deref());
+        Ok(Client::new(store.map_err(|error| self.explain_open(&error))?).acting(by))
+    }
+
+    /// Begins to follow the stored settings; without an answer of the database what is known already counts.
+    pub(crate) async fn follow(&self, store: Arc<dyn WorkerStore>) -> (Follower, Live) {
+        Follower::begin(store, self.own.clone(), self.settings.clone()).await
     }
 
     /// The file of the embedded database; `None` on PostgreSQL.
@@ -74,6 +89,13 @@ impl Context {
     }
 }
 
+/// Who types, as the audit log names them.
+fn who() -> String {
+    let user = User::from_uid(getuid()).ok().flatten().map_or_else(|| getuid().to_string(), |user| user.name);
+    let host = gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    format!("cli:{user}@{host}")
+}
+
 /// Runs the command that was typed.
 pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     let global = cli.global;
@@ -93,6 +115,10 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Watchdog(command) => watchdog::run(visit(BTreeMap::new())?, command).await,
         Command::CleanupDaemon => watchdog::daemon(Context::new(&global, BTreeMap::new(), true)?).await,
         Command::Db(command) => db::run(visit(BTreeMap::new())?, command).await,
+        Command::Audit(command) => audit::run(visit(BTreeMap::new())?, command).await,
+        Command::Token(command) => token::run(visit(BTreeMap::new())?, command).await,
+        Command::Config(command) => config::run(visit(BTreeMap::new())?, command).await,
+        Command::Flag(command) => config::flag(visit(BTreeMap::new())?, command).await,
         Command::Bench(command) => bench::run(visit(BTreeMap::new())?, command).await,
         Command::Drill(command) => drill::run(visit(BTreeMap::new())?, &global, command).await,
         Command::Completion { shell } => {

@@ -55,7 +55,7 @@ fn capped(count: u64) -> String {
 async fn pause(context: &Context, queue: &str, paused: bool) -> Result<(), Failure> {
     check_name(queue).map_err(|fault| Failure::usage(format!("queue {fault}")))?;
     let client = context.visit().await?;
-    let changed = client.store().pause_queue(queue, paused, Now::Database).await?;
+    let changed = client.store().pause_queue(queue, paused, client.by(), Now::Database).await?;
     if context.json {
         return output::json(&serde_json::json!({ "queue": queue, "paused": paused, "changed": changed }));
     }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use jobforge::Client;
 use jobforge::remote::socket_path;
 use jobforge::services::{Housekeeper, Watchdog};
-use jobforge::store::Store;
-use jobforge_server::{ServerOptions, SocketOptions, WorkerTerms, bind, bind_socket};
+use jobforge::store::{Store, WorkerStore};
+use jobforge_server::{ServerOptions, SocketOptions, bind, bind_socket};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, stop_signals};
 use crate::cli::ServeArgs;
+use crate::config::token;
 use crate::failure::{self, Failure};
 
 pub(crate) fn flags(args: &ServeArgs) -> BTreeMap<String, String> {
@@ -39,7 +40,8 @@ pub(crate) async fn start(
     store: &Arc<dyn Store>,
     stop: &CancellationToken,
 ) -> Result<(SocketAddr, JoinSet<()>), Failure> {
-    let settings = &context.settings;
+    let (follower, live) = context.follow(Arc::clone(store) as Arc<dyn WorkerStore>).await;
+    let settings = live.now();
     let listen = settings.text("listen");
     let listen: SocketAddr = listen.parse().map_err(|_| {
         Failure::new(
@@ -47,11 +49,9 @@ pub(crate) async fn start(
             format!("listen is {listen:?}; it must be an address and a port, such as 127.0.0.1:8080"),
         )
     })?;
-    let token = |key: &str| Some(settings.text(key).to_owned()).filter(|text| !text.is_empty());
-    let options =
-        ServerOptions { listen, auth_token: token("auth_token"), admin_token: token("admin_token") };
-    let policy = settings.rescue_policy();
-    let server = bind(options, Client::new(Arc::clone(store)), policy.clone())
+    let (auth_token, admin_token) = (token(&settings, "auth_token")?, token(&settings, "admin_token")?);
+    let options = ServerOptions { listen, auth_token, admin_token };
+    let server = bind(options, Client::new(Arc::clone(store)), live.clone())
         .await
         .map_err(|error| Failure::new(failure::CONFIG, error.to_string()))?;
     let address = server.address();
@@ -64,9 +64,8 @@ pub(crate) async fn start(
     });
     // Only one process may own an embedded database, so others come to it with their work.
     if let Some(database) = context.embedded()? {
-        let terms = WorkerTerms::from_settings(settings);
-        let options = SocketOptions { path: socket_path(&database), terms };
-        let socket = bind_socket(options, Client::new(Arc::clone(store)), policy.clone())
+        let options = SocketOptions { path: socket_path(&database) };
+        let socket = bind_socket(options, Client::new(Arc::clone(store)), live.clone())
             .map_err(|error| Failure::new(failure::CONFIG, format!("{:#}", anyhow::Error::from(error))))?;
         tracing::info!("taking worker processes at {}", socket.path().display());
         let until = stop.clone();
@@ -76,8 +75,10 @@ pub(crate) async fn start(
             }
         });
     }
-    let watchdog = Watchdog::new(Arc::clone(store), policy, settings.millis("watchdog_check_interval_ms"));
+    let interval = settings.millis("watchdog_check_interval_ms");
+    let watchdog = Watchdog::new(Arc::clone(store), settings.rescue_policy(), interval).live(live);
     tasks.spawn(watchdog.run(stop.clone()));
+    tasks.spawn(follower.run(stop.clone()));
     tasks.spawn(Housekeeper::new(Arc::clone(store)).run(stop.clone()));
     Ok((address, tasks))
 }

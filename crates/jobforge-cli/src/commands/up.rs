@@ -40,7 +40,7 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
     let mut working = if work::supervises(&args.work) {
         Working::beside(work::supervisor(&context, global, &args.work, true).await?)
     } else {
-        Working::Here(work::start(&context.settings, Arc::clone(&store) as Arc<dyn WorkerStore>, true).await?)
+        Working::Here(work::start(&context, Arc::clone(&store) as Arc<dyn WorkerStore>, true).await?)
     };
     let who = working.who();
     let shown_and_asked = async {

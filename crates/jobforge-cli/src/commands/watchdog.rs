@@ -6,8 +6,8 @@ use jobforge::core::rescue::{self, Cause};
 use jobforge::core::time::{Now, since, words};
 use jobforge::core::watchdog::{Run, WatchdogRow};
 use jobforge::services::Watchdog;
-use jobforge::store::Store;
 use jobforge::store::rows::MAX_PAGE;
+use jobforge::store::{Store, WorkerStore};
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, stop_signals};
@@ -31,7 +31,9 @@ pub(crate) async fn run(context: Context, command: WatchdogCommand) -> Result<()
 pub(crate) async fn daemon(context: Context) -> Result<(), Failure> {
     let store = context.own().await?;
     let stop = CancellationToken::new();
-    let watchdog = of(&context, Arc::clone(&store));
+    let (follower, live) = context.follow(Arc::clone(&store) as Arc<dyn WorkerStore>).await;
+    tokio::spawn(follower.run(stop.clone()));
+    let watchdog = of(&context, Arc::clone(&store)).live(live);
     let interval = context.settings.millis("watchdog_check_interval_ms");
     let mut signals = stop_signals()?;
     tracing::info!(

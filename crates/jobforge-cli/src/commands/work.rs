@@ -14,6 +14,7 @@ use jobforge::process::SlotLock;
 use jobforge::store::WorkerStore;
 use jobforge::{OpenOptions, Purpose, Worker, WorkerBuilder};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::{Context, asked_to_stop, owner};
 use crate::cli::{Global, WorkArgs};
@@ -39,7 +40,11 @@ pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> R
     }
     let mut asked = if args.supervised { Asked::by_supervisor()? } else { Asked::BySignal };
     let Some((store, place)) = jobs(&context, &mut asked, args.supervised).await? else { return Ok(()) };
-    let worker = prepare(&context.settings, store, false)?;
+    let (follower, live) = context.follow(Arc::clone(&store)).await;
+    let worker = prepare(&live.now(), store, false)?.live(live);
+    let following = CancellationToken::new();
+    tokio::spawn(follower.run(following.clone()));
+    let _until_the_end = following.drop_guard();
     let worker =
         if args.supervised { worker.last_resort(|| lifeline::quit(failure::SELF_FENCED)) } else { worker };
     let worker = worker.start().await?;
@@ -150,11 +155,15 @@ async fn jobs(
 
 /// Starts a worker by the settings. `any_program` lets exec run whatever it is told when no list was given.
 pub(crate) async fn start(
-    settings: &Settings,
+    context: &Context,
     store: Arc<dyn WorkerStore>,
     any_program: bool,
 ) -> Result<Worker, Failure> {
-    Ok(prepare(settings, store, any_program)?.start().await?)
+    let (follower, live) = context.follow(Arc::clone(&store)).await;
+    let worker = prepare(&live.now(), store, any_program)?.live(live);
+    // It ends with the process, as the worker does.
+    tokio::spawn(follower.run(CancellationToken::new()));
+    Ok(worker.start().await?)
 }
 
 fn prepare(

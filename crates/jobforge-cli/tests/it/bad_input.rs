@@ -141,6 +141,6 @@ fn databases_that_cannot_be_used_are_told_apart() {
     let home = Home::on_postgres(&database.url());
     home.ok(&["db", "migrate"]);
     home.ok(&["job", "list"]);
-    database.psql("UPDATE jobforge_migrations SET version = 99 WHERE version = 2").unwrap();
+    database.psql("UPDATE jobforge_migrations SET version = 99 WHERE version = 3").unwrap();
     refused(&home, &["job", "list"], 78, &["version 99", "newer jobforge"]);
 }

@@ -8,6 +8,7 @@
 #[macro_use]
 mod site;
 
+mod admin;
 mod bad_input;
 mod dead;
 mod faults;

@@ -4,8 +4,10 @@
 //! `WATCHDOG_CHECK_INTERVAL_MS`); both resolve to one value, and disagree only with an error that shows both.
 //! Order of strength: command-line flag, environment, file, stored, default.
 
+mod change;
 mod registry;
 mod resolve;
 
-pub use registry::{EnvName, Kind, SETTINGS, Setting, Unit};
+pub use change::{Change, ChangeRefused, Stored, StoredSetting, check_changes, flag_key, flag_name};
+pub use registry::{Effect, EnvName, Kind, SETTINGS, Setting, Unit};
 pub use resolve::{Layers, Resolved, SettingError, Settings, Source, resolve};

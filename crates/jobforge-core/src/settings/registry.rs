@@ -69,6 +69,29 @@ pub enum Kind {
     Secret,
 }
 
+/// Whether a stored value counts, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It counts on every process within seconds.
+    Live,
+    /// It counts for processes that start afterwards.
+    Restart,
+    /// It cannot be stored: it differs from machine to machine, is a secret, or is a fence that only who runs the process
+    /// may move.
+    Local,
+}
+
+impl Effect {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Restart => "restart",
+            Self::Local => "local",
+        }
+    }
+}
+
 /// One setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -80,6 +103,8 @@ pub struct Setting {
     pub kind: Kind,
     /// What it is if nothing sets it; empty is unset.
     pub default: &'static str,
+    /// Whether a stored value counts, and when.
+    pub effect: Effect,
     /// What it means.
     pub doc: &'static str,
 }
@@ -103,6 +128,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("DATABASE_URL"), plain("SUPABASE_DB_URL")],
         kind: Kind::Secret,
         default: "",
+        effect: Effect::Local,
         doc: "PostgreSQL (`postgres://…`) or SQLite (`sqlite:PATH`). Unset: SQLite in the data directory.",
     },
     Setting {
@@ -110,6 +136,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("DATABASE_DIRECT_URL")],
         kind: Kind::Secret,
         default: "",
+        effect: Effect::Local,
         doc: "PostgreSQL without a pooler in between, for LISTEN and migrations when database_url goes through one.",
     },
     Setting {
@@ -117,6 +144,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_DATA_DIR")],
         kind: Kind::Text,
         default: "./.jobforge",
+        effect: Effect::Local,
         doc: "Directory of the embedded database.",
     },
     Setting {
@@ -124,6 +152,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_SQLITE_SYNCHRONOUS")],
         kind: Kind::Word(&["full", "normal"]),
         default: "full",
+        effect: Effect::Local,
         doc: "SQLite's durability. `full`: an acknowledged write survives power loss. `normal`: it survives a crash of the process only.",
     },
     Setting {
@@ -131,6 +160,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_DATABASE_POOL_SIZE")],
         kind: Kind::Integer { min: 2, max: 1000 },
         default: "8",
+        effect: Effect::Local,
         doc: "Connections a process opens to PostgreSQL at most, besides the one that listens.",
     },
     Setting {
@@ -138,6 +168,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_POOLER")],
         kind: Kind::Word(&["auto", "on", "off"]),
         default: "auto",
+        effect: Effect::Local,
         doc: "Whether database_url goes through a transaction pooler. `auto` asks the connection; port 6543 counts as one.",
     },
     Setting {
@@ -145,6 +176,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_LISTEN")],
         kind: Kind::Text,
         default: "127.0.0.1:8080",
+        effect: Effect::Local,
         doc: "Address of the HTTP server.",
     },
     // What a worker does.
@@ -153,6 +185,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("WORKER_NAME")],
         kind: Kind::Text,
         default: "",
+        effect: Effect::Local,
         doc: "A label for people. Never an identity: every process start has a new worker id.",
     },
     Setting {
@@ -160,6 +193,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_QUEUES")],
         kind: Kind::List,
         default: "default",
+        effect: Effect::Restart,
         doc: "Queues a worker takes from; `name=slots` gives a queue slots of its own.",
     },
     Setting {
@@ -167,6 +201,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_SLOTS")],
         kind: Kind::Integer { min: 1, max: 100_000 },
         default: "10",
+        effect: Effect::Restart,
         doc: "Jobs a worker runs at once in each queue.",
     },
     Setting {
@@ -174,6 +209,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("SHUTDOWN_GRACE_MS")],
         kind: Kind::Millis { min: 0, max: DAY_MS },
         default: "30000",
+        effect: Effect::Restart,
         doc: "How long a stopping worker waits for its jobs before it gives them back.",
     },
     Setting {
@@ -181,6 +217,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("JOBFORGE_JOB_TIMEOUT_MS")],
         kind: Kind::Millis { min: 0, max: 7 * DAY_MS },
         default: "0",
+        effect: Effect::Live,
         doc: "Time-out of an attempt whose job and type do not say; 0 is none.",
     },
     Setting {
@@ -188,6 +225,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("JOBFORGE_JOB_TIMEOUTS_MS")],
         kind: Kind::MillisByName { min: 100, max: 7 * DAY_MS },
         default: "",
+        effect: Effect::Live,
         doc: "Time-outs of the attempts of single types, as type=milliseconds; a job's own comes first.",
     },
     Setting {
@@ -195,6 +233,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("JOBFORGE_PROGRESS_TIMEOUT_MS")],
         kind: Kind::Millis { min: 0, max: 7 * DAY_MS },
         default: "0",
+        effect: Effect::Live,
         doc: "How long a job may run without reporting progress, where it and its type do not say; 0 is for ever.",
     },
     Setting {
@@ -202,6 +241,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("JOBFORGE_PROGRESS_TIMEOUTS_MS")],
         kind: Kind::MillisByName { min: 100, max: 7 * DAY_MS },
         default: "",
+        effect: Effect::Live,
         doc: "The same of single types, as type=milliseconds; a job's own comes first.",
     },
     // Idle polling (runbook 5).
@@ -210,6 +250,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("POLL_INTERVAL_MS")],
         kind: Kind::Millis { min: 10, max: HOUR_MS },
         default: "2000",
+        effect: Effect::Live,
         doc: "Wait of an idle worker between claims; a wake-up from the database cuts it short.",
     },
     Setting {
@@ -217,6 +258,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("MAX_POLL_INTERVAL_MS")],
         kind: Kind::Millis { min: 10, max: HOUR_MS },
         default: "10000",
+        effect: Effect::Live,
         doc: "Longest wait of an idle worker.",
     },
     Setting {
@@ -224,6 +266,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("IDLE_BACKOFF_MULTIPLIER")],
         kind: Kind::Decimal { min: 1.0, max: 100.0 },
         default: "2",
+        effect: Effect::Live,
         doc: "Growth of an idle worker's wait from one empty claim to the next.",
     },
     // Job heartbeats (runbooks 1 and 5).
@@ -232,6 +275,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("FEATURE_FLAG_JOB_HEARTBEAT")],
         kind: Kind::Flag,
         default: "true",
+        effect: Effect::Live,
         doc: "Heartbeats and the sweeps that go by them. `false` leaves time-outs as the only recovery.",
     },
     Setting {
@@ -239,6 +283,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("HEARTBEAT_INTERVAL_MS")],
         kind: Kind::Millis { min: 100, max: HOUR_MS },
         default: "30000",
+        effect: Effect::Live,
         doc: "First interval between the heartbeats of a running job.",
     },
     Setting {
@@ -246,6 +291,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("HEARTBEAT_MAX_INTERVAL_MS")],
         kind: Kind::Millis { min: 100, max: HOUR_MS },
         default: "60000",
+        effect: Effect::Live,
         doc: "Longest interval between the heartbeats of a running job.",
     },
     Setting {
@@ -253,6 +299,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("HEARTBEAT_BACKOFF_MULTIPLIER")],
         kind: Kind::Decimal { min: 1.0, max: 100.0 },
         default: "2",
+        effect: Effect::Live,
         doc: "Growth of the interval from one heartbeat to the next.",
     },
     Setting {
@@ -260,6 +307,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("HEARTBEAT_THRESHOLD_MS")],
         kind: Kind::Millis { min: 1000, max: DAY_MS },
         default: "120000",
+        effect: Effect::Live,
         doc: "Silence after which a running job is suspect; never less than two of its own intervals.",
     },
     Setting {
@@ -267,6 +315,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("HEARTBEAT_MAX_MISSES")],
         kind: Kind::Integer { min: 1, max: 1000 },
         default: "2",
+        effect: Effect::Live,
         doc: "Lost leases at which a job is dead instead of being queued again.",
     },
     // Lost workers (runbook 2).
@@ -278,6 +327,7 @@ pub const SETTINGS: &[Setting] = &[
         ],
         kind: Kind::Millis { min: 1000, max: DAY_MS },
         default: "20000",
+        effect: Effect::Restart,
         doc: "How long a worker may be silent before its jobs are taken back; while it has jobs it renews four times as often. Unless set, it grows in fleets of more than 1000 workers.",
     },
     Setting {
@@ -285,6 +335,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_FAST_TYPES")],
         kind: Kind::List,
         default: "",
+        effect: Effect::Live,
         doc: "Types whose jobs are taken from a worker that has lost its connection for 6 seconds, before its lease ends. Two attempts of theirs may overlap for the rest of it.",
     },
     Setting {
@@ -292,6 +343,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("WATCHDOG_CHECK_INTERVAL_MS"), EnvName { name: "CHECK_INTERVAL", unit: Unit::Seconds }],
         kind: Kind::Millis { min: 100, max: HOUR_MS },
         default: "60000",
+        effect: Effect::Live,
         doc: "Longest time between two sweeps of the watchdog; expiring leases make it sweep sooner.",
     },
     Setting {
@@ -299,6 +351,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_ON_LOST")],
         kind: Kind::Word(&OnLost::WORDS),
         default: "requeue",
+        effect: Effect::Live,
         doc: "What becomes of a job whose worker was lost.",
     },
     Setting {
@@ -306,6 +359,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_ON_LOST_QUEUES")],
         kind: Kind::Words(&OnLost::WORDS),
         default: "",
+        effect: Effect::Live,
         doc: "The same for single queues, as queue=policy: mail=fail,video=dead_letter.",
     },
     Setting {
@@ -313,6 +367,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_ON_LOST_TYPES")],
         kind: Kind::Words(&OnLost::WORDS),
         default: "",
+        effect: Effect::Live,
         doc: "The same for single types, as type=policy; it comes before what is said of the queue.",
     },
     // Built-in job types.
@@ -321,6 +376,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_EXEC_ALLOW")],
         kind: Kind::List,
         default: "",
+        effect: Effect::Local,
         doc: "Programs that `exec` jobs may run: absolute paths or bare names; `*` is any. Empty switches exec off, except under `jobforge up`, which allows any.",
     },
     Setting {
@@ -328,6 +384,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_HTTP_ALLOW_PRIVATE")],
         kind: Kind::List,
         default: "",
+        effect: Effect::Local,
         doc: "Private networks (CIDR) that connectors may reach, with a port where given: 10.1.2.0/24, 127.0.0.1:8080.",
     },
     Setting {
@@ -335,6 +392,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_HTTP_ALLOW_PORTS")],
         kind: Kind::List,
         default: "",
+        effect: Effect::Local,
         doc: "Ports of public hosts that connectors may reach besides 80 and 443.",
     },
     Setting {
@@ -342,6 +400,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_SECRETS_DIR")],
         kind: Kind::Text,
         default: "",
+        effect: Effect::Local,
         doc: "Directory with one file per secret that jobs may name by reference.",
     },
     Setting {
@@ -349,6 +408,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_SECRET_HOSTS")],
         kind: Kind::List,
         default: "",
+        effect: Effect::Local,
         doc: "Hosts that a secret may be sent to, as secret=host; a secret that is not listed may go to any public host.",
     },
     // Access (runbooks 1, 3, 4).
@@ -357,14 +417,40 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("AUTH_TOKEN")],
         kind: Kind::Secret,
         default: "",
-        doc: "Bearer token that the HTTP API accepts.",
+        effect: Effect::Local,
+        doc: "Bearer token that the HTTP API accepts, with the scope `operate`.",
+    },
+    Setting {
+        key: "auth_token_file",
+        env: &[plain("AUTH_TOKEN_FILE")],
+        kind: Kind::Text,
+        default: "",
+        effect: Effect::Local,
+        doc: "File that holds auth_token, for secrets that are mounted.",
     },
     Setting {
         key: "admin_token",
         env: &[plain("ADMIN_TOKEN")],
         kind: Kind::Secret,
         default: "",
-        doc: "Second bearer token that the HTTP API accepts, for administrators.",
+        effect: Effect::Local,
+        doc: "Bearer token that the HTTP API accepts, with the scope `admin`.",
+    },
+    Setting {
+        key: "admin_token_file",
+        env: &[plain("ADMIN_TOKEN_FILE")],
+        kind: Kind::Text,
+        default: "",
+        effect: Effect::Local,
+        doc: "File that holds admin_token.",
+    },
+    Setting {
+        key: "health_probes",
+        env: &[plain("JOBFORGE_HEALTH_PROBES")],
+        kind: Kind::List,
+        default: "",
+        effect: Effect::Local,
+        doc: "What `/api/health/full` also asks, as name=URL: groq_api=https://status.groq.com/,google_oauth=https://oauth2.googleapis.com/. Asked every minute, apart from the requests.",
     },
     // What is written down.
     Setting {
@@ -372,6 +458,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[ms("JOBFORGE_SLOW_QUERY_MS")],
         kind: Kind::Millis { min: 1, max: HOUR_MS },
         default: "500",
+        effect: Effect::Restart,
         doc: "Statements that take longer are logged.",
     },
     Setting {
@@ -379,6 +466,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_LOG")],
         kind: Kind::Text,
         default: "info",
+        effect: Effect::Local,
         doc: "Log level or filter, such as `debug` or `jobforge=debug,warn`.",
     },
     Setting {
@@ -386,6 +474,7 @@ pub const SETTINGS: &[Setting] = &[
         env: &[plain("JOBFORGE_LOG_FORMAT")],
         kind: Kind::Word(&["auto", "human", "json"]),
         default: "auto",
+        effect: Effect::Local,
         doc: "`auto` is human on a terminal and JSON lines otherwise.",
     },
 ];

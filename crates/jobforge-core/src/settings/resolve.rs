@@ -139,7 +139,8 @@ pub struct Settings {
 /// Everything that is wrong, in the order of the registry, so that a person can mend all at once.
 pub fn resolve(layers: &Layers<'_>) -> Result<Settings, Vec<SettingError>> {
     let mut errors = Vec::new();
-    for map in [&layers.flags, &layers.file, &layers.stored] {
+    // A newer program may have stored settings that this one does not know; they are none of its business.
+    for map in [&layers.flags, &layers.file] {
         errors.extend(map.keys().filter(|key| find(key).is_none()).map(|key| unknown(key)));
     }
     let mut values = BTreeMap::new();
@@ -159,11 +160,11 @@ pub fn resolve(layers: &Layers<'_>) -> Result<Settings, Vec<SettingError>> {
     if errors.is_empty() { Ok(settings) } else { Err(errors) }
 }
 
-fn find(key: &str) -> Option<&'static Setting> {
+pub(super) fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
-fn unknown(key: &str) -> SettingError {
+pub(super) fn unknown(key: &str) -> SettingError {
     let distance = |setting: &&Setting| edit_distance(key, setting.key);
     let nearest = SETTINGS.iter().min_by_key(distance).filter(|setting| edit_distance(key, setting.key) <= 4);
     SettingError::Unknown { key: key.chars().take(80).collect(), hint: nearest.map(|setting| setting.key) }
@@ -227,7 +228,12 @@ fn resolve_one(setting: &'static Setting, layers: &Layers<'_>) -> Result<Resolve
 }
 
 /// Checks a text and brings it into the unit of the key.
-fn normalise(setting: &Setting, origin: &str, text: &str, unit: Unit) -> Result<String, SettingError> {
+pub(super) fn normalise(
+    setting: &Setting,
+    origin: &str,
+    text: &str,
+    unit: Unit,
+) -> Result<String, SettingError> {
     let text = text.trim();
     let bad = |expected: String| SettingError::Bad {
         origin: origin.to_owned(),

@@ -7,12 +7,16 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use jobforge::core::audit::Deed;
 use jobforge::core::enqueue::check_name;
 use jobforge::core::time::Now;
+use jobforge::core::watchdog::Run;
+use jobforge::services::Watchdog;
 use jobforge_api::{QueueList, QueuePauseView, WorkerList};
 
 use super::json;
 use crate::api_error::ApiError;
+use crate::caller::Caller;
 use crate::server::App;
 use crate::{body, query, view};
 
@@ -30,9 +34,43 @@ pub(super) async fn workers(State(app): State<Arc<App>>, uri: Uri) -> Result<Res
     json(StatusCode::OK, &WorkerList { workers: workers.into_iter().map(view::worker).collect() })
 }
 
+/// `GET /v1/watchdog/runs`
+pub(super) async fn watchdog_runs(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
+    let limit = query::params(&uri, &["limit"])?.limit()?;
+    let store = app.client.store();
+    let (runs, watchdogs) = (store.watchdog_runs(limit).await?, store.watchdogs(Now::Database).await?);
+    json(StatusCode::OK, &serde_json::json!({ "watchdogs": watchdogs, "runs": runs }))
+}
+
+/// `POST /v1/watchdog/run`
+pub(super) async fn watchdog_run(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    query::none(&uri)?;
+    body::none(&headers, body).await?;
+    json(StatusCode::OK, &sweep(&app, &caller).await?)
+}
+
+/// One sweep of the watchdog, now, told of in the audit log.
+pub(super) async fn sweep(app: &App, caller: &Caller) -> Result<Run, ApiError> {
+    let settings = app.live.now();
+    let interval = settings.millis("watchdog_check_interval_ms");
+    let watchdog = Watchdog::new(Arc::clone(app.client.store()), settings.rescue_policy(), interval);
+    let (run, _) = watchdog.run_recorded("operator").await?;
+    let after = serde_json::json!({ "suspects": run.suspects, "requeued": run.requeued, "ended": run.ended });
+    let deed = Deed::new("watchdog.run", run.watchdog.clone()).changing(&serde_json::Value::Null, &after);
+    app.client.store().note(caller.by(), &[deed], Now::Database).await?;
+    Ok(run)
+}
+
 /// `POST /v1/queues/{name}/pause`
 pub(super) async fn pause(
     State(app): State<Arc<App>>,
+    caller: Caller,
     uri: Uri,
     headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
@@ -40,12 +78,13 @@ pub(super) async fn pause(
 ) -> Result<Response, ApiError> {
     query::none(&uri)?;
     body::none(&headers, body).await?;
-    set_paused(&app, queue_name(name)?, true).await
+    set_paused(&app, &caller, queue_name(name)?, true).await
 }
 
 /// `POST /v1/queues/{name}/resume`
 pub(super) async fn resume(
     State(app): State<Arc<App>>,
+    caller: Caller,
     uri: Uri,
     headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
@@ -53,11 +92,11 @@ pub(super) async fn resume(
 ) -> Result<Response, ApiError> {
     query::none(&uri)?;
     body::none(&headers, body).await?;
-    set_paused(&app, queue_name(name)?, false).await
+    set_paused(&app, &caller, queue_name(name)?, false).await
 }
 
-async fn set_paused(app: &App, name: String, paused: bool) -> Result<Response, ApiError> {
-    let changed = app.client.store().pause_queue(&name, paused, Now::Database).await?;
+async fn set_paused(app: &App, caller: &Caller, name: String, paused: bool) -> Result<Response, ApiError> {
+    let changed = app.client.store().pause_queue(&name, paused, caller.by(), Now::Database).await?;
     json(StatusCode::OK, &QueuePauseView { name, paused, changed })
 }
 

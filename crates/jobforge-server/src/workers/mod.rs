@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use jobforge::core::heartbeat::BeatPolicy;
 use jobforge::core::poll::PollPolicy;
-use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::settings::Settings;
+use jobforge::live::Live;
 use jobforge::store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -21,20 +21,20 @@ pub(crate) use turns::{Turn, Turns};
 
 /// The rhythm that the server gives to workers.
 #[derive(Debug, Clone)]
-pub struct WorkerTerms {
+pub(crate) struct WorkerTerms {
     /// The lease of a worker that wishes none of its own.
-    pub lease: Duration,
+    pub(crate) lease: Duration,
     /// Whether that lease may grow with the fleet.
-    pub lease_scales: bool,
+    pub(crate) lease_scales: bool,
     /// The heartbeats of jobs.
-    pub beat: BeatPolicy,
+    pub(crate) beat: BeatPolicy,
     /// How idle workers that do not wait ask for work.
-    pub poll: PollPolicy,
+    pub(crate) poll: PollPolicy,
 }
 
 impl WorkerTerms {
     /// What the settings say.
-    pub fn from_settings(settings: &Settings) -> Self {
+    fn from_settings(settings: &Settings) -> Self {
         Self {
             lease: settings.millis("worker_lease_ms"),
             lease_scales: settings.lease_scales(),
@@ -47,7 +47,7 @@ impl WorkerTerms {
 /// What the routes of the worker protocol share.
 pub(crate) struct Workers {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) terms: WorkerTerms,
+    live: Live,
     pub(crate) turns: Turns,
     pub(crate) presence: Arc<Presence>,
     /// Fires when nothing may be held open any longer.
@@ -56,16 +56,21 @@ pub(crate) struct Workers {
 
 impl fmt::Debug for Workers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Workers").field("terms", &self.terms).finish_non_exhaustive()
+        f.debug_struct("Workers").field("terms", &self.terms()).finish_non_exhaustive()
     }
 }
 
 impl Workers {
-    pub(crate) fn new(store: Arc<dyn Store>, terms: WorkerTerms, policy: RescuePolicy) -> Self {
+    /// The rhythm that workers are given now.
+    pub(crate) fn terms(&self) -> WorkerTerms {
+        WorkerTerms::from_settings(&self.live.now())
+    }
+
+    pub(crate) fn new(store: Arc<dyn Store>, live: Live) -> Self {
         Self {
-            presence: Arc::new(Presence::new(Arc::clone(&store), policy)),
+            presence: Arc::new(Presence::new(Arc::clone(&store), live.clone())),
             store,
-            terms,
+            live,
             turns: Turns::default(),
             closing: CancellationToken::new(),
         }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use jobforge::core::death::{Death, DeathReport, ProcessId, Proof};
 use jobforge::core::job::WorkerId;
-use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::time::Now;
+use jobforge::live::Live;
 use jobforge::services::tell;
 use jobforge::store::rows::Deaths;
 use jobforge::store::{Store, StoreError};
@@ -31,7 +31,7 @@ const PATIENCE_AT_START: Duration = Duration::from_millis(500);
 /// The worker processes that are watched.
 pub(crate) struct Presence {
     store: Arc<dyn Store>,
-    policy: RescuePolicy,
+    live: Live,
     watches: Mutex<HashMap<WorkerId, Watch>>,
 }
 
@@ -50,8 +50,8 @@ impl fmt::Debug for Presence {
 }
 
 impl Presence {
-    pub(crate) fn new(store: Arc<dyn Store>, policy: RescuePolicy) -> Self {
-        Self { store, policy, watches: Mutex::default() }
+    pub(crate) fn new(store: Arc<dyn Store>, live: Live) -> Self {
+        Self { store, live, watches: Mutex::default() }
     }
 
     fn watches(&self) -> MutexGuard<'_, HashMap<WorkerId, Watch>> {
@@ -111,7 +111,7 @@ impl Presence {
 
     /// Passes on how a process ended, as its supervisor saw it; the caller has made sure that it has ended.
     pub(crate) async fn certify(&self, report: &DeathReport) -> Result<Deaths, StoreError> {
-        let deaths = self.store.report_death(report, &self.policy, Now::Database).await?;
+        let deaths = self.store.report_death(report, &self.live.now().rescue_policy(), Now::Database).await?;
         end_of(&mut self.watches(), &report.process);
         deaths.moved.iter().for_each(tell);
         Ok(deaths)
@@ -171,7 +171,7 @@ impl Presence {
         tracing::warn!(worker.id = %worker, pid, "process {pid} of worker {worker} has ended without a word");
         let report = DeathReport { process, death: Death::new(Proof::Ended, []) };
         for _ in 0..REPORTS.0 {
-            match self.store.report_death(&report, &self.policy, Now::Database).await {
+            match self.store.report_death(&report, &self.live.now().rescue_policy(), Now::Database).await {
                 Ok(deaths) => return deaths.moved.iter().for_each(tell),
                 Err(error) => {
                     let error = error.chain();

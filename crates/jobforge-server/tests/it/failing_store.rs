@@ -7,17 +7,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jobforge::core::audit::{AuditFilter, By, Deed, Entry};
 use jobforge::core::claim::{ClaimAsk, Claimed};
 use jobforge::core::dead::DeadGroup;
 use jobforge::core::death::{DeathReport, ProcessId};
 use jobforge::core::heartbeat::{Beat, BeatReply};
 use jobforge::core::job::{Job, JobId, NewJob, WorkerId};
+use jobforge::core::operation::{NewOperation, Operation, Progress};
 use jobforge::core::rescue::{Rescue, RescuePolicy, SuspectPage};
 use jobforge::core::retention::Retention;
+use jobforge::core::settings::{Change, Stored};
 use jobforge::core::settle::{Settled, Settlement};
 use jobforge::core::standing::Facts;
 use jobforge::core::state::Status;
 use jobforge::core::time::Now;
+use jobforge::core::token::TokenRow;
 use jobforge::core::verdict::HeldBack;
 use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge::core::worker::{NewWorker, Renewal, WorkerRow};
@@ -26,10 +30,12 @@ use jobforge::store::rows::{
     QueueInfo, RescueReport, WakeEvent,
 };
 use jobforge::store::traits::{
-    Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, Wake, Watchdog, WorkerSide,
+    Admin, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, StoredSettings,
+    Tokens, Wake, Watchdog, WorkerSide,
 };
 use jobforge::store::{Result, StoreError};
 use tokio::sync::broadcast;
+use uuid::Uuid;
 
 const LOCATION: &str = "postgres://db.internal/jobs";
 
@@ -168,6 +174,9 @@ impl Inspect for FailingStore {
     async fn jobs(&self, _: &JobFilter) -> Result<Vec<Job>> {
         self.fail()
     }
+    async fn status_counts(&self, _: Option<&str>, _: Timestamp) -> Result<Vec<(Status, u64)>> {
+        self.fail()
+    }
     async fn queues(&self, _: Now) -> Result<Vec<QueueInfo>> {
         self.fail()
     }
@@ -184,10 +193,10 @@ impl Inspect for FailingStore {
 
 #[async_trait]
 impl Operate for FailingStore {
-    async fn move_jobs(&self, _: &[JobId], _: Move, _: Now) -> Result<Vec<Moved>> {
+    async fn move_jobs(&self, _: &[JobId], _: Move, _: &By, _: Now) -> Result<Vec<Moved>> {
         self.fail()
     }
-    async fn pause_queue(&self, _: &str, _: bool, _: Now) -> Result<bool> {
+    async fn pause_queue(&self, _: &str, _: bool, _: &By, _: Now) -> Result<bool> {
         self.fail()
     }
 }
@@ -206,7 +215,7 @@ impl DeadLetters for FailingStore {
         self.fail()
     }
 
-    async fn resolve_dead(&self, _: &[JobId], _: &str, _: &str, _: Now) -> Result<Vec<JobId>> {
+    async fn resolve_dead(&self, _: &[JobId], _: &By, _: &str, _: Now) -> Result<Vec<JobId>> {
         self.fail()
     }
 }
@@ -214,6 +223,77 @@ impl DeadLetters for FailingStore {
 #[async_trait]
 impl Purge for FailingStore {
     async fn purge(&self, _: &Retention, _: Now) -> Result<Vec<(Status, u64)>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Audit for FailingStore {
+    async fn note(&self, _: &By, _: &[Deed], _: Now) -> Result<()> {
+        self.fail()
+    }
+    async fn seal_audit(&self) -> Result<u64> {
+        self.fail()
+    }
+    async fn audit(&self, _: &AuditFilter, _: usize) -> Result<Vec<Entry>> {
+        self.fail()
+    }
+    async fn audit_chain(&self, _: u64, _: usize) -> Result<Vec<Entry>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Tokens for FailingStore {
+    async fn put_token(&self, _: &TokenRow, _: &By, _: Now) -> Result<()> {
+        self.fail()
+    }
+    async fn token(&self, _: &str, _: Now) -> Result<Option<(TokenRow, Timestamp)>> {
+        self.fail()
+    }
+    async fn tokens(&self) -> Result<Vec<TokenRow>> {
+        self.fail()
+    }
+    async fn revoke_token(&self, _: &str, _: &By, _: Now) -> Result<bool> {
+        self.fail()
+    }
+    async fn token_used(&self, _: &str, _: Now) -> Result<()> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl StoredSettings for FailingStore {
+    async fn stored_settings(&self, _: Now) -> Result<Stored> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl ChangeSettings for FailingStore {
+    async fn change_settings(&self, _: u64, _: &[Change], _: &By, _: Now) -> Result<Option<u64>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Operations for FailingStore {
+    async fn put_operation(&self, _: &NewOperation, _: &By, _: Now) -> Result<()> {
+        self.fail()
+    }
+    async fn operation(&self, _: Uuid) -> Result<Option<Operation>> {
+        self.fail()
+    }
+    async fn operations(&self, _: Option<&str>, _: usize) -> Result<Vec<Operation>> {
+        self.fail()
+    }
+    async fn take_operation(&self, _: &str, _: Duration, _: Now) -> Result<Option<Operation>> {
+        self.fail()
+    }
+    async fn step_operation(&self, _: Uuid, _: &str, _: &Progress, _: Duration, _: Now) -> Result<bool> {
+        self.fail()
+    }
+    async fn cancel_operation(&self, _: Uuid, _: &By, _: Now) -> Result<bool> {
         self.fail()
     }
 }

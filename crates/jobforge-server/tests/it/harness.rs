@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use jobforge::core::rescue::RescuePolicy;
+use jobforge::core::settings::Settings;
+use jobforge::live::Live;
 use jobforge::{Client, JobContext, JobError, JobType, Worker};
 use jobforge_server::{ServerError, ServerOptions, bind};
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ pub(crate) async fn database() -> Result<(Client, TempDir)> {
 /// A server on loopback without a token.
 pub(crate) async fn site() -> Result<Site> {
     let (client, dir) = database().await?;
-    Ok(Site { _dir: Some(dir), ..serve(client, options("127.0.0.1:0")).await? })
+    Ok(Site { _dir: Some(dir), ..serve(client, options("127.0.0.1:0"), fixed()).await? })
 }
 
 /// A server whose API needs a token.
@@ -51,11 +52,27 @@ pub(crate) async fn guarded() -> Result<Site> {
         admin_token: Some("admin-key".to_owned()),
         ..options("127.0.0.1:0")
     };
-    Ok(Site { _dir: Some(dir), ..serve(client, tokens).await? })
+    Ok(Site { _dir: Some(dir), ..serve(client, tokens, fixed()).await? })
 }
 
-pub(crate) async fn serve(client: Client, options: ServerOptions) -> Result<Site> {
-    let server = bind(options, client.clone(), RescuePolicy::default()).await?;
+/// Settings that nothing changes.
+pub(crate) fn fixed() -> Live {
+    Live::fixed(Settings::defaults())
+}
+
+/// Asks again and again until it is so.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let asked = async {
+        while !is_so().await? {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, asked).await.with_context(|| format!("it did not happen: {what}"))?
+}
+
+pub(crate) async fn serve(client: Client, options: ServerOptions, live: Live) -> Result<Site> {
+    let server = bind(options, client.clone(), live).await?;
     let (address, stop) = (server.address(), CancellationToken::new());
     let running = tokio::spawn(server.run(stop.clone()));
     Ok(Site { client, address, stop, running, token: None, _dir: None })

@@ -7,7 +7,7 @@ use anyhow::Result;
 use jobforge::Client;
 
 use crate::failing_store::{FailingStore, Fault};
-use crate::harness::{options, serve, site};
+use crate::harness::{fixed, options, serve, site, until};
 
 #[tokio::test]
 async fn a_healthy_server_is_live_ready_and_started() -> Result<()> {
@@ -30,10 +30,20 @@ async fn the_front_page_lists_every_route() -> Result<()> {
         let (Some(method @ ("GET" | "POST" | "DELETE")), Some(path)) = (words.next(), words.next()) else {
             continue;
         };
-        let answer = site.send(method, &path.replace("{id}", "17").replace("{name}", "q"), &[], b"").await?;
+        // A stream of events does not end by itself.
+        let path = path.trim_end_matches(',');
+        if path == "/v1/events" {
+            continue;
+        }
+        let path = path.replace("{id}", "17").replace("{name}", "q");
+        let answer = site.send(method, &path, &[], b"").await?;
         assert!(!matches!(answer.status, 404 | 405), "{line}: {answer:?}");
     }
-    assert_eq!(page.body.matches("/v1/").count(), 12, "a new route belongs on the page:\n{}", page.body);
+    let description: serde_json::Value = serde_json::from_str(&jobforge_server::openapi())?;
+    for path in description["paths"].as_object().expect("paths").keys() {
+        let family: Vec<&str> = path.split('/').take(3).collect();
+        assert!(page.body.contains(&family.join("/")), "{path} belongs on the page:\n{}", page.body);
+    }
     Ok(())
 }
 
@@ -55,11 +65,15 @@ async fn every_answer_has_its_own_request_id() -> Result<()> {
 #[tokio::test]
 async fn livez_never_touches_the_database() -> Result<()> {
     let store = FailingStore::new(Fault::Unreachable);
-    let site = serve(Client::new(store.clone()), options("127.0.0.1:0")).await?;
-    assert_eq!(site.get("/livez").await?.status, 200);
-    assert_eq!(site.get("/").await?.status, 200);
-    assert_eq!(store.calls(), 0);
-    Ok(())
+    let site = serve(Client::new(store.clone()), options("127.0.0.1:0"), fixed()).await?;
+    // What the server does in the background asks now and then; probes would ask each time.
+    until("probes are answered without the database", async || {
+        let before = store.calls();
+        assert_eq!(site.get("/livez").await?.status, 200);
+        assert_eq!(site.get("/").await?.status, 200);
+        Ok(store.calls() == before)
+    })
+    .await
 }
 
 #[tokio::test]
@@ -70,7 +84,7 @@ async fn readyz_tells_why_it_is_not_ready_but_not_where_the_database_is() -> Res
         (Fault::Failed, "database_failed"),
     ] {
         let store: Arc<FailingStore> = FailingStore::new(fault);
-        let site = serve(Client::new(store), options("127.0.0.1:0")).await?;
+        let site = serve(Client::new(store), options("127.0.0.1:0"), fixed()).await?;
         for path in ["/readyz", "/startupz"] {
             let answer = site.get(path).await?;
             answer.refused(503, code);
@@ -84,7 +98,7 @@ async fn readyz_tells_why_it_is_not_ready_but_not_where_the_database_is() -> Res
 #[tokio::test]
 async fn once_started_only_readyz_follows_the_database() -> Result<()> {
     let store = FailingStore::new(Fault::None);
-    let site = serve(Client::new(store.clone()), options("127.0.0.1:0")).await?;
+    let site = serve(Client::new(store.clone()), options("127.0.0.1:0"), fixed()).await?;
     assert_eq!(site.get("/startupz").await?.status, 200);
     store.set(Fault::Unreachable);
     assert_eq!(site.get("/startupz").await?.status, 200);
@@ -104,7 +118,7 @@ async fn a_database_in_trouble_is_told_apart_from_a_bad_request() -> Result<()> 
         (Fault::SchemaTooOld, 500, "internal", ""),
         (Fault::Failed, 500, "internal", ""),
     ] {
-        let site = serve(Client::new(FailingStore::new(fault)), options("127.0.0.1:0")).await?;
+        let site = serve(Client::new(FailingStore::new(fault)), options("127.0.0.1:0"), fixed()).await?;
         let job = "/v1/jobs/01890a5d-ac96-774b-bcce-b302099a8057";
         let answers = [
             site.enqueue(r#"{"type":"a"}"#).await?,

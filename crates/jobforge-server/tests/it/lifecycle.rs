@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use jobforge::core::rescue::RescuePolicy;
+use jobforge::core::settings::Settings;
+use jobforge::live::Live;
 use jobforge_server::{ServerError, ServerOptions, bind};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::harness::{Answer, PATIENCE, database, options, serve, site};
+use crate::harness::{Answer, PATIENCE, database, fixed, options, serve, site};
 
 async fn refused(options: ServerOptions) -> Result<ServerError> {
     let (client, _dir) = database().await?;
-    bind(options, client, RescuePolicy::default()).await.err().context("it must not start")
+    bind(options, client, Live::fixed(Settings::defaults())).await.err().context("it must not start")
 }
 
 #[tokio::test]
@@ -29,7 +30,7 @@ async fn without_a_token_it_listens_on_loopback_only() -> Result<()> {
     assert!(matches!(refused(blank).await?, ServerError::Exposed { .. }));
     let (client, _dir) = database().await?;
     let guarded = ServerOptions { admin_token: Some("key".to_owned()), ..options("0.0.0.0:0") };
-    assert!(bind(guarded, client, RescuePolicy::default()).await.is_ok());
+    assert!(bind(guarded, client, Live::fixed(Settings::defaults())).await.is_ok());
     Ok(())
 }
 
@@ -84,7 +85,7 @@ async fn a_request_under_way_is_answered_before_the_server_stops() -> Result<()>
 #[tokio::test]
 async fn a_client_that_stalls_does_not_hold_the_stop_for_ever() -> Result<()> {
     let (client, _dir) = database().await?;
-    let site = serve(client, options("127.0.0.1:0")).await?;
+    let site = serve(client, options("127.0.0.1:0"), fixed()).await?;
     let mut stalled = TcpStream::connect(site.address).await?;
     stalled.write_all(b"GET /liv").await?;
     assert_eq!(site.get("/livez").await?.status, 200);

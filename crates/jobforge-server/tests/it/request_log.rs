@@ -9,7 +9,7 @@ use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::failing_store::{FailingStore, Fault};
-use crate::harness::{guarded, options, serve};
+use crate::harness::{fixed, guarded, options, serve};
 
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);
@@ -79,7 +79,7 @@ async fn a_request_is_logged_with_its_id_but_not_with_its_secrets() -> Result<()
 async fn a_failure_is_logged_with_the_cause_that_the_client_does_not_see() -> Result<()> {
     let kept = Kept::default();
     let _guard = kept.begin();
-    let site = serve(Client::new(FailingStore::new(Fault::Failed)), options("127.0.0.1:0")).await?;
+    let site = serve(Client::new(FailingStore::new(Fault::Failed)), options("127.0.0.1:0"), fixed()).await?;
     let answer = site.get("/v1/queues").await?;
     let fields = kept.line(answer.header("x-request-id"))?;
     let cause = "the database at postgres://db.internal/jobs failed during a call: the driver's own words";

@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use jobforge::core::death::Place;
 use jobforge::core::job::WorkerId;
-use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::settings::Settings;
 use jobforge::core::time::Now;
 use jobforge::core::worker::NewWorker;
+use jobforge::live::Live;
 use jobforge::{Client, clock, process};
-use jobforge_server::{SocketOptions, WorkerTerms, bind_socket};
+use jobforge_server::{SocketOptions, bind_socket};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
@@ -49,9 +49,8 @@ pub(crate) fn registration() -> Value {
 pub(crate) async fn worker_site() -> Result<WorkerSite> {
     let (client, dir) = database().await?;
     let socket = dir.path().join("jobs.sock");
-    let policy = RescuePolicy::default();
-    let terms = WorkerTerms::from_settings(&Settings::defaults());
-    let server = bind_socket(SocketOptions { path: socket.clone(), terms }, client.clone(), policy)?;
+    let live = Live::fixed(Settings::defaults());
+    let server = bind_socket(SocketOptions { path: socket.clone() }, client.clone(), live)?;
     let stop = CancellationToken::new();
     tokio::spawn(server.run(stop.clone()));
     Ok(WorkerSite { client, socket, _stop: stop.drop_guard(), _dir: dir })

@@ -1,8 +1,8 @@
 -- Deletes jobs that are not running. Returns id and status before, for every job that exists.
 --
--- $1 ids. Uses the primary key; attempts, results and logs go with their job.
+-- $1 ids, $2 by whom. Uses the primary key; attempts, results and logs go with their job.
 WITH before AS MATERIALIZED (
-  SELECT id, status, queue, priority, run_at
+  SELECT id, tenant_id, type, status, queue, priority, run_at
   FROM jobforge_jobs
   WHERE id = ANY ($1)
   ORDER BY id
@@ -20,4 +20,8 @@ WITH before AS MATERIALIZED (
   USING before b
   WHERE j.id = b.id AND b.status <> 'running'
 )
-SELECT id, status FROM before
+SELECT id, status,
+  (SELECT count(jobforge_audit_add($2, 'job.delete', id::text, tenant_id,
+     jsonb_build_object('status', status, 'type', type, 'queue', queue)::text, NULL))
+   FROM before WHERE status <> 'running') AS audited
+FROM before

@@ -8,6 +8,7 @@ SELECT
     attempts,
     lease,
     locked_by,
-    started_at
+    started_at,
+    type
 FROM jobforge_jobs
 WHERE id = ?1;

@@ -27,6 +27,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
             include_str!("../../migrations/postgres/0002_surface_roles.sql"),
         ),
     },
+    Migration { version: 3, name: "admin", sql: include_str!("../../migrations/postgres/0003_admin.sql") },
 ];
 
 /// Whether the tables came from a dump of tables alone, which brings no functions.

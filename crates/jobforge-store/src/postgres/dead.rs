@@ -1,6 +1,7 @@
 //! Dead letters by cause.
 
 use async_trait::async_trait;
+use jobforge_core::audit::By;
 use jobforge_core::dead::{DeadGroup, fingerprint, pattern};
 use jobforge_core::job::{ErrorInfo, Job, JobId};
 use jobforge_core::time::Now;
@@ -18,7 +19,7 @@ static UNNAMED: Sql = sql!("dead_unnamed", INT8);
 static NAME: Sql = sql!("dead_name", UUID_ARRAY, TEXT_ARRAY);
 static GROUPS: Sql = sql!(each_time "dead_groups", TEXT, TEXT, BOOL, INT8, INT8);
 static JOBS: Sql = sql!(each_time "dead_jobs", TEXT, TEXT, TEXT, TEXT, BOOL, UUID, INT8);
-static RESOLVE: Sql = sql!("dead_resolve", UUID_ARRAY, TEXT, TEXT);
+static RESOLVE: Sql = sql!("dead_resolve", UUID_ARRAY, JSONB, TEXT);
 
 #[async_trait]
 impl DeadLetters for PostgresStore {
@@ -63,9 +64,9 @@ impl DeadLetters for PostgresStore {
             .map_err(|error| self.fault("dead_jobs", error))
     }
 
-    async fn resolve_dead(&self, ids: &[JobId], by: &str, note: &str, at: Now) -> Result<Vec<JobId>> {
+    async fn resolve_dead(&self, ids: &[JobId], by: &By, note: &str, at: Now) -> Result<Vec<JobId>> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        let rows = self.query(at, &RESOLVE, &[&ids, &by, &note]).await?;
+        let rows = self.query(at, &RESOLVE, &[&ids, &Json::of(by), &note]).await?;
         Ok(rows.iter().map(|row| JobId(row.get(0))).collect())
     }
 }

@@ -12,7 +12,7 @@ use jobforge_core::worker::WorkerRow;
 use tokio_postgres::Row;
 
 use super::PostgresStore;
-use super::rows::{Json, count, error_info, job, millis, worker};
+use super::rows::{Json, count, error_info, job, millis, status, worker};
 use super::session::{Params, Sql, sql};
 use super::watchdog;
 use crate::error::Result;
@@ -27,6 +27,7 @@ static LOGS: Sql = sql!("job_logs", UUID);
 static RESULT: Sql = sql!("job_result", UUID);
 static LIST: Sql = sql!(each_time "job_list", TEXT, TEXT_ARRAY, TEXT, TEXT, TEXT, TEXT, TEXT, UUID, INT8);
 static SURROUNDINGS: Sql = sql!("job_surroundings", TEXT, TEXT, INT8);
+static COUNTS: Sql = sql!(each_time "status_counts", TEXT, TIMESTAMPTZ, INT8);
 static QUEUES: Sql = sql!("queues", INT8);
 static WORKERS: Sql = sql!("workers", INT8);
 static WORKERS_BY_ID: Sql = sql!("workers_by_id", TEXT_ARRAY);
@@ -117,6 +118,12 @@ impl Inspect for PostgresStore {
         rows.iter().map(job).collect::<std::result::Result<_, _>>().map_err(|error| self.fault("jobs", error))
     }
 
+    async fn status_counts(&self, tenant_id: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>> {
+        let cap = i64::try_from(COUNT_CAP).unwrap_or(i64::MAX);
+        let rows = self.query(Now::Database, &COUNTS, &[&tenant_id, &since, &cap]).await?;
+        Ok(rows.iter().map(|row| (status(row.get(0)), row.get::<_, i64>(1).unsigned_abs())).collect())
+    }
+
     async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>> {
         let cap = i64::try_from(COUNT_CAP).unwrap_or(i64::MAX);
         let rows = self.query(at, &QUEUES, &[&cap]).await?;
@@ -179,6 +186,7 @@ pub(super) fn statements() -> Vec<&'static Sql> {
         &RESULT,
         &LIST,
         &SURROUNDINGS,
+        &COUNTS,
         &QUEUES,
         &WORKERS,
         &WORKERS_BY_ID,

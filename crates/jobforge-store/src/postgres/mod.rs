@@ -5,6 +5,7 @@
 //! that correctness needs depends on a session: `LISTEN` only makes waiting shorter.
 
 mod admin;
+mod audit;
 mod claim;
 mod connect;
 mod dead;
@@ -14,12 +15,15 @@ mod fleet;
 mod heartbeat;
 mod inspect;
 mod operate;
+mod operations;
 mod presence;
 mod rescue;
 mod rows;
 mod session;
+mod settings;
 mod settle;
 mod surface;
+mod tokens;
 mod wake;
 mod watchdog;
 mod workers;

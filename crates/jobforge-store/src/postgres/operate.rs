@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jobforge_core::audit::By;
 use jobforge_core::job::JobId;
 use jobforge_core::retention::{PURGE_BATCH, Retention};
 use jobforge_core::state::Status;
@@ -11,25 +12,26 @@ use jobforge_core::time::Now;
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::rows::{millis, status};
+use super::rows::{Json, millis, status};
 use super::session::{Sql, sql};
 use crate::error::Result;
 use crate::rows::{Move, Moved};
 use crate::traits::{Inspect, Operate, Purge};
 
-static MOVE: Sql = sql!("job_move", UUID_ARRAY, TEXT, INT8);
-static DELETE: Sql = sql!("job_delete", UUID_ARRAY);
-static PAUSE: Sql = sql!("queue_pause", TEXT, BOOL);
+static MOVE: Sql = sql!("job_move", UUID_ARRAY, TEXT, INT8, JSONB);
+static DELETE: Sql = sql!("job_delete", UUID_ARRAY, JSONB);
+static PAUSE: Sql = sql!("queue_pause", TEXT, BOOL, JSONB);
 static PURGE: Sql = sql!("purge", TEXT_ARRAY, TIMESTAMPTZ_ARRAY, INT8);
 
 #[async_trait]
 impl Operate for PostgresStore {
-    async fn move_jobs(&self, ids: &[JobId], step: Move, at: Now) -> Result<Vec<Moved>> {
+    async fn move_jobs(&self, ids: &[JobId], step: Move, by: &By, at: Now) -> Result<Vec<Moved>> {
+        let by = Json::of(by);
         let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         let rows = match step {
-            Move::Cancel => self.query(at, &MOVE, &[&uuids, &"cancel", &0_i64]).await?,
-            Move::Retry { delay } => self.query(at, &MOVE, &[&uuids, &"retry", &millis(delay)]).await?,
-            Move::Delete => self.query(at, &DELETE, &[&uuids]).await?,
+            Move::Cancel => self.query(at, &MOVE, &[&uuids, &"cancel", &0_i64, &by]).await?,
+            Move::Retry { delay } => self.query(at, &MOVE, &[&uuids, &"retry", &millis(delay), &by]).await?,
+            Move::Delete => self.query(at, &DELETE, &[&uuids, &by]).await?,
         };
         let before: HashMap<Uuid, Status> = rows.iter().map(|row| (row.get(0), status(row.get(1)))).collect();
         Ok(ids
@@ -38,8 +40,8 @@ impl Operate for PostgresStore {
             .collect())
     }
 
-    async fn pause_queue(&self, queue: &str, paused: bool, at: Now) -> Result<bool> {
-        Ok(!self.query(at, &PAUSE, &[&queue, &paused]).await?.is_empty())
+    async fn pause_queue(&self, queue: &str, paused: bool, by: &By, at: Now) -> Result<bool> {
+        Ok(!self.query(at, &PAUSE, &[&queue, &paused, &Json::of(by)]).await?.is_empty())
     }
 }
 

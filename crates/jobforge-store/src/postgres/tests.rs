@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobforge_core::audit::AuditFilter;
 use jobforge_core::claim::{ClaimAsk, QueueAsk, TypeBounds};
 use jobforge_core::enqueue::{JobRequest, validate};
 use jobforge_core::heartbeat::{Beat, BeatReply, Report};
@@ -17,10 +18,10 @@ use testkit::postgres::{Cluster, ClusterOptions, TestDatabase};
 
 use super::session::Sql;
 use super::{
-    PostgresOptions, PostgresStore, admin, claim, dead, death, enqueue, fleet, heartbeat, inspect, operate,
-    presence, rescue, settle, watchdog, workers,
+    PostgresOptions, PostgresStore, admin, audit, claim, dead, death, enqueue, fleet, heartbeat, inspect,
+    operate, operations, presence, rescue, settings, settle, tokens, watchdog, workers,
 };
-use crate::traits::{Admin, Enqueue, Inspect, Watchdog, WorkerSide};
+use crate::traits::{Admin, Audit, Enqueue, Inspect, Watchdog, WorkerSide};
 
 struct Lab {
     store: PostgresStore,
@@ -99,6 +100,10 @@ impl Lab {
 fn statements() -> Vec<&'static Sql> {
     [
         admin::statements(),
+        audit::statements(),
+        operations::statements(),
+        settings::statements(),
+        tokens::statements(),
         claim::statements(),
         dead::statements(),
         death::statements(),
@@ -537,4 +542,22 @@ async fn after_a_standby_has_taken_over_claims_wait_and_leases_go_on_above_what_
     let after = lab.claim(1).await.remove(0);
     assert_eq!(after.lease, Lease(1 << 32));
     assert_eq!(lab.settle(&after, Outcome::Succeeded { result: None }).await, Settled::Applied);
+}
+
+#[tokio::test]
+async fn raw_sql_that_moves_a_job_is_told_of_in_the_audit_log() {
+    let lab = lab().await;
+    let job = lab.enqueue_one().await;
+    lab.claim(1).await;
+    let reset = "SET status = 'queued', locked_by = NULL, locked_at = NULL, run_at = NOW()";
+    lab.database
+        .psql(&format!("UPDATE jobforge_jobs {reset} WHERE id = '{}'", job.id))
+        .expect("the runbook's SQL");
+    let about = AuditFilter { target: Some(job.id.to_string()), ..AuditFilter::default() };
+    let entries = lab.store.audit(&about, 10).await.expect("audit");
+    assert_eq!(entries.len(), 1, "claims and settlements are nobody's deed: {entries:?}");
+    let entry = &entries[0];
+    assert_eq!((entry.action.as_str(), entry.tenant_id.as_deref()), ("job.update", Some("default")));
+    assert!(entry.by.actor.starts_with("sql:"), "{entry:?}");
+    assert_eq!(entry.before.as_deref(), Some(r#"{"status": "running"}"#));
 }

@@ -132,6 +132,7 @@ fn parse(payload: &str) -> Option<WakeEvent> {
     let (kind, rest) = payload.split_once(':')?;
     match kind {
         "work" => Some(WakeEvent::Work { queue: rest.to_owned() }),
+        "everything" => Some(WakeEvent::Everything),
         "moved" => rest.parse().ok().map(|id: JobId| WakeEvent::Moved { id }),
         _ => None,
     }

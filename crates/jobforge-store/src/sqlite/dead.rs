@@ -1,13 +1,15 @@
 //! Dead letters by cause.
 
+use jobforge_core::audit::{By, Deed};
 use jobforge_core::dead::{DeadGroup, fingerprint, pattern};
 use jobforge_core::job::{ErrorInfo, Job, JobId};
 use jobforge_core::time::Now;
 use rusqlite::{Row, params};
+use serde_json::{Value, json};
 
 use super::rows::{self, count, limit};
-use super::statements;
 use super::tx::Tx;
+use super::{audit, statements};
 use crate::error::Result;
 use crate::rows::{COUNT_CAP, DeadFilter, MAX_GROUPS, MAX_PAGE, NAMING_STEP};
 
@@ -78,12 +80,15 @@ pub(super) fn jobs(tx: &Tx<'_>, filter: &DeadFilter, before: Option<JobId>, most
 }
 
 /// Notes that dead jobs need not run any more.
-pub(super) fn resolve(tx: &Tx<'_>, ids: &[JobId], by: &str, note: &str, at: Now) -> Result<Vec<JobId>> {
+pub(super) fn resolve(tx: &Tx<'_>, ids: &[JobId], by: &By, note: &str, at: Now) -> Result<Vec<JobId>> {
     let now = tx.now(at)?;
     let mut put = tx.prepare(&statements::DEAD_RESOLVE)?;
     let mut done = Vec::new();
     for id in ids {
-        if put.execute(params![id.to_string(), now, by, note])? == 1 {
+        let tenant = put.one(params![id.to_string(), now, by.actor, note], |row| row.get::<_, String>(0))?;
+        if let Some(tenant) = tenant {
+            let deed = Deed::new("job.resolve", id.to_string()).of(tenant);
+            audit::add(tx, by, &deed.changing(&Value::Null, &json!({ "note": note })), now)?;
             done.push(*id);
         }
     }

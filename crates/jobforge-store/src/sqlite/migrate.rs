@@ -11,8 +11,10 @@ use crate::migrate::{self, Applied, Migration};
 use crate::rows::MigrationInfo;
 
 /// Every step, in order. Steps are only ever added.
-pub(super) static MIGRATIONS: [Migration; 1] =
-    [Migration { version: 1, name: "core", sql: include_str!("../../migrations/sqlite/0001_core.sql") }];
+pub(super) static MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, name: "core", sql: include_str!("../../migrations/sqlite/0001_core.sql") },
+    Migration { version: 2, name: "admin", sql: include_str!("../../migrations/sqlite/0002_admin.sql") },
+];
 
 /// Applies the first pending step and returns it; `None` when there is none left. One call is one transaction.
 pub(super) fn migrate_one(tx: &Tx<'_>, at: Now) -> Result<Option<MigrationInfo>> {

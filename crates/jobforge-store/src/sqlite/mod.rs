@@ -2,7 +2,8 @@
 //!
 //! Every change is a command on one writer thread ([`writer`]), which gathers what waits into one transaction and
 //! answers when it is on disk. Looking goes through a few read-only connections ([`readers`]) and never waits for the
-//! writer. Each verb has its file here and its statements in `sql/sqlite`; [`seam`] ties them to the traits.
+//! writer. Each verb has its file here and its statements in `sql/sqlite`; [`seam`] and [`seam_admin`]
+//! tie them to the traits.
 
 mod fault;
 mod home;
@@ -10,6 +11,7 @@ mod open;
 mod readers;
 mod rows;
 mod seam;
+mod seam_admin;
 mod statements;
 mod tx;
 mod watchdog;
@@ -31,6 +33,11 @@ mod queues;
 
 mod operate;
 mod retention;
+
+mod audit;
+mod operations;
+mod settings;
+mod tokens;
 
 mod check;
 mod migrate;

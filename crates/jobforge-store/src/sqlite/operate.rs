@@ -3,26 +3,28 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use jobforge_core::audit::{By, Deed};
 use jobforge_core::job::{JobId, Lease, WorkerId};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use rusqlite::params;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::rows::{self, later};
 use super::settle::{Ended, put_attempt};
-use super::statements;
 use super::tx::Tx;
+use super::{audit, statements};
 use crate::error::Result;
 use crate::rows::{Move, Moved, WakeEvent};
 
 /// Moves each job; an id that is given twice is moved once and answered twice.
-pub(super) fn move_jobs(tx: &Tx<'_>, ids: &[JobId], step: Move, at: Now) -> Result<Vec<Moved>> {
+pub(super) fn move_jobs(tx: &Tx<'_>, ids: &[JobId], step: Move, by: &By, at: Now) -> Result<Vec<Moved>> {
     let now = tx.now(at)?;
     let mut moved = HashMap::with_capacity(ids.len());
     for id in ids {
         if let Entry::Vacant(entry) = moved.entry(*id) {
-            entry.insert(move_one(tx, *id, step, now)?);
+            entry.insert(move_one(tx, *id, step, by, now)?);
         }
     }
     Ok(ids.iter().map(|id| moved[id]).collect())
@@ -37,9 +39,10 @@ struct Place {
     lease: Lease,
     locked_by: Option<WorkerId>,
     started_at: Option<i64>,
+    job_type: String,
 }
 
-fn move_one(tx: &Tx<'_>, id: JobId, step: Move, now: i64) -> Result<Moved> {
+fn move_one(tx: &Tx<'_>, id: JobId, step: Move, by: &By, now: i64) -> Result<Moved> {
     let place = tx.prepare(&statements::MOVE_LOOK)?.one([id.to_string()], |row| {
         Ok(Place {
             status: rows::status(row, 0)?,
@@ -49,23 +52,34 @@ fn move_one(tx: &Tx<'_>, id: JobId, step: Move, now: i64) -> Result<Moved> {
             lease: Lease(row.get(4)?),
             locked_by: rows::maybe_worker(row, 5)?,
             started_at: row.get(6)?,
+            job_type: row.get(7)?,
         })
     })?;
     let Some(place) = place else { return Ok(Moved::Missing) };
     let from = place.status;
+    let before = json!({ "status": from });
+    let deed = |action: &str| Deed::new(action, id.to_string()).of(place.tenant_id.clone());
     match (step, from) {
-        (Move::Cancel, Status::Queued | Status::Running) => cancel(tx, id, &place, now)?,
+        (Move::Cancel, Status::Queued | Status::Running) => {
+            cancel(tx, id, &place, now)?;
+            audit::add(tx, by, &deed("job.cancel").changing(&before, &json!({ "status": "canceled" })), now)?;
+        }
         (Move::Cancel, Status::Canceled) => {}
         (Move::Cancel, Status::Succeeded | Status::Failed | Status::Dead) => {
             return Ok(Moved::Refused { status: from });
         }
-        (Move::Retry { delay }, _) => retry(tx, id, &place, later(now, delay), now)?,
+        (Move::Retry { delay }, _) => {
+            retry(tx, id, &place, later(now, delay), now)?;
+            audit::add(tx, by, &deed("job.retry").changing(&before, &json!({ "status": "queued" })), now)?;
+        }
         (Move::Delete, Status::Running) => return Ok(Moved::Refused { status: from }),
         (
             Move::Delete,
             Status::Queued | Status::Succeeded | Status::Failed | Status::Dead | Status::Canceled,
         ) => {
             tx.prepare(&statements::DELETE)?.execute([id.to_string()])?;
+            let before = json!({ "status": from, "type": place.job_type, "queue": place.queue });
+            audit::add(tx, by, &deed("job.delete").changing(&before, &Value::Null), now)?;
         }
     }
     Ok(Moved::Done { from })
@@ -113,14 +127,18 @@ fn take_from_worker(tx: &Tx<'_>, id: JobId, place: &Place, outcome: &'static str
 }
 
 /// Pauses or resumes a queue and says whether that changed anything.
-pub(super) fn pause(tx: &Tx<'_>, queue: &str, paused: bool, at: Now) -> Result<bool> {
+pub(super) fn pause(tx: &Tx<'_>, queue: &str, paused: bool, by: &By, at: Now) -> Result<bool> {
     let now = tx.now(at)?;
-    if paused {
-        return Ok(tx.prepare(&statements::PAUSE)?.execute(params![queue, now])? == 1);
+    let changed = if paused {
+        tx.prepare(&statements::PAUSE)?.execute(params![queue, now])? == 1
+    } else {
+        tx.prepare(&statements::RESUME)?.execute([queue])? == 1
+    };
+    if changed {
+        audit::add(tx, by, &Deed::new(if paused { "queue.pause" } else { "queue.resume" }, queue), now)?;
     }
-    let resumed = tx.prepare(&statements::RESUME)?.execute([queue])? == 1;
-    if resumed {
+    if changed && !paused {
         tx.wake(WakeEvent::Work { queue: queue.to_owned() });
     }
-    Ok(resumed)
+    Ok(changed)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use rusqlite::params;
 
@@ -70,4 +71,26 @@ impl Queues {
         };
         self.by_name.entry(name).or_insert(empty)
     }
+}
+
+/// How many jobs wait, run, or ended since a moment.
+pub(super) fn status_counts(
+    tx: &Tx<'_>,
+    tenant_id: Option<&str>,
+    since: jiff::Timestamp,
+) -> Result<Vec<(Status, u64)>> {
+    let cap = rows::limit(usize::try_from(COUNT_CAP).unwrap_or(usize::MAX));
+    let open = tx
+        .prepare(&statements::STATUS_COUNT_OPEN)?
+        .one(params![tenant_id, cap], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    let (queued, running) = open.unwrap_or_default();
+    let mut counts = vec![(Status::Queued, rows::count(queued)), (Status::Running, rows::count(running))];
+    let mut count = tx.prepare(&statements::STATUS_COUNT)?;
+    for status in [Status::Succeeded, Status::Failed, Status::Dead, Status::Canceled] {
+        let ended =
+            count.one(params![tenant_id, rows::micros(since), cap, status.as_str()], |row| row.get(0))?;
+        counts.push((status, rows::count(ended.unwrap_or(0))));
+    }
+    counts.retain(|(status, count)| *count > 0 || !status.is_terminal());
+    Ok(counts)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jobforge_core::audit::By;
 use jobforge_core::claim::{ClaimAsk, Claimed};
 use jobforge_core::dead::DeadGroup;
 use jobforge_core::death::{DeathReport, ProcessId};
@@ -189,6 +190,11 @@ impl Inspect for SqliteStore {
         self.read("jobs", move |tx| inspect::jobs(tx, &filter)).await
     }
 
+    async fn status_counts(&self, tenant_id: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>> {
+        let tenant_id = tenant_id.map(str::to_owned);
+        self.read("status_counts", move |tx| queues::status_counts(tx, tenant_id.as_deref(), since)).await
+    }
+
     async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>> {
         self.read("queues", move |tx| queues::queues(tx, at)).await
     }
@@ -208,17 +214,17 @@ impl Inspect for SqliteStore {
 
 #[async_trait]
 impl Operate for SqliteStore {
-    async fn move_jobs(&self, ids: &[JobId], step: Move, at: Now) -> Result<Vec<Moved>> {
+    async fn move_jobs(&self, ids: &[JobId], step: Move, by: &By, at: Now) -> Result<Vec<Moved>> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let ids = ids.to_vec();
-        self.write("move_jobs", ids.len(), move |tx| operate::move_jobs(tx, &ids, step, at)).await
+        let (ids, by) = (ids.to_vec(), by.clone());
+        self.write("move_jobs", ids.len(), move |tx| operate::move_jobs(tx, &ids, step, &by, at)).await
     }
 
-    async fn pause_queue(&self, queue: &str, paused: bool, at: Now) -> Result<bool> {
-        let queue = queue.to_owned();
-        self.write("pause_queue", 1, move |tx| operate::pause(tx, &queue, paused, at)).await
+    async fn pause_queue(&self, queue: &str, paused: bool, by: &By, at: Now) -> Result<bool> {
+        let (queue, by) = (queue.to_owned(), by.clone());
+        self.write("pause_queue", 1, move |tx| operate::pause(tx, &queue, paused, &by, at)).await
     }
 }
 
@@ -243,8 +249,8 @@ impl DeadLetters for SqliteStore {
         self.read("dead_jobs", move |tx| dead::jobs(tx, &filter, before, limit)).await
     }
 
-    async fn resolve_dead(&self, ids: &[JobId], by: &str, note: &str, at: Now) -> Result<Vec<JobId>> {
-        let (ids, by, note) = (ids.to_vec(), by.to_owned(), note.to_owned());
+    async fn resolve_dead(&self, ids: &[JobId], by: &By, note: &str, at: Now) -> Result<Vec<JobId>> {
+        let (ids, by, note) = (ids.to_vec(), by.clone(), note.to_owned());
         self.write("resolve_dead", ids.len(), move |tx| dead::resolve(tx, &ids, &by, &note, at)).await
     }
 }

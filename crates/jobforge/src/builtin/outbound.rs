@@ -179,13 +179,28 @@ impl Outbound {
     }
 }
 
-/// Builds a client that does nothing on its own: no proxy of the environment, no redirect, no retry, no `Referer`.
-fn build(resolver: GuardedResolver) -> reqwest::Result<Client> {
+/// A client for addresses that the operator named, which no payload can: any address, within a time.
+pub(crate) fn plain_client(within: Duration) -> reqwest::Result<Client> {
+    choose_crypto();
+    Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .timeout(within)
+        .user_agent(concat!("jobforge/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+fn choose_crypto() {
     static CRYPTO: Once = Once::new();
     CRYPTO.call_once(|| {
         // Someone else in this process may have chosen already; theirs is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
+}
+
+/// Builds a client that does nothing on its own: no proxy of the environment, no redirect, no retry, no `Referer`.
+fn build(resolver: GuardedResolver) -> reqwest::Result<Client> {
+    choose_crypto();
     Client::builder()
         .dns_resolver(Arc::new(resolver))
         .no_proxy()

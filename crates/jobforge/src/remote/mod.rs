@@ -25,6 +25,7 @@ use jobforge_core::death::DeathReport;
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::WorkerId;
 use jobforge_core::retention::Retention;
+use jobforge_core::settings::Stored;
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
@@ -32,7 +33,7 @@ use jobforge_core::worker::{NewWorker, Renewal};
 use jobforge_store::StoreError;
 use jobforge_store::error::Result;
 use jobforge_store::rows::{Deaths, WakeEvent};
-use jobforge_store::traits::{Purge, Wake, WorkerSide};
+use jobforge_store::traits::{Purge, StoredSettings, Wake, WorkerSide};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
@@ -278,6 +279,13 @@ impl Purge for RemoteStore {
         let answer: PurgeAnswer =
             self.others.post("purge", &PurgeRequest { worker_id, keep: *retention }).await?;
         Ok(answer.deleted)
+    }
+}
+
+#[async_trait]
+impl StoredSettings for RemoteStore {
+    async fn stored_settings(&self, _: Now) -> Result<Stored> {
+        self.others.post("settings", &serde_json::json!({})).await
     }
 }
 

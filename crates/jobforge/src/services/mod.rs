@@ -2,6 +2,8 @@
 //!
 //! Each service is a step that can be driven by hand (`run_once`) and a loop that drives it.
 
+mod operations;
+pub mod probes;
 mod watchdog;
 
 use std::sync::Arc;
@@ -14,12 +16,16 @@ use jobforge_store::traits::Purge;
 use jobforge_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
+pub use operations::BulkRunner;
 pub use watchdog::{SweepReport, Watchdog, tell};
 
+/// Between two looks for audit entries that have no place in the chain yet.
+const SEAL_EVERY: Duration = Duration::from_secs(5);
 /// Between two reconciliations of the side tables.
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
 
-/// Keeps right what says which jobs may be claimed, forgets workers that ended long ago, and names what jobs died of.
+/// Keeps right what says which jobs may be claimed, forgets workers that ended long ago, names what jobs died of, and
+/// seals the audit log.
 #[derive(Clone)]
 pub struct Housekeeper {
     store: Arc<dyn Store>,
@@ -37,8 +43,33 @@ impl Housekeeper {
         Self { store }
     }
 
-    /// Reconciles until `stop` fires.
+    /// Gives every audit entry that was written so far its place in the chain.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn seal(&self) -> Result<(), StoreError> {
+        while self.store.seal_audit().await? > 0 {}
+        Ok(())
+    }
+
+    async fn keep_sealing(&self) {
+        loop {
+            if let Err(error) = self.seal().await {
+                tracing::warn!(error = error.chain(), "could not seal the audit log; trying again");
+            }
+            tokio::time::sleep(SEAL_EVERY).await;
+        }
+    }
+
+    /// Does all of it until `stop` fires.
     pub async fn run(self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.keep_sealing() => {}
+            () = self.reconcile_until(stop) => {}
+        }
+    }
+
+    async fn reconcile_until(&self, stop: CancellationToken) {
         loop {
             match self.store.reconcile(Now::Database).await {
                 Ok(0) => {}

@@ -17,9 +17,12 @@ use jobforge_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::live::Live;
 
 /// Between two looks at the workers' leases.
 const TICK: Duration = Duration::from_secs(1);
+/// How long after heartbeats were switched on again the first ones may take.
+const BEATS_COUNT_AFTER: Duration = Duration::from_secs(30);
 /// Most suspects judged at once; the rest follow in the next round of the same sweep.
 const BATCH: usize = 500;
 /// Most rounds of one sweep.
@@ -45,6 +48,7 @@ pub struct Watchdog {
     policy: RescuePolicy,
     check_interval: Duration,
     name: String,
+    live: Option<Live>,
 }
 
 impl std::fmt::Debug for Watchdog {
@@ -67,13 +71,39 @@ struct Memory {
     presences: Presences,
     /// When jobs of fast types need wait no longer for a worker that has lost its connection.
     fast_at: Option<Instant>,
+    /// Since when heartbeats are on.
+    beats_since: Option<Instant>,
 }
 
 impl Watchdog {
     /// A watchdog that sweeps at least every `check_interval`, and at once when a lease has run out.
     pub fn new(store: Arc<dyn Store>, policy: RescuePolicy, check_interval: Duration) -> Self {
         let name = format!("{}:{}", crate::worker::hostname(), std::process::id());
-        Self { store, policy, check_interval, name }
+        Self { store, policy, check_interval, name, live: None }
+    }
+
+    /// Goes by the settings as they change.
+    #[must_use]
+    pub fn live(mut self, live: Live) -> Self {
+        self.live = Some(live);
+        self
+    }
+
+    /// Takes over what has changed. Heartbeats that were off and are on again count only after a while: until the workers
+    /// have sent theirs, every running job looks late.
+    fn refresh(&mut self, memory: &mut Memory) {
+        let Some(live) = &self.live else { return };
+        let settings = live.now();
+        let policy = settings.rescue_policy();
+        let now = clock::monotonic();
+        if !policy.heartbeats {
+            memory.beats_since = None;
+        }
+        let since =
+            *memory.beats_since.get_or_insert(if self.policy.heartbeats { memory.began } else { now });
+        let counts = self.policy.heartbeats || now.duration_since(since) >= BEATS_COUNT_AFTER;
+        self.policy = RescuePolicy { heartbeats: policy.heartbeats && counts, ..policy };
+        self.check_interval = settings.millis("watchdog_check_interval_ms");
     }
 
     /// One whole sweep by the given clock, believing every lease that has run out: what an operator asks for.
@@ -94,7 +124,7 @@ impl Watchdog {
 
     /// Sweeps until `stop` fires: when the check interval is over, and at the next tick once a lease has run out or a
     /// sweep has failed. Its guards decide when silence may be believed.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut memory = Memory {
             began: clock::monotonic(),
             guards: Guards::default(),
@@ -103,8 +133,10 @@ impl Watchdog {
             told: None,
             presences: Presences::default(),
             fast_at: None,
+            beats_since: None,
         };
         loop {
+            self.refresh(&mut memory);
             if let Err(error) = self.tick(&mut memory).await {
                 // The workers that were just marked lost are not told again: the next tick must sweep.
                 memory.last_sweep = None;

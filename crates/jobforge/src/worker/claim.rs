@@ -76,13 +76,13 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
         events = events.resubscribe();
         let asked = queues.len();
         let worker = pool.id();
-        let beat_due_in = pool.config.beat.due_in(pool.config.beat.interval);
+        let beat_due_in = pool.beat().due_in(pool.beat().interval);
         let request = ClaimAsk {
             worker: worker.clone(),
             queues,
             types: Some(types.clone()),
             beat_due_in,
-            bounds: pool.config.bounds.clone(),
+            bounds: pool.bounds(),
             alone: turn == Turn::Alone,
         };
         let claiming = pool.claiming.lock().await;
@@ -105,7 +105,7 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
         let due_in = claimed.next_due.map(|due| since(due, claimed.as_of) + DUE_SLACK);
         idle_wait = match (claimed.jobs.is_empty(), more) {
             (false, _) => None,
-            (true, _) => Some(pool.config.poll.next(idle_wait)),
+            (true, _) => Some(pool.poll().next(idle_wait)),
         };
         if pool.id() == worker && is_in_time(&pool, sent) {
             start(&pool, &runner, claimed);
@@ -117,7 +117,7 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
         if more || (alone_waits.is_some() && turn == Turn::Company && pool.held() == 0) {
             continue;
         }
-        let pause = idle_wait.unwrap_or(pool.config.poll.interval);
+        let pause = idle_wait.unwrap_or(pool.poll().interval);
         let pause = due_in.map_or(pause, |due| pause.min(due));
         match wait(&pool, &mut events, asked, pause).await {
             Woken::Draining => break,

@@ -44,7 +44,7 @@ pub(crate) async fn beat_loop(pool: Arc<Pool>) {
 
 /// Collects the jobs whose heartbeat is due or whose handler has reported something.
 fn due_beats(pool: &Pool, now: Instant) -> Vec<Beat> {
-    let policy = pool.config.beat;
+    let policy = pool.beat();
     let all = pool.take_beat_all();
     // After the grace a handler is dropped, if that is possible; what is still there then does not listen.
     let patience = pool.config.stop_grace + REPORT_EVERY;

@@ -9,6 +9,7 @@ mod heartbeat;
 mod machine;
 mod pool;
 mod registry;
+mod rhythm;
 mod run;
 mod settle;
 mod watch;
@@ -36,6 +37,7 @@ use crate::context::JobContext;
 use crate::error::Error;
 use crate::job_error::JobError;
 use crate::job_type::JobType;
+use crate::live::Live;
 use crate::process::SlotLock;
 
 pub use machine::SimulatedMachine;
@@ -60,6 +62,8 @@ pub(crate) struct WorkerConfig {
     pub(crate) stop_grace: Duration,
     /// The slot it holds, and by which rules the jobs of earlier holders are taken back.
     pub(crate) slot: Option<(Arc<SlotLock>, RescuePolicy)>,
+    /// Settings that change while it works.
+    pub(crate) live: Option<Live>,
     /// What ends the process when handlers of a lost lease do not stop.
     pub(crate) last_resort: Option<Arc<dyn Fn() + Send + Sync>>,
     /// What stands for the machine in a simulation.
@@ -200,9 +204,16 @@ impl WorkerBuilder {
             bounds: settings.bounds(),
             stop_grace: self.config.stop_grace,
             slot: self.config.slot,
+            live: self.config.live,
             last_resort: self.config.last_resort,
             machine: self.config.machine,
         };
+        self
+    }
+
+    /// Follows rhythm and time-outs as they change in the settings.
+    pub fn live(mut self, live: Live) -> Self {
+        self.config.live = Some(live);
         self
     }
 
@@ -237,13 +248,16 @@ impl WorkerBuilder {
         let settled = settle::channel();
         let runner = run::Runner::new(Arc::clone(&pool), settled.sender);
         let claimer = tokio::spawn(claim::claim_loop(Arc::clone(&pool), runner));
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(heartbeat::beat_loop(Arc::clone(&pool))),
             heartbeat::renew_apart(Arc::clone(&pool)).map_err(|error| {
                 Error::BadWorker(format!("no thread can be started for its renewals: {error}"))
             })?,
             tokio::spawn(watch::watch_loop(Arc::clone(&pool), moves)),
         ];
+        if let Some(live) = pool.config.live.clone() {
+            tasks.push(tokio::spawn(rhythm::follow(Arc::clone(&pool), live)));
+        }
         let settler = tokio::spawn(settle::settle_loop(Arc::clone(&pool), settled.receiver));
         Ok(Worker { pool, claimer, tasks, settler })
     }
@@ -296,6 +310,7 @@ impl Worker {
                 bounds: TypeBounds::default(),
                 stop_grace: STOP_GRACE,
                 slot: None,
+                live: None,
                 last_resort: None,
                 machine: None,
             },

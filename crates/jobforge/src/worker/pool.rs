@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
-use jobforge_core::claim::{QUICK, QueueRoom};
+use jobforge_core::claim::{QUICK, QueueRoom, TypeBounds};
 use jobforge_core::death::Place;
-use jobforge_core::heartbeat::{Beat, Report};
+use jobforge_core::heartbeat::{Beat, BeatPolicy, Report};
 use jobforge_core::job::{JobId, Lease, WorkerId};
+use jobforge_core::poll::PollPolicy;
 use jobforge_core::time::Now;
 use jobforge_core::worker::{MARGIN_SHARE, NewWorker};
 use jobforge_store::WorkerStore;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::WorkerConfig;
 use super::registry::{Registry, States};
+use super::rhythm::Rhythm;
 use crate::clock;
 use crate::context::{JobContext, StopReason};
 use crate::error::Error;
@@ -95,6 +97,7 @@ pub(crate) struct Pool {
     pub(crate) claiming: AsyncMutex<()>,
     /// Whether the next heartbeat shall come at once and ask for every job.
     beat_all: AtomicBool,
+    rhythm: RwLock<Rhythm>,
     id: RwLock<WorkerId>,
     /// The last incarnation that lost its lease.
     given_up: RwLock<Option<WorkerId>>,
@@ -119,6 +122,7 @@ impl Pool {
         config: WorkerConfig,
     ) -> Self {
         let id = new_identity(&config);
+        let rhythm = Rhythm { poll: config.poll, beat: config.beat, bounds: config.bounds.clone() };
         Self {
             store,
             registry,
@@ -132,11 +136,39 @@ impl Pool {
             anew: Notify::new(),
             claiming: AsyncMutex::default(),
             beat_all: AtomicBool::new(false),
+            rhythm: RwLock::new(rhythm),
             id: RwLock::new(id),
             given_up: RwLock::default(),
             acts_until: RwLock::default(),
             held: Mutex::default(),
         }
+    }
+
+    fn rhythm(&self) -> RwLockReadGuard<'_, Rhythm> {
+        self.rhythm.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How jobs give signs of life now.
+    pub(crate) fn beat(&self) -> BeatPolicy {
+        self.rhythm().beat
+    }
+
+    /// How the worker polls now.
+    pub(crate) fn poll(&self) -> PollPolicy {
+        self.rhythm().poll
+    }
+
+    /// What jobs without bounds of their own are kept to now.
+    pub(crate) fn bounds(&self) -> TypeBounds {
+        self.rhythm().bounds.clone()
+    }
+
+    /// Changes the worker's ways; says whether the heartbeats are other than before.
+    pub(crate) fn set_rhythm(&self, new: Rhythm) -> bool {
+        let mut rhythm = self.rhythm.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = rhythm.beat != new.beat;
+        *rhythm = new;
+        changed
     }
 
     pub(crate) fn id(&self) -> WorkerId {
@@ -246,7 +278,8 @@ impl Pool {
 
     /// Takes jobs into the table.
     pub(crate) fn hold(&self, jobs: impl Iterator<Item = (usize, JobContext)>) {
-        let next_beat = clock::monotonic() + self.config.beat.interval;
+        let interval = self.beat().interval;
+        let next_beat = clock::monotonic() + interval;
         let mut table = self.table();
         for (queue, ctx) in jobs {
             self.queues[queue].held.fetch_add(1, Ordering::Relaxed);
@@ -254,7 +287,7 @@ impl Pool {
                 lease: ctx.fence(),
                 queue,
                 ctx: ctx.clone(),
-                beat_interval: self.config.beat.interval,
+                beat_interval: interval,
                 next_beat,
                 told_ignoring: false,
             };
@@ -328,7 +361,7 @@ impl Pool {
     pub(crate) fn question(&self, id: JobId) -> Option<Beat> {
         let table = self.table();
         let held = table.get(&id)?;
-        let due_in = self.config.beat.due_in(held.beat_interval);
+        let due_in = self.beat().due_in(held.beat_interval);
         Some(Beat { id, lease: held.lease, due_in, report: Report::default() })
     }
 

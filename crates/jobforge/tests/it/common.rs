@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use jobforge::core::job::{Job, JobId};
 use jobforge::core::poll::PollPolicy;
-use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::settings::Settings;
 use jobforge::core::settle::RetryPolicy;
+use jobforge::live::Live;
 use jobforge::remote::{RemoteStore, socket_path};
 use jobforge::store::Store;
 use jobforge::store::postgres::{PostgresOptions, PostgresStore};
@@ -19,7 +19,7 @@ use jobforge::store::rows::JobDetail;
 use jobforge::store::sqlite::Synchronous;
 use jobforge::store::traits::Admin;
 use jobforge::{Client, JobType, OpenOptions, Purpose, Worker, WorkerBuilder, clock, open_store};
-use jobforge_server::{SocketOptions, WorkerTerms, bind_socket};
+use jobforge_server::{SocketOptions, bind_socket};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use testkit::postgres::{TestDatabase, shared};
@@ -127,10 +127,9 @@ pub(crate) struct SocketServer {
 
 impl SocketServer {
     pub(crate) fn begin(client: &Client, path: &Path) -> Self {
-        let policy = RescuePolicy::default();
-        let terms = WorkerTerms::from_settings(&Settings::defaults());
-        let options = SocketOptions { path: path.to_owned(), terms };
-        let server = bind_socket(options, client.clone(), policy).expect("a socket");
+        let options = SocketOptions { path: path.to_owned() };
+        let live = Live::fixed(Settings::defaults());
+        let server = bind_socket(options, client.clone(), live).expect("a socket");
         let stop = CancellationToken::new();
         let until = stop.clone();
         let running = tokio::spawn(async move { server.run(until).await.expect("a server that runs") });

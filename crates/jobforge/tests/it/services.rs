@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jobforge::builtin::BuiltinConfig;
 use jobforge::builtin::cleanup::{CleanupPayload, CleanupReport};
+use jobforge::core::audit::By;
 use jobforge::core::rescue::{OnLost, RescuePolicy, WORKER_DIED};
 use jobforge::core::retention::Retention;
 use jobforge::core::state::Status;
@@ -101,7 +102,7 @@ async fn a_purge_goes_batch_by_batch_and_stops_when_told(db: Db) {
     let jobs: Vec<_> = (0..1500).map(|_| fixtures::job("old.job")).collect();
     db.store().enqueue(&jobs, then).await.unwrap();
     let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
-    db.store().move_jobs(&ids, Move::Cancel, then).await.unwrap();
+    db.store().move_jobs(&ids, Move::Cancel, &By::named("tester"), then).await.unwrap();
     let retention = Retention::default();
     let mut told = Vec::new();
     let note = |so_far: &[(Status, u64)]| told.push(so_far.iter().map(|(_, count)| count).sum::<u64>());

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobforge::core::audit::By;
 use jobforge::core::job::JobId;
 use jobforge::core::time::Now;
 use jobforge::store::Store;
@@ -117,7 +118,7 @@ impl Bench {
     /// Deletes what was measured with.
     async fn remove(&self, ids: &[JobId]) -> Result<(), Failure> {
         for batch in ids.chunks(1000) {
-            self.store.move_jobs(batch, Move::Delete, Now::Database).await?;
+            self.store.move_jobs(batch, Move::Delete, &By::named("bench"), Now::Database).await?;
         }
         Ok(())
     }

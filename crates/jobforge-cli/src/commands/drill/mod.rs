@@ -128,7 +128,7 @@ impl Stage<'_> {
             // Whatever came of it: nothing of the drill is left.
             let ids = place.jobs(self.client).await.unwrap_or_default();
             for step in [Move::Cancel, Move::Delete] {
-                let _ = self.client.store().move_jobs(&ids, step, Now::Database).await;
+                let _ = self.client.store().move_jobs(&ids, step, self.client.by(), Now::Database).await;
             }
         }
         outcome

@@ -146,7 +146,7 @@ fn ask(workers: &Workers, request: ClaimRequest) -> Result<ClaimAsk, ApiError> {
     if queues.is_empty() {
         return Err(ApiError::invalid_request("queues asks for no job; name a queue with max 1 or more"));
     }
-    let beat = &workers.terms.beat;
+    let beat = workers.terms().beat;
     let due = request.heartbeat_due_ms.map(Duration::from_millis);
     Ok(ClaimAsk {
         worker: request.worker_id,

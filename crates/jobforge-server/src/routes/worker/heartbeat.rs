@@ -36,7 +36,8 @@ pub(super) async fn heartbeat(
             (Some(if renewal.is_some() { LeaseState::Live } else { LeaseState::Lost }), renewal)
         }
     };
-    let beats: Vec<Beat> = request.jobs.into_iter().map(|job| beat(&workers.terms.beat, job)).collect();
+    let rhythm = workers.terms().beat;
+    let beats: Vec<Beat> = request.jobs.into_iter().map(|job| beat(&rhythm, job)).collect();
     let replies = store.heartbeat(worker, &beats, Now::Database).await?;
     let jobs = beats.iter().zip(replies).map(|(beat, reply)| BeatAnswer::of(beat.id, reply)).collect();
     let answer = HeartbeatAnswer {

@@ -5,6 +5,7 @@ mod deaths;
 mod heartbeat;
 mod register;
 mod results;
+mod settings;
 mod signals;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(super) fn router(workers: Arc<Workers>) -> Router {
         .route("/leave", post(register::leave))
         .route("/deaths", post(deaths::deaths))
         .route("/purge", post(register::purge))
+        .route("/settings", post(settings::settings))
         .route("/signals", get(signals::signals))
         .fallback(super::not_found)
         .method_not_allowed_fallback(super::method_not_allowed)

@@ -43,7 +43,7 @@ pub(super) async fn register(
 ) -> Result<Response, ApiError> {
     let request: RegisterRequest = read(&headers, body).await?;
     check(&request)?;
-    let lease = request.lease_ms.map_or(workers.terms.lease, Duration::from_millis);
+    let lease = request.lease_ms.map_or(workers.terms().lease, Duration::from_millis);
     let seen = peer.see();
     let worker = NewWorker {
         id: request.worker_id.unwrap_or_else(WorkerId::random),
@@ -54,14 +54,14 @@ pub(super) async fn register(
         types: request.types,
         slots: request.slots,
         lease,
-        lease_scales: request.lease_ms.is_none() && workers.terms.lease_scales,
+        lease_scales: request.lease_ms.is_none() && workers.terms().lease_scales,
         place: seen.as_ref().map(place),
     };
     workers.store.register(&worker, Now::Database).await?;
     workers.presence.watch(&worker.id, seen, request.supervised);
     let (id, sdk) = (&worker.id, request.sdk.unwrap_or_else(|| "an unnamed SDK".to_owned()));
     tracing::info!(worker.id = %id, pid = worker.pid, sdk, "worker {id} of process {} registered, by {sdk}", worker.pid);
-    json(StatusCode::OK, &terms(&workers.terms, worker.id, lease))
+    json(StatusCode::OK, &terms(&workers.terms(), worker.id, lease))
 }
 
 /// `POST /v1/worker/leave`

@@ -1,0 +1,259 @@
+//! How the whole is, as runbooks ask: each part by name, each question with a time limit, nothing asked twice a second.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use jobforge::clock;
+use jobforge::core::job::{Job, WorkerId};
+use jobforge::core::rescue::{RescuePolicy, cause, describe};
+use jobforge::core::state::Status;
+use jobforge::core::time::{Now, since, sub, words};
+use jobforge::core::watchdog::{Run, WatchdogRow};
+use jobforge::core::worker::WorkerRow;
+use jobforge::services::probes::{ProbeState, Probes};
+use jobforge::store::rows::QueueInfo;
+use jobforge::store::{Store, StoreError};
+use serde_json::{Map, Value, json};
+
+/// How long the database may take to say everything.
+const DATABASE_WITHIN: Duration = Duration::from_secs(3);
+/// How long an answer is good for the next who ask.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+/// Running jobs that are looked at for trouble; runbooks list them one by one.
+const MOST_STUCK: usize = 500;
+/// Since when ended jobs are counted.
+const COUNTED: Duration = Duration::from_secs(86_400);
+
+/// A running job in trouble, by the one definition that there is.
+#[derive(Debug, Clone)]
+pub(crate) struct Stuck {
+    pub(crate) job: Job,
+    pub(crate) worker: Option<WorkerId>,
+    pub(crate) reason: String,
+}
+
+/// What the database says.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) as_of: Timestamp,
+    pub(crate) took: Duration,
+    pub(crate) stuck: Vec<Stuck>,
+    pub(crate) counts: Vec<(Status, u64)>,
+    pub(crate) queues: Vec<QueueInfo>,
+    pub(crate) workers: Vec<WorkerRow>,
+    pub(crate) watchdogs: Vec<WatchdogRow>,
+    pub(crate) last_run: Option<Run>,
+}
+
+/// What was found lately, and what the probes found.
+#[derive(Debug)]
+pub(crate) struct Health {
+    probes: Probes,
+    last: Mutex<Option<(Instant, Result<Facts, String>)>>,
+}
+
+impl Health {
+    pub(crate) fn new(probes: Probes) -> Self {
+        Self { probes, last: Mutex::default() }
+    }
+
+    /// What the database says, or why it does not; at most a second old.
+    pub(crate) async fn facts(&self, store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, String> {
+        let now = clock::monotonic();
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, found)) = last.filter(|(at, _)| now.duration_since(*at) < GOOD_FOR) {
+            let _ = at;
+            return found;
+        }
+        let found = match tokio::time::timeout(DATABASE_WITHIN, gather(store, policy)).await {
+            Ok(Ok(facts)) => Ok(facts),
+            Ok(Err(error)) => Err(error.chain()),
+            Err(_) => Err(format!("the database did not answer within {} s", DATABASE_WITHIN.as_secs())),
+        };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((clock::monotonic(), found.clone()));
+        found
+    }
+
+    /// The whole, for those who may see everything or for everybody.
+    pub(crate) async fn full(&self, store: &dyn Store, policy: &RescuePolicy, sees_all: bool) -> Value {
+        let mut services =
+            vec![service("platform", "ok", None, json!({ "version": env!("CARGO_PKG_VERSION") }))];
+        match self.facts(store, policy).await {
+            Ok(facts) => services.extend(told(&facts, sees_all)),
+            Err(why) => {
+                let shown = sees_all.then_some(why);
+                let message = shown.unwrap_or_else(|| "the database does not answer".to_owned());
+                services.push(service("database", "error", Some(message), Value::Null));
+                for name in ["watchdog", "qc_worker", "scheduler"] {
+                    let message = "unknown while the database does not answer".to_owned();
+                    services.push(service(name, "error", Some(message), Value::Null));
+                }
+            }
+        }
+        services.extend(self.probes.found().iter().map(|(name, state)| probe(name, state)));
+        sum_up(services)
+    }
+}
+
+async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, StoreError> {
+    let begun = clock::monotonic();
+    let as_of = store.now().await?;
+    let took = clock::monotonic().duration_since(begun);
+    let (stuck, counts, queues, workers, watchdogs, runs) = tokio::try_join!(
+        stuck(store, policy),
+        store.status_counts(None, sub(as_of, COUNTED)),
+        store.queues(Now::Database),
+        store.workers(Now::Database),
+        store.watchdogs(Now::Database),
+        store.watchdog_runs(1),
+    )?;
+    let last_run = runs.into_iter().next();
+    Ok(Facts { as_of, took, stuck, counts, queues, workers, watchdogs, last_run })
+}
+
+/// The running jobs in trouble, worst first.
+pub(crate) async fn stuck(store: &dyn Store, policy: &RescuePolicy) -> Result<Vec<Stuck>, StoreError> {
+    let page = store.suspects(&policy.fast, MOST_STUCK, Now::Database).await?;
+    let judge = |suspect: &jobforge::core::rescue::Suspect| {
+        let cause = cause(&suspect.job, suspect.worker.as_ref(), page.as_of, policy)?;
+        let reason = describe(&cause, suspect, page.as_of);
+        Some(Stuck { job: suspect.job.clone(), worker: suspect.job.locked_by.clone(), reason })
+    };
+    Ok(page.suspects.iter().filter_map(judge).collect())
+}
+
+fn told(facts: &Facts, sees_all: bool) -> Vec<Value> {
+    let latency = Some(facts.took);
+    vec![
+        with_latency(service("database", "ok", None, Value::Null), latency),
+        watchdog(facts, sees_all),
+        worker(facts, sees_all),
+        service("scheduler", "not_configured", Some("no schedule is defined".to_owned()), Value::Null),
+    ]
+}
+
+fn watchdog(facts: &Facts, sees_all: bool) -> Value {
+    let last = facts.watchdogs.first();
+    let living = last.is_some_and(|watchdog| !watchdog.is_silent(facts.as_of));
+    let message = match last {
+        None => Some("no watchdog has ever been here; lost jobs are not taken back".to_owned()),
+        Some(last) if !living => {
+            Some(format!("no watchdog has given a sign for {}", words(since(facts.as_of, last.last_sign_at))))
+        }
+        Some(_) => None,
+    };
+    let run = facts.last_run.as_ref();
+    let mut details = json!({
+        "last_sign_age_s": last.map(|last| since(facts.as_of, last.last_sign_at).as_secs_f64()),
+        "last_run": run.map(|run| run.started_at.to_string()),
+        "age_s": run.map(|run| since(facts.as_of, run.started_at).as_secs_f64()),
+        "jobs_checked": run.map(|run| run.suspects),
+        "jobs_moved": run.map(|run| run.requeued + run.ended),
+    });
+    if sees_all {
+        details["watchdogs"] = json!(facts.watchdogs.iter().map(|watchdog| &watchdog.id).collect::<Vec<_>>());
+    }
+    service("watchdog", if living { "ok" } else { "error" }, message, details)
+}
+
+fn worker(facts: &Facts, sees_all: bool) -> Value {
+    let active: Vec<&WorkerRow> =
+        facts.workers.iter().filter(|w| w.state.is_active() && w.lease_expires_at > facts.as_of).collect();
+    let served = |queue: &QueueInfo| active.iter().any(|worker| worker.queues.contains(&queue.name));
+    let unserved: Vec<&QueueInfo> = facts
+        .queues
+        .iter()
+        .filter(|queue| queue.ready > 0 && queue.paused_at.is_none() && !served(queue))
+        .collect();
+    let stuck = facts.stuck.len();
+    let (status, message) = if stuck > 0 {
+        ("error", Some(format!("{stuck} stuck job(s)")))
+    } else if let Some(queue) = unserved.first() {
+        let name = if sees_all { format!("queue {}", queue.name) } else { "a queue".to_owned() };
+        ("warning", Some(format!("{name} has {} ready job(s) and no worker", queue.ready)))
+    } else {
+        ("ok", None)
+    };
+    let count = |wanted: Status| {
+        facts.counts.iter().find(|(status, _)| *status == wanted).map_or(0, |(_, count)| *count)
+    };
+    let mut details = json!({
+        "workers": active.len(),
+        "queued": count(Status::Queued),
+        "running": count(Status::Running),
+        "completed": count(Status::Succeeded),
+        "failed": count(Status::Failed) + count(Status::Dead),
+        "stuck": stuck,
+        "queues_without_worker": unserved.len(),
+    });
+    if sees_all {
+        details["stuck_jobs"] =
+            json!(facts.stuck.iter().take(20).map(|stuck| stuck.job.id).collect::<Vec<_>>());
+        details["unserved_queues"] =
+            json!(unserved.iter().take(20).map(|queue| &queue.name).collect::<Vec<_>>());
+    }
+    service("qc_worker", status, message, details)
+}
+
+fn probe(name: &str, state: &ProbeState) -> Value {
+    let age = |at: &Instant| clock::monotonic().duration_since(*at).as_secs_f64();
+    match state {
+        ProbeState::NotConfigured => service(name, "not_configured", None, Value::Null),
+        ProbeState::Pending => service(name, "warning", Some("not asked yet".to_owned()), Value::Null),
+        ProbeState::Answered { status, took, at } => {
+            // Who answers that we may not ask this is there.
+            let fine = *status < 500;
+            let message = (!fine).then(|| format!("it answered {status}"));
+            let details = json!({ "http_status": status, "age_s": age(at) });
+            with_latency(service(name, if fine { "ok" } else { "error" }, message, details), Some(*took))
+        }
+        ProbeState::Silent { why, at } => {
+            service(name, "error", Some(format!("it did not answer: {why}")), json!({ "age_s": age(at) }))
+        }
+    }
+}
+
+fn service(name: &str, status: &str, message: Option<String>, details: Value) -> Value {
+    let mut service = json!({ "name": name, "status": status });
+    service["details"] = details;
+    if let Some(message) = message {
+        service["message"] = message.into();
+    }
+    service
+}
+
+fn with_latency(mut service: Value, took: Option<Duration>) -> Value {
+    service["latency_ms"] = took.map(|took| took.as_secs_f64() * 1000.0).into();
+    service
+}
+
+/// An array, as one runbook reads it, and by name at the top, as another does.
+fn sum_up(services: Vec<Value>) -> Value {
+    let mut summary: BTreeMap<&str, u64> =
+        ["ok", "error", "warning", "not_configured"].into_iter().map(|word| (word, 0)).collect();
+    for service in &services {
+        if let Some(count) = service["status"].as_str().and_then(|status| summary.get_mut(status)) {
+            *count += 1;
+        }
+    }
+    // What is outside may be away while the queue itself is well.
+    let own = ["platform", "database", "watchdog", "qc_worker", "scheduler"];
+    let ill = services.iter().any(|service| {
+        let is_own = service["name"].as_str().is_some_and(|name| own.contains(&name));
+        is_own && matches!(service["status"].as_str(), Some("error" | "warning"))
+    });
+    let mut whole = Map::new();
+    for service in &services {
+        if let Some(name) = service["name"].as_str() {
+            whole.insert(name.to_owned(), service.clone());
+        }
+    }
+    whole.insert("status".to_owned(), if ill { "degraded" } else { "healthy" }.into());
+    whole.insert("timestamp".to_owned(), clock::wall().to_string().into());
+    whole.insert("summary".to_owned(), json!(summary));
+    whole.insert("services".to_owned(), services.into());
+    Value::Object(whole)
+}

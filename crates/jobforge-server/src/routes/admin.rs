@@ -1,0 +1,155 @@
+//! The audit log and tokens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use jobforge::core::audit::{AuditFilter, parse_since};
+use jobforge::core::time::{Now, add};
+use jobforge::core::token::{NewToken, Scope, TokenRow};
+use jobforge::{AuditError, TokenError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::json as answer;
+use crate::api_error::ApiError;
+use crate::caller::Caller;
+use crate::server::App;
+use crate::{body, query};
+
+/// Parameters of the audit log.
+pub(super) const AUDIT: &[&str] = &["actor", "action", "target", "tenant_id", "since", "before", "limit"];
+/// The longest body of these calls.
+const MAX_BODY: usize = 64 * 1024;
+
+/// `GET /v1/audit`
+pub(super) async fn audit(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let mut params = query::params(&uri, AUDIT)?;
+    let store = app.client.store();
+    let since = match params.take("since") {
+        None => None,
+        Some(text) => {
+            let since = parse_since(&text, store.now().await?);
+            Some(since.map_err(|fault| ApiError::bad_request("bad_parameter", format!("since: {fault}")))?)
+        }
+    };
+    let filter = AuditFilter {
+        actor: params.take("actor"),
+        action: params.take("action"),
+        target: params.take("target"),
+        tenant_id: caller.tenant(params.take("tenant_id"))?,
+        since,
+        before: params.parse("before")?,
+    };
+    let limit = params.limit()?;
+    let mut entries = store.audit(&filter, limit + 1).await?;
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    let next = entries.last().filter(|_| more).map(|entry| entry.id);
+    answer(StatusCode::OK, &json!({ "entries": entries, "next": next }))
+}
+
+/// `GET /v1/audit/verify`
+pub(super) async fn verify(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
+    query::none(&uri)?;
+    match app.client.verify_audit().await {
+        Ok(head) => {
+            answer(StatusCode::OK, &json!({ "whole": true, "entries": head.entries, "head": head.hash }))
+        }
+        Err(AuditError::Broken(broken)) => {
+            answer(StatusCode::OK, &json!({ "whole": false, "broken": broken.to_string() }))
+        }
+        Err(AuditError::Store(error)) => Err(error.into()),
+    }
+}
+
+/// `GET /v1/tokens`
+pub(super) async fn tokens(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
+    query::none(&uri)?;
+    let now = app.client.store().now().await?;
+    let tokens = app.client.store().tokens().await?;
+    let tokens: Vec<Value> = tokens.iter().map(|token| view(token, now)).collect();
+    answer(StatusCode::OK, &json!({ "tokens": tokens }))
+}
+
+/// A token to be made.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenRequest {
+    name: String,
+    scopes: Vec<Scope>,
+    #[serde(default)]
+    tenant_id: Option<String>,
+    #[serde(default)]
+    expires_at: Option<Timestamp>,
+    #[serde(default)]
+    for_ms: Option<u64>,
+}
+
+/// `POST /v1/tokens`
+pub(super) async fn create_token(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    query::none(&uri)?;
+    let request: TokenRequest = body::json(&headers, body, MAX_BODY).await?;
+    let now = app.client.store().now().await?;
+    let expires_at = match (request.expires_at, request.for_ms) {
+        (Some(_), Some(_)) => return Err(ApiError::invalid_request("give expires_at or for_ms, not both")),
+        (at, None) => at,
+        (None, Some(ms)) => Some(add(now, Duration::from_millis(ms))),
+    };
+    let TokenRequest { name, scopes, tenant_id, .. } = request;
+    let new = NewToken { name, scopes, tenant_id, expires_at };
+    let made = app.client.clone().acting(caller.by().clone()).create_token(new).await;
+    let (text, row) = made.map_err(|fault| match fault {
+        TokenError::Bad(fault) => ApiError::invalid_request(fault.to_string()),
+        TokenError::Store(error) => error.into(),
+    })?;
+    let mut token = view(&row, now);
+    token["token"] = text.secret().into();
+    answer(StatusCode::CREATED, &token)
+}
+
+/// `DELETE /v1/tokens/{id}`
+pub(super) async fn revoke_token(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    query::none(&uri)?;
+    let Path(id) =
+        id.map_err(|_| ApiError::bad_request("bad_id", "the token's id in the path is not text"))?;
+    if id.chars().any(char::is_control)
+        || !app.client.store().revoke_token(&id, caller.by(), Now::Database).await?
+    {
+        let detail = "there is no such token, or it was taken back already; GET /v1/tokens lists them";
+        return Err(ApiError::new(
+            StatusCode::NOT_FOUND,
+            "token_not_found",
+            "there is no such token",
+            detail,
+        ));
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn view(token: &TokenRow, now: Timestamp) -> Value {
+    let mut view = serde_json::to_value(token).unwrap_or_default();
+    view["prefix"] = token.prefix().into();
+    view["standing"] = token.standing(now).as_str().into();
+    view
+}

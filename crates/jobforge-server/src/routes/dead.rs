@@ -1,0 +1,98 @@
+//! Dead letters by cause.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use jobforge::DeadStep;
+use jobforge::core::job::JobId;
+use jobforge::store::rows::DeadFilter;
+use jobforge_api::{JobList, JobView};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::jobs::visible;
+use super::json as answer;
+use crate::api_error::ApiError;
+use crate::caller::Caller;
+use crate::query::Params;
+use crate::server::App;
+use crate::{body, query};
+
+/// What narrows dead jobs down.
+pub(super) const FILTER: &[&str] = &["group", "tenant_id", "type", "queue", "resolved"];
+/// The same, page by page.
+pub(super) const PAGE: &[&str] = &["group", "tenant_id", "type", "queue", "resolved", "before", "limit"];
+/// Jobs that are resolved at once.
+const MOST: usize = 1000;
+/// The longest body of these calls.
+const MAX_BODY: usize = 128 * 1024;
+
+/// `GET /v1/dead/groups`
+pub(super) async fn groups(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let filter = filter(&mut query::params(&uri, FILTER)?, &caller)?;
+    answer(StatusCode::OK, &json!({ "groups": app.client.dead_groups(&filter).await? }))
+}
+
+/// `GET /v1/dead/jobs`
+pub(super) async fn jobs(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let mut params = query::params(&uri, PAGE)?;
+    let filter = filter(&mut params, &caller)?;
+    let (before, limit) = (params.parse::<JobId>("before")?, params.limit()?);
+    let mut jobs = app.client.dead_jobs(&filter, before, limit + 1).await?;
+    let more = jobs.len() > limit;
+    jobs.truncate(limit);
+    let next = jobs.last().filter(|_| more).map(|job| job.id.to_string());
+    answer(StatusCode::OK, &JobList { jobs: jobs.into_iter().map(JobView::from).collect(), next })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resolve {
+    ids: Vec<String>,
+    note: String,
+}
+
+/// `POST /v1/dead/resolve`
+pub(super) async fn resolve(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    query::none(&uri)?;
+    let Resolve { ids, note } = body::json(&headers, body, MAX_BODY).await?;
+    if ids.is_empty() || ids.len() > MOST || note.trim().is_empty() {
+        return Err(ApiError::invalid_request(format!("give 1 to {MOST} ids, and a note that says why")));
+    }
+    let mut known = Vec::with_capacity(ids.len());
+    for id in ids {
+        let id: JobId = id.parse()?;
+        visible(&app, &caller, id).await?;
+        known.push(id);
+    }
+    let client = app.client.clone().acting(caller.by().clone());
+    let tally = client.move_dead(&known, &DeadStep::Discard { note }).await?;
+    answer(StatusCode::OK, &json!({ "resolved": tally.done, "passed_over": tally.passed_over }))
+}
+
+fn filter(params: &mut Params, caller: &Caller) -> Result<DeadFilter, ApiError> {
+    Ok(DeadFilter {
+        group: params.take("group"),
+        tenant_id: caller.tenant(params.take("tenant_id"))?,
+        job_type: params.take("type"),
+        queue: params.take("queue"),
+        resolved: params.parse("resolved")?.unwrap_or(false),
+    })
+}

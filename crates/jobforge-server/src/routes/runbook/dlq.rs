@@ -1,0 +1,216 @@
+//! `/api/admin/dlq`: the dead letters, as runbooks of before called them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use jobforge::core::job::{Job, JobId};
+use jobforge::core::state::Status;
+use jobforge::core::time::sub;
+use jobforge::core::token::Scope;
+use jobforge::store::rows::{DeadFilter, MAX_PAGE};
+use jobforge::{Client, DeadStep};
+use serde_json::{Map, Value, json};
+
+use crate::api_error::ApiError;
+use crate::caller::Caller;
+use crate::nearest::advice;
+use crate::routes::jobs::visible;
+use crate::routes::json as answer;
+use crate::server::App;
+use crate::{body, query};
+
+/// Parameters of a look.
+pub(super) const PARAMETERS: &[&str] = &["stats", "status", "limit", "offset", "before"];
+/// Fields of an action.
+pub(super) const FIELDS: &[&str] = &["action", "id", "notes", "dryRun", "olderThanDays"];
+const ACTIONS: [&str; 3] = ["retry", "resolve", "purge"];
+/// How far an offset reaches; further on, `before` does.
+const MOST_OFFSET: usize = MAX_PAGE - query::MAX_LIMIT - 1;
+/// Pages of one purge; what is left is purged by the next.
+const PURGE_PAGES: usize = 20;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// `GET /api/admin/dlq`
+pub(super) async fn look(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let mut params = query::params(&uri, PARAMETERS)?;
+    let filter = |resolved| {
+        Ok::<_, ApiError>(DeadFilter { tenant_id: caller.tenant(None)?, resolved, ..DeadFilter::default() })
+    };
+    if params.parse::<bool>("stats")?.unwrap_or(false) {
+        return stats(&app, &filter(false)?, &filter(true)?).await;
+    }
+    let status = params.take("status");
+    let resolved = match status.as_deref() {
+        None | Some("pending") => false,
+        Some("resolved") => true,
+        Some(_) => return Err(ApiError::bad_request("bad_parameter", "status must be pending or resolved")),
+    };
+    let (limit, before) = (params.limit()?, params.parse::<JobId>("before")?);
+    let offset = params.parse::<usize>("offset")?.unwrap_or(0);
+    if offset > MOST_OFFSET {
+        let told = format!(
+            "offset must be at most {MOST_OFFSET}; go on from there with before=ID of the last entry"
+        );
+        return Err(ApiError::bad_request("bad_parameter", told));
+    }
+    let mut jobs = app.client.dead_jobs(&filter(resolved)?, before, offset + limit + 1).await?;
+    if resolved {
+        jobs.retain(|job| job.resolved.is_some());
+    }
+    let more = jobs.len() > offset + limit;
+    let entries: Vec<Value> = jobs.iter().skip(offset).take(limit).map(entry).collect();
+    let total = total(&app.client, &filter(false)?).await?;
+    let pagination = json!({ "limit": limit, "offset": offset, "hasMore": more });
+    answer(
+        StatusCode::OK,
+        &json!({ "success": true, "entries": entries, "total": total, "pagination": pagination }),
+    )
+}
+
+async fn total(client: &Client, filter: &DeadFilter) -> Result<u64, ApiError> {
+    Ok(client.dead_groups(filter).await?.iter().map(|group| group.count).sum())
+}
+
+async fn stats(app: &App, pending: &DeadFilter, all: &DeadFilter) -> Result<Response, ApiError> {
+    let groups = app.client.dead_groups(pending).await?;
+    let mut by_code: Map<String, Value> = Map::new();
+    for group in &groups {
+        let count = by_code.get(&group.kind).and_then(Value::as_u64).unwrap_or(0) + group.count;
+        by_code.insert(group.kind.clone(), count.into());
+    }
+    let (open, total) = (groups.iter().map(|group| group.count).sum::<u64>(), total(&app.client, all).await?);
+    let stats = json!({
+        "total": total, "pending": open, "retrying": 0, "resolved": total.saturating_sub(open), "abandoned": 0,
+        "byFailureCode": by_code,
+    });
+    answer(StatusCode::OK, &json!({ "success": true, "stats": stats }))
+}
+
+/// `POST /api/admin/dlq`
+pub(super) async fn act(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    query::none(&uri)?;
+    let fields = body::object(&headers, body, FIELDS).await?;
+    let client = app.client.clone().acting(caller.by().clone());
+    let action = fields.get("action").and_then(Value::as_str).unwrap_or_default();
+    match action {
+        "retry" => {
+            let job = dead(&app, &caller, &fields).await?;
+            let dry_run = flag(&fields, "dryRun")?;
+            if !dry_run {
+                client.move_dead(&[job.id], &DeadStep::Retry).await?;
+            }
+            let message = if dry_run {
+                "would run again; nothing was changed"
+            } else {
+                "queued again with fresh attempts"
+            };
+            answer(
+                StatusCode::OK,
+                &json!({ "success": true, "message": message, "newJobId": job.id, "dryRun": dry_run }),
+            )
+        }
+        "resolve" => {
+            let job = dead(&app, &caller, &fields).await?;
+            let note = fields.get("notes").and_then(Value::as_str).unwrap_or("resolved").to_owned();
+            client.move_dead(&[job.id], &DeadStep::Discard { note }).await?;
+            answer(StatusCode::OK, &json!({ "success": true, "message": "settled that the job stays dead" }))
+        }
+        "purge" => {
+            // What is gone is gone, so not everybody who may retry may do this.
+            caller.require(Scope::Admin)?;
+            purge(&app, &caller, &client, &fields).await
+        }
+        other => {
+            let shown: String = other.chars().take(60).collect();
+            let told = format!("{shown:?} is not an action; {}", advice(other, &ACTIONS));
+            Err(ApiError::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "unknown_action",
+                "there is no such action",
+                told,
+            ))
+        }
+    }
+}
+
+/// Deletes dead jobs of which somebody said that they stay dead, and that died long enough ago.
+async fn purge(
+    app: &App,
+    caller: &Caller,
+    client: &Client,
+    fields: &Map<String, Value>,
+) -> Result<Response, ApiError> {
+    let days = match fields.get("olderThanDays") {
+        None => 30,
+        Some(days) => days.as_u64().filter(|days| (1..=3650).contains(days)).ok_or_else(|| {
+            ApiError::invalid_request("olderThanDays must be a whole number of days from 1 to 3650")
+        })?,
+    };
+    let horizon = sub(app.client.store().now().await?, DAY * u32::try_from(days).unwrap_or(u32::MAX));
+    let filter = DeadFilter { tenant_id: caller.tenant(None)?, resolved: true, ..DeadFilter::default() };
+    let (mut purged, mut before) = (0, None);
+    for _ in 0..PURGE_PAGES {
+        let page = client.dead_jobs(&filter, before, MAX_PAGE).await?;
+        let old = |job: &&Job| job.resolved.is_some() && job.finished_at.is_some_and(|at| at < horizon);
+        let ids: Vec<JobId> = page.iter().filter(old).map(|job| job.id).collect();
+        purged += client.move_dead(&ids, &DeadStep::Purge).await?.done;
+        before = page.last().map(|job| job.id);
+        if page.len() < MAX_PAGE {
+            break;
+        }
+    }
+    let message = format!("purged {purged} resolved dead job(s) that died more than {days} day(s) ago");
+    answer(StatusCode::OK, &json!({ "success": true, "message": message, "purged": purged }))
+}
+
+async fn dead(app: &App, caller: &Caller, fields: &Map<String, Value>) -> Result<Job, ApiError> {
+    let id = fields.get("id").and_then(Value::as_str);
+    let id: JobId =
+        id.ok_or_else(|| ApiError::invalid_request("id is missing; name the dead job"))?.parse()?;
+    let job = visible(app, caller, id).await?;
+    if job.status == Status::Dead {
+        return Ok(job);
+    }
+    let told = format!("job {id} is {}, not dead; nothing was changed", job.status);
+    Err(ApiError::conflict("invalid_transition", "the job is not dead", told))
+}
+
+fn flag(fields: &Map<String, Value>, name: &str) -> Result<bool, ApiError> {
+    match fields.get(name) {
+        None => Ok(false),
+        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(_) => Err(ApiError::invalid_request(format!("{name} must be true or false"))),
+    }
+}
+
+fn entry(job: &Job) -> Value {
+    let error = job.error.as_ref();
+    json!({
+        "id": job.id,
+        "jobId": job.id,
+        "jobType": job.job_type,
+        "payload": job.payload,
+        "failureReason": error.map(|error| error.message.clone()),
+        "failureCode": error.map(|error| error.kind.clone()),
+        "attemptCount": job.attempts,
+        "maxRetries": job.max_attempts,
+        "status": if job.resolved.is_some() { "resolved" } else { "pending" },
+        "resolution": job.resolved,
+        "createdAt": job.created_at,
+        "diedAt": job.finished_at,
+    })
+}

@@ -1,0 +1,228 @@
+//! Stored settings and flags.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::header::{ETAG, IF_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::Response;
+use jobforge::core::audit::AuditFilter;
+use jobforge::core::settings::{Change, Kind, SETTINGS, Stored, flag_key, flag_name};
+use jobforge::core::time::{Now, add};
+use jobforge::{ChangeError, ChangeReport, change_back, change_settings};
+use jobforge_api::FieldProblem;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::json as answer;
+use crate::api_error::ApiError;
+use crate::caller::Caller;
+use crate::server::App;
+use crate::{body, query};
+
+/// The longest body of these calls.
+const MAX_BODY: usize = 64 * 1024;
+
+/// `GET /v1/settings`
+pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
+    query::none(&uri)?;
+    let stored = app.client.store().stored_settings(Now::Database).await?;
+    let settings = app.live.now();
+    let all: Vec<Value> = settings
+        .iter()
+        .map(|resolved| {
+            let setting = resolved.setting;
+            json!({
+                "key": setting.key,
+                "value": resolved.shown(),
+                "source": resolved.source.to_string(),
+                "default": setting.default,
+                "effect": setting.effect.as_str(),
+                "stored": stored.get(setting.key),
+                "doc": setting.doc,
+            })
+        })
+        .collect();
+    tagged(stored.version, answer(StatusCode::OK, &json!({ "version": stored.version, "settings": all }))?)
+}
+
+/// `PATCH /v1/settings`: a merge patch, in which null takes a setting out.
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    query::none(&uri)?;
+    let expected = expected(&headers)?;
+    let patch: Map<String, Value> = body::json(&headers, body, MAX_BODY).await?;
+    let report = apply(&app, &caller, &changes(patch)?, expected).await?;
+    tagged(report.version, answer(StatusCode::OK, &report)?)
+}
+
+/// `POST /v1/settings/{key}/revert`
+pub(super) async fn revert(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    key: Result<Path<String>, PathRejection>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    query::none(&uri)?;
+    body::none(&headers, body).await?;
+    let Path(key) = key.map_err(|_| ApiError::bad_request("bad_name", "the key in the path is not text"))?;
+    let back = match SETTINGS.iter().find(|setting| setting.key == key) {
+        Some(_) => change_back(&**app.client.store(), &key).await.map_err(refuse)?,
+        // Refused below, with what was meant.
+        None => Change { key, value: None, until: None },
+    };
+    let report = apply(&app, &caller, &[back], None).await?;
+    tagged(report.version, answer(StatusCode::OK, &report)?)
+}
+
+/// `GET /v1/settings/history`
+pub(super) async fn history(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
+    let mut params = query::params(&uri, &["key", "before", "limit"])?;
+    let filter = AuditFilter {
+        action: Some("setting.set".to_owned()),
+        target: params.take("key"),
+        before: params.parse("before")?,
+        ..AuditFilter::default()
+    };
+    answer(StatusCode::OK, &json!({ "changes": app.client.store().audit(&filter, params.limit()?).await? }))
+}
+
+/// `GET /v1/flags`
+pub(super) async fn flags(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
+    query::none(&uri)?;
+    let stored = app.client.store().stored_settings(Now::Database).await?;
+    let settings = app.live.now();
+    let flags: Vec<Value> = settings
+        .iter()
+        .filter(|resolved| resolved.setting.kind == Kind::Flag)
+        .map(|resolved| {
+            json!({
+                "name": flag_name(resolved.setting.key),
+                "enabled": resolved.value == "true",
+                "source": resolved.source.to_string(),
+                "until": until(&stored, resolved.setting.key),
+                "doc": resolved.setting.doc,
+            })
+        })
+        .collect();
+    answer(StatusCode::OK, &json!({ "flags": flags }))
+}
+
+fn until(stored: &Stored, key: &str) -> Option<jiff::Timestamp> {
+    stored.get(key).and_then(|setting| setting.expires_at)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetFlag {
+    enabled: bool,
+    #[serde(default)]
+    for_ms: Option<u64>,
+}
+
+/// `PUT /v1/flags/{name}`
+pub(super) async fn set_flag(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    name: Result<Path<String>, PathRejection>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    query::none(&uri)?;
+    let SetFlag { enabled, for_ms } = body::json(&headers, body, MAX_BODY).await?;
+    let key = name.ok().and_then(|Path(name)| flag_key(&name)).ok_or_else(|| {
+        let detail = "there is no such flag; GET /v1/flags lists them";
+        ApiError::new(StatusCode::NOT_FOUND, "flag_not_found", "there is no such flag", detail)
+    })?;
+    let until = match for_ms {
+        Some(ms) => Some(add(app.client.store().now().await?, Duration::from_millis(ms))),
+        None => None,
+    };
+    let change = Change { key: key.to_owned(), value: Some(enabled.to_string()), until };
+    let report = apply(&app, &caller, &[change], None).await?;
+    tagged(report.version, answer(StatusCode::OK, &report)?)
+}
+
+/// Makes the changes, or says all that is wrong with them.
+pub(super) async fn apply(
+    app: &App,
+    caller: &Caller,
+    changes: &[Change],
+    expected: Option<u64>,
+) -> Result<ChangeReport, ApiError> {
+    let store = &**app.client.store();
+    change_settings(store, app.live.own(), changes, expected, caller.by()).await.map_err(refuse)
+}
+
+/// Reads a merge patch: numbers, flags and lists may be written as such.
+pub(super) fn changes(patch: Map<String, Value>) -> Result<Vec<Change>, ApiError> {
+    let read = |(key, value): (String, Value)| {
+        let value = match value {
+            Value::Null => None,
+            Value::String(text) => Some(text),
+            Value::Bool(flag) => Some(flag.to_string()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Array(items) => {
+                let words: Vec<String> = items
+                    .iter()
+                    .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                    .collect();
+                Some(words.join(","))
+            }
+            Value::Object(_) => {
+                let told = format!("{key} must be a single value, not an object");
+                let fault = FieldProblem::new(format!("/{key}"), "wrong_type", told.clone());
+                return Err(ApiError::invalid_request(told).errors(vec![fault]));
+            }
+        };
+        Ok(Change { key, value, until: None })
+    };
+    patch.into_iter().map(read).collect()
+}
+
+fn refuse(error: ChangeError) -> ApiError {
+    let told = error.to_string();
+    match error {
+        ChangeError::Refused(faults) => {
+            let code = faults.first().map_or("bad_setting", |fault| fault.code());
+            let errors =
+                faults.iter().map(|fault| FieldProblem::new("", fault.code(), fault.to_string())).collect();
+            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code, "nothing was changed", told).errors(errors)
+        }
+        ChangeError::Outdated { .. } => {
+            ApiError::new(StatusCode::PRECONDITION_FAILED, "settings_changed", "somebody was faster", told)
+        }
+        ChangeError::NoHistory(_) => ApiError::conflict("no_history", "there is nothing to go back to", told),
+        ChangeError::Store(error) => error.into(),
+    }
+}
+
+fn expected(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    let Some(given) = headers.get(IF_MATCH) else { return Ok(None) };
+    let text = given.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version = text.trim_matches('"').strip_prefix('v').and_then(|version| version.parse().ok());
+    version.map(Some).ok_or_else(|| {
+        ApiError::bad_request("bad_if_match", "If-Match must be an ETag of GET /v1/settings, such as \"v7\"")
+    })
+}
+
+fn tagged(version: u64, mut response: Response) -> Result<Response, ApiError> {
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"v{version}\"")) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    Ok(response)
+}

@@ -1,0 +1,16 @@
+-- One token.
+-- ?1 id
+-- Index: primary key.
+SELECT
+    id,
+    name,
+    scopes,
+    tenant_id,
+    hash,
+    created_at,
+    created_by,
+    expires_at,
+    revoked_at,
+    last_used_at
+FROM jobforge_tokens
+WHERE id = ?1;
