@@ -140,6 +140,7 @@ pub(crate) struct Running {
     child: Child,
     // Kept, so that the program never writes into a closed pipe.
     lines: mpsc::Receiver<String>,
+    greeting: String,
 }
 
 impl Running {
@@ -160,7 +161,15 @@ impl Running {
                 Err(_) => panic!("{command:?} did not say {ready:?}:\n{}", seen.join("\n")),
             }
         }
-        Self { child, lines }
+        let greeting = seen.pop().unwrap_or_default();
+        Self { child, lines, greeting }
+    }
+
+    /// The URL that it named when it was up.
+    pub(crate) fn url(&self) -> String {
+        let at = self.greeting.find("http://").unwrap_or_else(|| panic!("{} names no URL", self.greeting));
+        let end = |character: char| character == ';' || character == '"' || character.is_whitespace();
+        self.greeting[at..].split(end).next().unwrap_or_default().to_owned()
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -64,6 +64,8 @@ impl Housekeeper {
     /// Does all of it until `stop` fires.
     pub async fn run(self, stop: CancellationToken) {
         tokio::select! {
+            // In order, so that a simulation of the same seed goes the same way.
+            biased;
             () = self.keep_sealing() => {}
             () = self.reconcile_until(stop) => {}
         }

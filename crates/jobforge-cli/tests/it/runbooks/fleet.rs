@@ -11,11 +11,14 @@ use crate::site::{pid_in, send};
 const SETTINGS: &str = "worker_lease_ms = 3000\nexec_allow = \"*\"\non_lost = \"fail\"\nslots = 4\n";
 /// Waiting jobs that nobody takes, so that plans are those of a large table.
 const WAITING: u32 = 50_000;
+/// What the server's `AUTH_TOKEN` and `ADMIN_TOKEN` are.
+pub(super) const OPERATOR: &str = "operator-of-the-fleet";
+pub(super) const ADMINISTRATOR: &str = "administrator-of-the-fleet";
 pub(super) const TENANT: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 pub(super) struct Fleet {
     // Processes end before their database.
-    _server: Running,
+    server: Running,
     _worker: Running,
     orphans: Vec<u32>,
     pub(super) home: Home,
@@ -47,11 +50,12 @@ impl Fleet {
         let home = Home::on_postgres(&database.url());
         std::fs::write(home.path().join("jobforge.toml"), SETTINGS).unwrap();
         home.ok(&["db", "migrate", "--runbook-views"]);
-        let server = home
-            .start(&["serve", "--config", "jobforge.toml", "--listen", "127.0.0.1:0"], "stop with Ctrl-C");
+        let mut serve = home.command(&["serve", "--config", "jobforge.toml", "--listen", "127.0.0.1:0"]);
+        serve.envs([("AUTH_TOKEN", OPERATOR), ("ADMIN_TOKEN", ADMINISTRATOR)]);
+        let server = Running::start(serve, "stop with Ctrl-C");
         let worker = home.start(&["work", "--config", "jobforge.toml"], "takes jobs from");
         let mut fleet = Self {
-            _server: server,
+            server,
             _worker: worker,
             orphans: Vec::new(),
             home,
@@ -118,6 +122,24 @@ impl Fleet {
         let id = self.sql(&format!("SELECT locked_by FROM jobforge_jobs WHERE id = '{job}'"));
         worker.kill();
         (job, id)
+    }
+
+    /// Where the server listens.
+    pub(super) fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// A job that is stuck by everybody's definition until the next sweep: its heartbeat is late.
+    pub(super) fn get_stuck(&self, worker: &str) -> String {
+        let queue = format!("stuck-of-{worker}");
+        let job = self.enqueue("media.qc", "{\"file_name\": \"late.mov\"}", &queue);
+        self.sql(&format!(
+            "SELECT FROM jobforge_claim_jobs('{worker}', 1, ARRAY['{queue}'], p_lease_seconds => 86400)"
+        ));
+        self.sql(&format!(
+            "UPDATE jobforge_jobs SET heartbeat_due_at = now() - interval '1 second' WHERE id = '{job}'"
+        ));
+        job
     }
 
     /// A program as a job, which runs differently when it runs again.

@@ -6,6 +6,7 @@
 mod backup;
 mod blocks;
 mod fleet;
+mod http;
 mod parts;
 mod processes;
 mod shell;

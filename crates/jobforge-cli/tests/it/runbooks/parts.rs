@@ -6,8 +6,6 @@ use std::path::Path;
 /// A part that is still to be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// `/api/health/full`, `/api/qc/debug`, `/api/config`, `/admin/jobs/trigger` and their kin.
-    OperatorApi,
     /// Units, compose files and manifests.
     Deploy,
     /// Metrics, rules and dashboards.
@@ -21,7 +19,6 @@ pub(super) enum Part {
 impl Part {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::OperatorApi => "the operators' HTTP API",
             Self::Deploy => "deploy/: units, compose files, manifests",
             Self::Alerts => "metrics and alert rules",
             Self::Schedules => "schedules",
@@ -31,12 +28,10 @@ impl Part {
 
     /// Looks for the mark that each part leaves in the repository.
     pub(super) fn exists(self, repository: &Path) -> bool {
-        let product = |word| mentions(&repository.join("crates"), word);
         match self {
-            Self::OperatorApi => product("\"/api/qc/debug\""),
             Self::Deploy => repository.join("deploy").exists(),
-            Self::Alerts => product("jobforge_jobs_failed_total"),
-            Self::Schedules => product("\"/admin/jobs/trigger\""),
+            Self::Alerts => mentions(&repository.join("crates"), "jobforge_jobs_failed_total"),
+            Self::Schedules => repository.join("crates/jobforge-core/src/schedule.rs").exists(),
             Self::Sdk => {
                 ["sdk", "sdks"].iter().any(|folder| repository.join(folder).join("typescript").exists())
             }

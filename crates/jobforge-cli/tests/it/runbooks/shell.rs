@@ -7,7 +7,7 @@ use testkit::postgres::find_binaries;
 use super::fleet::Fleet;
 use super::parts::Part;
 use super::verdict::Verdict;
-use super::{backup, processes, sql};
+use super::{backup, http, processes, sql};
 use crate::program::eventually;
 
 /// Runs a block by what it is about.
@@ -29,14 +29,11 @@ pub(super) fn run(fleet: &mut Fleet, text: &str) -> Verdict {
         || has("\"job_name\"")
     {
         Verdict::Waits(Part::Schedules)
+    } else if has("curl ") {
+        Verdict::of(http::run(fleet, text))
     } else if has("grep \"Heartbeat\"") {
         processes::heartbeat_line(fleet);
-        if has("curl ") {
-            return Verdict::Waits(Part::OperatorApi);
-        }
         Verdict::Passes("the worker's log has a line with it".to_owned())
-    } else if has("curl ") {
-        Verdict::Waits(Part::OperatorApi)
     } else if has("slow query") {
         Verdict::of(processes::slow_line(fleet, text))
     } else if has("docker-compose") || has("systemctl") || has("env | grep") {
