@@ -330,6 +330,12 @@ pub trait Admin: Send + Sync {
 pub trait Wake: Send + Sync {
     /// Subscribes to what happens from now on.
     fn subscribe(&self) -> broadcast::Receiver<WakeEvent>;
+
+    /// Whether a subscriber is told at once of everything that other processes change, and to look at all of it when it may
+    /// have missed something.
+    fn hears_all(&self) -> bool {
+        false
+    }
 }
 
 /// All that a worker needs: a database of its own, or a server that speaks for one.

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobforge_core::settings::{Layers, SettingError, Settings, resolve};
-use jobforge_core::time::Now;
+use jobforge_core::settings::{Layers, SettingError, Settings, Stored, resolve};
+use jobforge_core::time::{Now, since};
 use jobforge_store::WorkerStore;
 use jobforge_store::rows::WakeEvent;
 use tokio::sync::broadcast;
@@ -14,8 +14,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Between two looks at what is stored; a change that is announced is seen sooner.
+/// Between two looks at what is stored, where nobody announces changes…
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// …and where somebody does: an idle worker must not cost a statement every two seconds.
+const LOOK_SELDOM: Duration = Duration::from_secs(60);
+/// After the moment at which a setting stops counting.
+const END_SLACK: Duration = Duration::from_millis(100);
 /// How long the first look may take; a database that does not answer must not hold up the start.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
@@ -94,6 +98,8 @@ pub struct Follower {
     current: watch::Sender<Arc<Settings>>,
     layer: BTreeMap<String, String>,
     events: broadcast::Receiver<WakeEvent>,
+    /// How long the next look may wait.
+    rest: Duration,
 }
 
 impl fmt::Debug for Follower {
@@ -110,19 +116,19 @@ impl Follower {
         let (current, receiver) = watch::channel(Arc::new(settings));
         let own = Arc::new(own);
         let live = Live { current: receiver, own: Arc::clone(&own) };
-        let mut follower = Self { store, own, current, layer: BTreeMap::new(), events };
+        let mut follower = Self { store, own, current, layer: BTreeMap::new(), events, rest: LOOK_EVERY };
         if tokio::time::timeout(FIRST_LOOK, follower.look()).await.is_err() {
             tracing::warn!("the stored settings were not read in time; going on without them until they are");
         }
         (follower, live)
     }
 
-    /// Looks every two seconds, and when something is announced, until `stop` fires.
+    /// Looks when something is announced or stops counting, and every now and then, until `stop` fires.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(self.rest) => {}
                 () = announced(&mut self.events) => {}
             }
             self.look().await;
@@ -135,9 +141,11 @@ impl Follower {
             // Whoever needs the database tells that it is away; what was stored last goes on counting.
             Err(error) => {
                 tracing::debug!(error = error.chain(), "could not read the stored settings; trying again");
+                self.rest = LOOK_EVERY;
                 return;
             }
         };
+        self.rest = rest(&stored, self.store.hears_all());
         let layer = stored.layer();
         if layer == self.layer {
             return;
@@ -173,6 +181,14 @@ impl Follower {
     }
 }
 
+/// How long what is stored counts as it is, as far as that can be told.
+fn rest(stored: &Stored, announced: bool) -> Duration {
+    let longest = if announced { LOOK_SELDOM } else { LOOK_EVERY };
+    let ends = stored.settings.iter().filter_map(|setting| setting.expires_at);
+    let next = ends.filter(|end| *end > stored.as_of).min().map(|end| since(end, stored.as_of) + END_SLACK);
+    next.map_or(longest, |next| next.min(longest))
+}
+
 /// Resolves when something is announced that may be about settings.
 async fn announced(events: &mut broadcast::Receiver<WakeEvent>) {
     loop {
@@ -181,5 +197,33 @@ async fn announced(events: &mut broadcast::Receiver<WakeEvent>) {
             Ok(WakeEvent::Work { .. } | WakeEvent::Moved { .. }) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use jobforge_core::settings::StoredSetting;
+
+    fn stored(ends: &[i64]) -> Stored {
+        let at = |second| Timestamp::from_second(second).expect("in range");
+        let setting = |end: &i64| StoredSetting {
+            key: "job_heartbeat".to_owned(),
+            value: "false".to_owned(),
+            version: 1,
+            updated_at: at(0),
+            updated_by: "tester".to_owned(),
+            reason: None,
+            expires_at: Some(at(*end)),
+        };
+        Stored { version: 1, as_of: at(100), settings: ends.iter().map(setting).collect() }
+    }
+
+    #[test]
+    fn what_stops_counting_is_looked_at_then_and_the_rest_as_seldom_as_announcements_allow() {
+        assert_eq!((rest(&stored(&[]), true), rest(&stored(&[]), false)), (LOOK_SELDOM, LOOK_EVERY));
+        assert_eq!(rest(&stored(&[90, 7000, 110]), true), Duration::from_secs(10) + END_SLACK);
+        assert_eq!(rest(&stored(&[110]), false), LOOK_EVERY);
     }
 }

@@ -85,6 +85,10 @@ impl Wake for PostgresStore {
         }
         receiver
     }
+
+    fn hears_all(&self) -> bool {
+        self.wake.is_available()
+    }
 }
 
 async fn listen(direct: Direct, events: broadcast::Sender<WakeEvent>) {
