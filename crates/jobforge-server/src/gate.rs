@@ -45,7 +45,8 @@ type Fingerprint = [u8; 32];
 pub(crate) struct Gate {
     configured: Vec<(Fingerprint, &'static str, Scope)>,
     store: Arc<dyn Store>,
-    /// Whether the database holds a token that is good.
+    /// Whether the database has held a token since the start, one whose time is over included. Never false again: a server
+    /// that was closed may be reachable from anywhere, and must not open when the last token ends.
     any_stored: AtomicBool,
     memory: Mutex<Memory>,
 }
@@ -112,14 +113,9 @@ impl Gate {
 
     async fn look(&self) {
         let (Ok(tokens), Ok(now)) = (self.store.tokens().await, self.store.now().await) else { return };
-        let any = tokens.iter().any(|token| token.standing(now) == TokenStanding::Good);
-        if self.any_stored.swap(any, Ordering::Relaxed) != any && self.configured.is_empty() {
-            match any {
-                true => tracing::info!("There is a token now: the API answers only to tokens"),
-                false => tracing::warn!(
-                    "There is no token any more: the API answers to every program of this machine"
-                ),
-            }
+        let any = tokens.iter().any(|token| token.standing(now) != TokenStanding::Revoked);
+        if any && !self.any_stored.swap(true, Ordering::Relaxed) && self.configured.is_empty() {
+            tracing::info!("There is a token now: the API answers only to tokens");
         }
     }
 
@@ -333,6 +329,13 @@ async fn identify(gate: &Gate, request: &Parts, needed: bool) -> Result<Option<C
         return Err(ApiError::bad_request("token_in_url", detail));
     }
     if gate.is_open() {
+        // Nothing else is listened to without a token; should it ever come to that, nobody else gets in.
+        if !address.is_some_and(|address| address.is_loopback()) {
+            return Err(ApiError::unauthorized(
+                "token_missing",
+                "there is no token yet; make one on the server's machine, with `jobforge token create`",
+            ));
+        }
         let local = Caller::new("local", vec![Scope::Admin], None);
         let address = address.map(|address| address.to_string());
         return Ok(Some(local.asking(&request.headers, id, address)));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use jobforge::clock;
 use jobforge::core::audit::AuditFilter;
 use jobforge::core::time::{Now, add};
 use jobforge::core::token::{NewToken, Scope};
@@ -249,4 +250,19 @@ fn the_description_that_is_checked_in_is_that_of_the_routes() {
         kept == openapi(),
         "docs/openapi.json is out of date: cargo run --package jobforge-server --example openapi > docs/openapi.json"
     );
+}
+
+#[tokio::test]
+async fn a_server_whose_last_token_was_taken_back_stays_closed() -> Result<()> {
+    let site = crate::harness::site().await?;
+    let (id, _) = token(&site, Scope::Admin, None).await?;
+    crate::harness::until("it is closed", async || Ok(site.get("/v1/jobs").await?.status == 401)).await?;
+    assert!(site.client.store().revoke_token(&id, site.client.by(), Now::Database).await?);
+    // Longer than between two looks for tokens: an open server would be open to whoever reaches it by now.
+    let begun = clock::monotonic();
+    while clock::monotonic().duration_since(begun) < Duration::from_secs(5) {
+        site.get("/v1/jobs").await?.refused(401, "token_missing");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
