@@ -19,7 +19,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 pub(crate) async fn explain(context: &Context, id: JobId) -> Result<(), Failure> {
     let client = context.visit().await?;
-    let standing = client.explain(id, &context.settings.rescue_policy()).await?;
+    let settings = context.settings_now(&client).await?;
+    let standing = client.explain(id, &settings.rescue_policy()).await?;
     if context.json {
         return output::json(&standing);
     }

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use clap::CommandFactory;
 use jobforge::core::audit::By;
 use jobforge::core::settings::Settings;
+use jobforge::core::time::Now;
 use jobforge::live::{Follower, Live, OwnSettings};
 use jobforge::store::{Store, WorkerStore};
 use jobforge::{Client, OpenOptions, Purpose, open_store};
@@ -58,6 +59,17 @@ impl Context {
         let store = open_store(&OpenOptions::from_settings(&self.settings, Purpose::Visit, false)).await;
         let by = By::named(who()).because(self.reason.as_deref());
         Ok(Client::new(store.map_err(|error| self.explain_open(&error))?).acting(by))
+    }
+
+    /// What counts now: what is stored for the whole fleet, below what this process has of its own.
+    pub(crate) async fn settings_now(&self, client: &Client) -> Result<Settings, Failure> {
+        let stored = client.store().stored_settings(Now::Database).await?;
+        Ok(self.own.above(stored.layer()).unwrap_or_else(|faults| {
+            // Whoever looks for what is wrong must see it all the same.
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            tracing::warn!("the stored settings do not count in this process: {}", faults.join("; "));
+            self.settings.clone()
+        }))
     }
 
     /// Begins to follow the stored settings; without an answer of the database what is known already counts.

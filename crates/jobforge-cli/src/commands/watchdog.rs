@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jobforge::core::rescue::{self, Cause};
+use jobforge::core::settings::Settings;
 use jobforge::core::time::{Now, since, words};
 use jobforge::core::watchdog::{Run, WatchdogRow};
 use jobforge::services::Watchdog;
@@ -33,7 +34,7 @@ pub(crate) async fn daemon(context: Context) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let (follower, live) = context.follow(Arc::clone(&store) as Arc<dyn WorkerStore>).await;
     tokio::spawn(follower.run(stop.clone()));
-    let watchdog = of(&context, Arc::clone(&store)).live(live);
+    let watchdog = of(&context.settings, Arc::clone(&store)).live(live);
     let interval = context.settings.millis("watchdog_check_interval_ms");
     let mut signals = stop_signals()?;
     tracing::info!(
@@ -49,23 +50,24 @@ pub(crate) async fn daemon(context: Context) -> Result<(), Failure> {
     ended.map_err(|error| Failure::new(failure::FAILED, format!("the watchdog broke off: {error}")))
 }
 
-fn of(context: &Context, store: Arc<dyn Store>) -> Watchdog {
-    let settings = &context.settings;
+fn of(settings: &Settings, store: Arc<dyn Store>) -> Watchdog {
     Watchdog::new(store, settings.rescue_policy(), settings.millis("watchdog_check_interval_ms"))
 }
 
 async fn status(context: &Context) -> Result<(), Failure> {
     let client = context.visit().await?;
+    let settings = context.settings_now(&client).await?;
+    let enabled = settings.flag("job_heartbeat");
     let store = client.store();
     let seen = store.survey(Now::Database).await?;
     let watchdogs = store.watchdogs(Now::Database).await?;
     let last = store.watchdog_runs(1).await?.pop();
-    let suspects = suspects(context, store.as_ref()).await?;
+    let suspects = suspects(&settings, store.as_ref()).await?;
     let watching = watchdogs.iter().any(|watchdog| !watchdog.is_silent(seen.as_of));
     if context.json {
         return output::json(&serde_json::json!({
             "watching": watching,
-            "enabled": context.settings.flag("job_heartbeat"),
+            "enabled": enabled,
             "active_workers": seen.active,
             "overdue_workers": seen.overdue,
             "suspects": suspects,
@@ -74,7 +76,7 @@ async fn status(context: &Context) -> Result<(), Failure> {
         }));
     }
     let rows = watchdogs.iter().map(|watchdog| row(watchdog, seen.as_of)).collect::<Vec<_>>();
-    match (watching, context.settings.flag("job_heartbeat")) {
+    match (watching, enabled) {
         (true, true) => output::say(&output::bold("A watchdog is running.")),
         (true, false) => output::say(&output::bold(
             "A watchdog is running; job heartbeats are switched off here, so only time-outs and ended workers count.",
@@ -117,8 +119,8 @@ fn row(watchdog: &WatchdogRow, as_of: jiff::Timestamp) -> Vec<String> {
 }
 
 /// What a sweep would find now, job by job.
-async fn suspects(context: &Context, store: &dyn Store) -> Result<Vec<(String, String)>, Failure> {
-    let policy = context.settings.rescue_policy();
+async fn suspects(settings: &Settings, store: &dyn Store) -> Result<Vec<(String, String)>, Failure> {
+    let policy = settings.rescue_policy();
     let page = store.suspects(&policy.fast, LOOK_AT, Now::Database).await?;
     let judge = |suspect: &rescue::Suspect| -> Option<(String, String)> {
         let cause: Cause = rescue::cause(&suspect.job, suspect.worker.as_ref(), page.as_of, &policy)?;
@@ -129,7 +131,7 @@ async fn suspects(context: &Context, store: &dyn Store) -> Result<Vec<(String, S
 
 async fn preview(context: &Context) -> Result<(), Failure> {
     let client = context.visit().await?;
-    let policy = context.settings.rescue_policy();
+    let policy = context.settings_now(&client).await?.rescue_policy();
     let page = client.store().suspects(&policy.fast, LOOK_AT, Now::Database).await?;
     let plan = rescue::plan(&page, &policy);
     if context.json {
@@ -154,7 +156,7 @@ async fn preview(context: &Context) -> Result<(), Failure> {
 
 async fn sweep(context: &Context) -> Result<(), Failure> {
     let client = context.visit().await?;
-    let watchdog = of(context, Arc::clone(client.store()));
+    let watchdog = of(&context.settings_now(&client).await?, Arc::clone(client.store()));
     let (run, _) = watchdog.run_recorded("operator").await?;
     if context.json {
         return output::json(&run);

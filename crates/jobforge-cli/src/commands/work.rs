@@ -72,7 +72,11 @@ pub(crate) async fn supervisor(
     let desk = match context.embedded()? {
         Some(database) => Desk::Server(Arc::new(owner::of(&database)?)),
         // Opened before any worker starts, so that a wrong URL is told once and a report finds its connection open.
-        None => Desk::Database { store: context.own().await?, policy: settings.rescue_policy() },
+        None => Desk::Database {
+            store: context.own().await?,
+            own: context.own.clone(),
+            at_start: settings.rescue_policy(),
+        },
     };
     let lease = settings.millis("worker_lease_ms");
     let reporter = Reporter::new(desk, lease);

@@ -7,6 +7,7 @@ use jobforge::core::death::DeathReport;
 use jobforge::core::job::WorkerId;
 use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::time::Now;
+use jobforge::live::OwnSettings;
 use jobforge::remote::RemoteStore;
 use jobforge::store::{Store, StoreError};
 use jobforge::{clock, services};
@@ -34,8 +35,10 @@ pub(crate) enum Desk {
     Database {
         /// On a connection of its own.
         store: Arc<dyn Store>,
-        /// What becomes of the jobs.
-        policy: RescuePolicy,
+        /// Decides what becomes of the jobs, together with what is stored by then…
+        own: OwnSettings,
+        /// …and alone, where that does not go together.
+        at_start: RescuePolicy,
     },
     /// The server that owns an embedded database. It decides what becomes of the jobs, and says so in its own log.
     Server(Arc<RemoteStore>),
@@ -88,8 +91,12 @@ impl Desk {
     /// Reports once; returns the workers that the process was.
     async fn tell(&self, report: &DeathReport) -> Result<Vec<WorkerId>, StoreError> {
         match self {
-            Self::Database { store, policy } => {
-                let deaths = store.report_death(report, policy, Now::Database).await?;
+            Self::Database { store, own, at_start } => {
+                // As it is now: an operator may have changed it since this process started.
+                let stored = store.stored_settings(Now::Database).await?;
+                let policy = own.above(stored.layer()).map(|settings| settings.rescue_policy());
+                let policy = policy.unwrap_or_else(|_| at_start.clone());
+                let deaths = store.report_death(report, &policy, Now::Database).await?;
                 deaths.moved.iter().for_each(services::tell);
                 Ok(deaths.workers)
             }

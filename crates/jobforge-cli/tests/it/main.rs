@@ -25,5 +25,6 @@ mod shell;
 mod socket;
 mod sql_surface;
 mod sql_worker;
+mod stored_policy;
 mod supervised;
 mod watchdog;

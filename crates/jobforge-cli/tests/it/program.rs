@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -53,6 +53,16 @@ impl Home {
         let mut command = Command::new(PROGRAM);
         command.args(arguments);
         self.at_home(command)
+    }
+
+    /// Another program, in the same place.
+    pub(crate) fn other(&self, program: &str) -> Command {
+        self.at_home(Command::new(program))
+    }
+
+    /// The directory that `jobforge` is in.
+    pub(crate) fn programs() -> &'static Path {
+        Path::new(PROGRAM).parent().unwrap()
     }
 
     /// The program in the place of a shell that has done something first.
@@ -140,6 +150,7 @@ pub(crate) struct Running {
     child: Child,
     // Kept, so that the program never writes into a closed pipe.
     lines: mpsc::Receiver<String>,
+    said: Arc<Mutex<String>>,
     greeting: String,
 }
 
@@ -149,8 +160,13 @@ impl Running {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let (told, lines) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
+        let said = Arc::new(Mutex::new(String::new()));
+        let keeper = Arc::clone(&said);
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
+                let mut kept = keeper.lock().unwrap();
+                kept.push_str(&line);
+                kept.push('\n');
                 let _ = told.send(line);
             }
         });
@@ -162,7 +178,7 @@ impl Running {
             }
         }
         let greeting = seen.pop().unwrap_or_default();
-        Self { child, lines, greeting }
+        Self { child, lines, said, greeting }
     }
 
     /// The URL that it named when it was up.
@@ -170,6 +186,11 @@ impl Running {
         let at = self.greeting.find("http://").unwrap_or_else(|| panic!("{} names no URL", self.greeting));
         let end = |character: char| character == ';' || character == '"' || character.is_whitespace();
         self.greeting[at..].split(end).next().unwrap_or_default().to_owned()
+    }
+
+    /// Its log so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
     }
 
     pub(crate) fn pid(&self) -> u32 {

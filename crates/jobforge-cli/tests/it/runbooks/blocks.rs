@@ -1,4 +1,4 @@
-//! Fenced blocks of a Markdown file.
+//! Fenced blocks of a Markdown file, what they are said to print, and what they are said to need.
 
 /// What a fence says that it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -6,6 +6,10 @@ pub(super) enum Language {
     None,
     Sql,
     Shell,
+    /// Commands after `$ `, each followed by what it prints.
+    Console,
+    /// What the block before it prints.
+    Text,
     Yaml,
     Ini,
     TypeScript,
@@ -17,7 +21,9 @@ impl Language {
         match word {
             "" => Self::None,
             "sql" => Self::Sql,
-            "bash" | "sh" | "shell" | "console" => Self::Shell,
+            "bash" | "sh" | "shell" => Self::Shell,
+            "console" => Self::Console,
+            "text" => Self::Text,
             "yaml" | "yml" => Self::Yaml,
             "ini" => Self::Ini,
             "typescript" | "ts" => Self::TypeScript,
@@ -32,16 +38,20 @@ pub(super) struct Block {
     pub(super) book: String,
     /// The line of its first fence, from 1.
     pub(super) line: usize,
-    /// The nearest heading or bold line above it.
+    /// The nearest heading, or bold line with a colon, above it.
     pub(super) heading: String,
     pub(super) language: Language,
     pub(super) text: String,
+    /// What a `text` block behind it says that it prints.
+    pub(super) shows: Option<String>,
+    /// What `<!-- given: … -->` says that must be there first, and the line of that; it counts until the next heading.
+    pub(super) given: Option<(usize, String)>,
 }
 
 /// Finds every block; fences may be indented, as in lists.
 pub(super) fn of(book: &str, markdown: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
-    let mut heading = String::new();
+    let (mut heading, mut given) = (String::new(), None);
     let mut open: Option<(usize, Block)> = None;
     for (index, line) in markdown.lines().enumerate() {
         let trimmed = line.trim_start();
@@ -53,18 +63,34 @@ pub(super) fn of(book: &str, markdown: &str) -> Vec<Block> {
                     heading: heading.clone(),
                     language: Language::of(word.trim()),
                     text: String::new(),
+                    shows: None,
+                    given: given.clone(),
                 };
                 open = Some((line.len() - trimmed.len(), block));
             }
             (None, None) => {
                 if let Some(title) = trimmed.strip_prefix('#') {
                     title.trim_start_matches('#').trim().clone_into(&mut heading);
-                } else if let Some(title) = trimmed.strip_prefix("**").and_then(|rest| rest.split_once("**"))
+                    given = None;
+                } else if let Some(what) = trimmed.strip_prefix("<!-- given: ") {
+                    given = Some((index + 1, what.trim_end_matches("-->").trim().to_owned()));
+                } else if let Some(title) =
+                    trimmed.strip_prefix("**").and_then(|rest| rest.strip_suffix(":**"))
                 {
-                    title.0.trim_end_matches(':').clone_into(&mut heading);
+                    title.clone_into(&mut heading);
                 }
             }
-            (Some(_), Some(_)) => blocks.extend(open.take().map(|(_, block)| block)),
+            (Some(_), Some(_)) => {
+                let block = open.take().map(|(_, block)| block);
+                match (blocks.last_mut(), block) {
+                    (Some(Block { shows: shows @ None, .. }), Some(text))
+                        if text.language == Language::Text =>
+                    {
+                        *shows = Some(text.text);
+                    }
+                    (_, block) => blocks.extend(block),
+                }
+            }
             (Some((indent, block)), None) => {
                 block.text.push_str(line.get(*indent..).unwrap_or_else(|| line.trim_start()));
                 block.text.push('\n');
@@ -89,4 +115,12 @@ fn blocks_are_found_with_their_heading_language_and_text_wherever_they_are_inden
             (15, "Look", Language::Shell, "psql \\\n  -c x\n"),
         ]
     );
+}
+
+#[test]
+fn a_text_block_is_what_the_block_before_it_prints_and_a_given_counts_until_the_next_heading() {
+    let markdown = "## One\n<!-- given: a dead job -->\n```sql\nSELECT 1;\n```\nIt prints\n```text\n1\n```\n## Two\n```sh\nA=1\n```\n";
+    let seen: Vec<_> = of("b", markdown).into_iter().map(|b| (b.line, b.shows, b.given)).collect();
+    let given = Some((2, "a dead job".to_owned()));
+    assert_eq!(seen, [(3, Some("1\n".to_owned()), given), (11, None, None)]);
 }

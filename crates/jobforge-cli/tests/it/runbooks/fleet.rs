@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
-use testkit::postgres::{Cluster, ClusterOptions, TestDatabase};
+use testkit::postgres::{Cluster, ClusterOptions, PgBouncer, PoolMode, TestDatabase};
 
 use crate::program::{Home, Running, eventually};
 use crate::site::{pid_in, send};
 
 /// The policy is the one under which runbook 2 promises its words; the lease is one that a test can wait for.
 const SETTINGS: &str = "worker_lease_ms = 3000\nexec_allow = \"*\"\non_lost = \"fail\"\nslots = 4\n";
+/// Our own runbooks speak of the defaults, and of one queue whose jobs must not run twice. Nothing is swept unasked while
+/// they look at what is stuck, unless a worker was lost.
+const OUR_SETTINGS: &str = "worker_lease_ms = 3000\nexec_allow = \"*\"\non_lost_queues = \"billing=fail\"\nslots = 4\nwatchdog_check_interval_ms = 600000\n";
 /// Waiting jobs that nobody takes, so that plans are those of a large table.
 const WAITING: u32 = 50_000;
 /// What the server's `AUTH_TOKEN` and `ADMIN_TOKEN` are.
@@ -19,8 +22,9 @@ pub(super) const TENANT: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 pub(super) struct Fleet {
     // Processes end before their database.
     server: Running,
-    _worker: Running,
+    worker: Running,
     orphans: Vec<u32>,
+    pooler: Option<PgBouncer>,
     pub(super) home: Home,
     pub(super) database: TestDatabase,
     /// The one server of this fleet: its maintenance database is the empty one that a dump is restored into.
@@ -42,22 +46,35 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
+    /// With what the specification's runbooks ask about.
     pub(super) fn start() -> Self {
+        let mut fleet = Self::with(SETTINGS);
+        fleet.fill();
+        fleet
+    }
+
+    /// With nothing in it yet.
+    pub(super) fn of_ours() -> Self {
+        Self::with(OUR_SETTINGS)
+    }
+
+    fn with(settings_of_all: &str) -> Self {
         let settings = vec![("shared_preload_libraries".to_owned(), "pg_stat_statements".to_owned())];
         let cluster = Cluster::start(&ClusterOptions { settings, ..ClusterOptions::default() }).unwrap();
         let database = TestDatabase::create_on(cluster.server(), None).unwrap();
         database.psql("CREATE EXTENSION pg_stat_statements").unwrap();
         let home = Home::on_postgres(&database.url());
-        std::fs::write(home.path().join("jobforge.toml"), SETTINGS).unwrap();
+        std::fs::write(home.path().join("jobforge.toml"), settings_of_all).unwrap();
         home.ok(&["db", "migrate", "--runbook-views"]);
         let mut serve = home.command(&["serve", "--config", "jobforge.toml", "--listen", "127.0.0.1:0"]);
         serve.envs([("AUTH_TOKEN", OPERATOR), ("ADMIN_TOKEN", ADMINISTRATOR)]);
         let server = Running::start(serve, "stop with Ctrl-C");
         let worker = home.start(&["work", "--config", "jobforge.toml"], "takes jobs from");
-        let mut fleet = Self {
+        Self {
             server,
-            _worker: worker,
+            worker,
             orphans: Vec::new(),
+            pooler: None,
             home,
             database,
             cluster,
@@ -69,9 +86,7 @@ impl Fleet {
             orphaned: String::new(),
             killed_worker: String::new(),
             dump: None,
-        };
-        fleet.fill();
-        fleet
+        }
     }
 
     fn fill(&mut self) {
@@ -124,6 +139,20 @@ impl Fleet {
         (job, id)
     }
 
+    /// Puts what server and worker have said so far where a reader greps.
+    pub(super) fn write_logs(&self) {
+        for (file, process) in [("server.log", &self.server), ("worker.log", &self.worker)] {
+            std::fs::write(self.home.path().join(file), process.said()).unwrap();
+        }
+    }
+
+    /// Starts a pooler in front of the database, for as long as the fleet lives; returns its URL.
+    pub(super) fn pooler(&mut self) -> Result<String, String> {
+        let started = PgBouncer::start(self.cluster.server(), self.database.name(), PoolMode::Transaction);
+        let pooler = self.pooler.insert(started.map_err(|error| format!("{error:#}"))?);
+        Ok(pooler.url().to_owned())
+    }
+
     /// Where the server listens.
     pub(super) fn url(&self) -> String {
         self.server.url()
@@ -150,7 +179,7 @@ impl Fleet {
         self.enqueue("exec", &payload.to_string().replace('\'', "''"), queue)
     }
 
-    fn enqueue(&self, job_type: &str, payload: &str, queue: &str) -> String {
+    pub(super) fn enqueue(&self, job_type: &str, payload: &str, queue: &str) -> String {
         self.sql(&format!(
             "SELECT jobforge_enqueue_job('{TENANT}'::uuid, '{job_type}', '{payload}', p_queue => '{queue}') ->> 'id'"
         ))

@@ -1,34 +1,45 @@
 //! The runbooks, run: every fenced block of every runbook against a real fleet, in order.
 //!
-//! `RUNBOOK_SPECS` names a folder of runbooks that is not part of this repository; its own are in `runbooks/`. A block
-//! gets one [`verdict::Verdict`]. To teach the executor a language, give it a file here and a line in [`verdict_of`].
+//! Ours are in `runbooks/` and always run: [`ours`] types each block and compares what is printed with what is shown.
+//! `RUNBOOK_SPECS` names a folder of others, the specification, that is not part of this repository. They show no
+//! output, so for them the promises of the words around a block are written down here, a file for each language. Every
+//! block gets one [`verdict::Verdict`].
 
 mod backup;
 mod blocks;
 mod fleet;
 mod http;
+mod links;
+mod ours;
 mod parts;
 mod processes;
+mod scenes;
 mod shell;
 mod sql;
+mod transcript;
 mod verdict;
 
 use std::path::{Path, PathBuf};
 
 use blocks::{Block, Language};
 use fleet::Fleet;
+use ours::Reader;
 use parts::Part;
 use verdict::Verdict;
 
+/// Our runbooks, relative to the repository.
+const OURS: &str = "runbooks";
 /// Where runbooks are that are not ours, relative to the repository.
 const SPECS_VARIABLE: &str = "RUNBOOK_SPECS";
 
-/// Runs one block by its language.
+/// Runs one block of the specification by its language.
 fn verdict_of(fleet: &mut Fleet, block: &Block) -> Verdict {
     match &block.language {
         Language::None if block.text.contains('─') => Verdict::NotApplicable("a drawing"),
         Language::None if block.text.contains(":6543/") => Verdict::of(processes::pooler(fleet)),
-        Language::None => Verdict::Fails("nothing here knows what this is".to_owned()),
+        Language::None | Language::Console | Language::Text => {
+            Verdict::Fails("nothing here knows what this is".to_owned())
+        }
         Language::Sql => sql::run(fleet, &block.text),
         Language::Shell => shell::run(fleet, &block.text),
         Language::Yaml if block.text.contains("alert:") => Verdict::Waits(Part::Alerts),
@@ -40,56 +51,54 @@ fn verdict_of(fleet: &mut Fleet, block: &Block) -> Verdict {
 
 #[test]
 fn process_every_block_of_the_runbooks_runs_and_gives_what_it_promises() {
-    let books = books();
-    let Some(mut fleet) = (!books.is_empty()).then(Fleet::start) else {
-        // Nothing to run is said, not passed over: our own runbooks are still to be written.
-        assert!(
-            !repository().join("runbooks").exists(),
-            "there are runbooks in runbooks/, but no block was found in them"
-        );
-        return;
-    };
     let root = repository();
-    let judged: Vec<_> = books
-        .iter()
-        .map(|block| (block, verdict_of(&mut fleet, block).unless_it_waits_for_nothing(&root)))
-        .collect();
+    let mut judged = Vec::new();
+    if let Some(specs) = specs() {
+        let mut fleet = Fleet::start();
+        for block in books(&root.join(specs)) {
+            let verdict = verdict_of(&mut fleet, &block).unless_it_waits_for_nothing(&root);
+            judged.push((block, verdict));
+        }
+    }
+    let mut reader = Reader::new();
+    for block in books(&root.join(OURS)) {
+        let verdict = reader.verdict_of(&block);
+        judged.push((block, verdict));
+    }
     let table = verdict::table(&judged);
     // Kept, so that whoever looks need not run everything again.
     std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("runbook-blocks.md"), &table).unwrap();
     eprintln!("{table}");
-    let failed: Vec<_> = judged.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Fails(_))).collect();
-    assert!(failed.is_empty(), "{} of {} blocks fail:\n{failed:#?}", failed.len(), judged.len());
+    let failed: Vec<String> = judged.iter().filter_map(|(block, verdict)| verdict.failure(block)).collect();
+    assert!(failed.is_empty(), "{} of {} blocks fail:\n{}", failed.len(), judged.len(), failed.join("\n"));
 }
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// Every block of every runbook, in the order of files and lines.
-fn books() -> Vec<Block> {
-    let mut folders = Vec::new();
-    if let Some(specs) = specs() {
-        let folder = repository().join(&specs);
-        assert!(folder.is_dir(), "{SPECS_VARIABLE}={specs} is no folder; looked for {}", folder.display());
-        folders.push(folder);
-    }
-    let own = repository().join("runbooks");
-    folders.extend(own.is_dir().then_some(own));
-    let mut files: Vec<PathBuf> = folders
-        .iter()
-        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+/// The runbooks of a folder, in the order of their names.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder)
+        .unwrap_or_else(|error| panic!("{} holds no runbooks: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .collect();
+    assert!(!files.is_empty(), "{} holds no runbooks", folder.display());
     files.sort();
     files
-        .iter()
-        .flat_map(|file| {
-            let name = file.file_stem().unwrap().to_string_lossy();
-            blocks::of(&name, &std::fs::read_to_string(file).unwrap())
-        })
-        .collect()
+}
+
+/// Every block of every runbook of a folder. One without a block promises what nobody runs.
+fn books(folder: &Path) -> Vec<Block> {
+    let read = |file: &PathBuf| {
+        let name = file.file_stem().unwrap().to_string_lossy();
+        let found = blocks::of(&name, &std::fs::read_to_string(file).unwrap());
+        assert!(!found.is_empty(), "{} has no block", file.display());
+        found
+    };
+    files(folder).iter().flat_map(read).collect()
 }
 
 #[expect(

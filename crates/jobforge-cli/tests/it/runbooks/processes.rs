@@ -115,6 +115,45 @@ pub(super) fn pooler(fleet: &Fleet) -> Result<String, String> {
     Ok("a job went through PgBouncer in transaction mode".to_owned())
 }
 
+/// The block's own grep, on what server and worker have logged: failures are there to be found, crashes are not.
+pub(super) fn logs(fleet: &Fleet, text: &str) -> Result<String, String> {
+    fleet.write_logs();
+    let filter = text.split_once("| ").ok_or("it looks for nothing")?.1.trim();
+    let found = found_by(fleet, &format!("cat server.log worker.log | {filter}"))?;
+    let crashes = filter.contains("panic");
+    if found.trim().is_empty() == crashes {
+        return Ok(format!("{} line(s) of the logs", found.lines().count()));
+    }
+    Err(format!("`{filter}` finds {found:?}"))
+}
+
+/// The block's own grep, on the variables of every setting: those of intervals are named so that it finds them.
+pub(super) fn interval_names(fleet: &Fleet, text: &str) -> Result<String, String> {
+    let filter = text.split_once("env | ").ok_or("it looks for nothing")?.1.trim();
+    let settings = fleet.home.json(&["help-settings"]);
+    let intervals: Vec<&str> = settings
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|setting| setting["key"].as_str().is_some_and(|key| key.contains("interval")))
+        .filter_map(|setting| setting["env"][0].as_str())
+        .collect();
+    let names: String = intervals.iter().map(|name| format!("{name}=1\n")).collect();
+    std::fs::write(fleet.home.path().join("env"), names).map_err(|error| error.to_string())?;
+    let found = found_by(fleet, &format!("cat env | {filter}"))?;
+    match intervals.iter().find(|name| !found.contains(**name)) {
+        Some(missing) => Err(format!("it does not find {missing}")),
+        None if intervals.is_empty() => Err("no setting is about an interval".to_owned()),
+        None => Ok(format!("finds {}", intervals.join(", "))),
+    }
+}
+
+/// What a typed line prints, where the fleet's logs are.
+fn found_by(fleet: &Fleet, line: &str) -> Result<String, String> {
+    let done = done(fleet.home.other("sh").args(["-c", line]).output().map_err(|error| error.to_string())?);
+    if done.err.is_empty() { Ok(done.out) } else { Err(done.err) }
+}
+
 /// A statement that takes long is logged in words that the block's own grep finds.
 pub(super) fn slow_line(fleet: &Fleet, text: &str) -> Result<String, String> {
     let pattern =

@@ -36,10 +36,14 @@ pub(super) fn run(fleet: &mut Fleet, text: &str) -> Verdict {
         Verdict::Passes("the worker's log has a line with it".to_owned())
     } else if has("slow query") {
         Verdict::of(processes::slow_line(fleet, text))
-    } else if has("docker-compose") || has("systemctl") || has("env | grep") {
+    } else if has("kubectl logs") && has("| grep") {
+        Verdict::of(processes::logs(fleet, text))
+    } else if has("env | grep") {
+        Verdict::of(processes::interval_names(fleet, text))
+    } else if has("docker-compose") || has("systemctl") {
         Verdict::Waits(Part::Deploy)
     } else if has("kubectl ") {
-        Verdict::NotApplicable("asks the reader's own cluster about its pods, deployments and logs")
+        Verdict::NotApplicable("asks the reader's own cluster about its pods and deployments")
     } else if has("journalctl") {
         Verdict::NotApplicable("systemd shows its own journal")
     } else if has("git ") {

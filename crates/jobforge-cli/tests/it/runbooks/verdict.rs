@@ -34,6 +34,12 @@ impl Verdict {
         }
     }
 
+    /// Where a failed block is, what it holds and what is wrong.
+    pub(super) fn failure(&self, block: &Block) -> Option<String> {
+        let Self::Fails(why) = self else { return None };
+        Some(format!("{}.md:{} ({}):\n{}{why}\n", block.book, block.line, block.heading, block.text))
+    }
+
     fn words(&self) -> (&'static str, &str) {
         match self {
             Self::Passes(seen) => ("passes", seen),
@@ -45,7 +51,7 @@ impl Verdict {
 }
 
 /// One line a block, and the sums.
-pub(super) fn table(judged: &[(&Block, Verdict)]) -> String {
+pub(super) fn table(judged: &[(Block, Verdict)]) -> String {
     let mut text = String::from("| Runbook | Line | Block | Verdict | Why |\n|---|---:|---|---|---|\n");
     for (block, verdict) in judged {
         let (word, why) = verdict.words();
