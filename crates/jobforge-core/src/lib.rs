@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod job;
+pub mod json;
 pub mod payload;
 pub mod state;
 pub mod worker;

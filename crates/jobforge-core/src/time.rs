@@ -97,6 +97,35 @@ pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
     Ok(total)
 }
 
+/// Whether a text has the shape of RFC 3339. The parser reads more than that: leap seconds as the second before, names of
+/// time zones, and dates without hyphens.
+pub(crate) fn is_rfc_3339(text: &str) -> bool {
+    let fits = |text: &str, shape: &str| {
+        text.len() == shape.len()
+            && text.bytes().zip(shape.bytes()).all(|(byte, like)| match like {
+                b'0' => byte.is_ascii_digit(),
+                b'T' => matches!(byte, b'T' | b't' | b' '),
+                b'+' => matches!(byte, b'+' | b'-'),
+                like => byte == like,
+            })
+    };
+    let (Some(moment), Some(rest)) = (text.get(..19), text.get(19..)) else { return false };
+    let (fraction, offset) = rest.split_at(rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len()));
+    let digits = fraction
+        .strip_prefix('.')
+        .map(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
+    fits(moment, "0000-00-00T00:00:00")
+        && !moment.ends_with(":60")
+        && (fraction.is_empty() || digits == Some(true))
+        && (matches!(offset, "Z" | "z") || fits(offset, "+00:00"))
+}
+
+/// Whether a text begins with a year of more than four digits.
+pub(crate) fn has_long_year(text: &str) -> bool {
+    let digits = text.trim_start_matches('+').find(|c: char| !c.is_ascii_digit());
+    digits.is_some_and(|digits| digits > 4 && text.trim_start_matches('+')[digits..].starts_with('-'))
+}
+
 /// A text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a duration; write for example 500ms, 30s, 5m, 2h, 1d or 1h30m")]

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use jobforge::Error;
 use jobforge::core::enqueue::InvalidJob;
 use jobforge::core::job::BadJobId;
+use jobforge::core::json::Fault;
 use jobforge::core::payload::PayloadError;
 use jobforge::store::StoreError;
 use jobforge_api::{FieldProblem, Problem};
@@ -16,6 +17,9 @@ use crate::request_log::Cause;
 
 /// Seconds after which a call that met a database in trouble may be repeated.
 const RETRY_AFTER_S: &str = "2";
+
+/// Single faults that one refusal lists.
+const MOST_ERRORS: usize = 20;
 
 /// Why a request is refused or failed. Boxed, because it travels through every `Result`.
 #[derive(Debug)]
@@ -110,6 +114,16 @@ impl ApiError {
         self
     }
 
+    /// The first of several refusals, with the single faults of all of them, up to [`MOST_ERRORS`].
+    pub(crate) fn first_with_all(refusals: Vec<Self>) -> Option<Self> {
+        let mut refusals = refusals.into_iter();
+        let mut first = refusals.next()?;
+        let mut rest: Vec<FieldProblem> = refusals.flat_map(|refusal| refusal.0.problem.errors).collect();
+        first.0.problem.errors.append(&mut rest);
+        first.0.problem.errors.truncate(MOST_ERRORS);
+        Some(first)
+    }
+
     /// The stable word.
     pub(crate) fn code(&self) -> &str {
         &self.0.problem.code
@@ -155,21 +169,32 @@ impl From<InvalidJob> for ApiError {
     }
 }
 
+impl From<Fault> for ApiError {
+    fn from(Fault { code, reason, pointer }: Fault) -> Self {
+        let place = pointer.as_ref().map(|pointer| format!(" at {pointer:?}")).unwrap_or_default();
+        let words = match code {
+            "json_syntax" | "json_trailing" | "bad_unicode_escape" => "is not valid JSON",
+            _ => "cannot be taken",
+        };
+        let fault = FieldProblem::new(pointer.unwrap_or_default(), code, reason.clone());
+        Self::bad_request(code, format!("the body {words}: {reason}{place}")).errors(vec![fault])
+    }
+}
+
 impl From<PayloadError> for ApiError {
     fn from(fault: PayloadError) -> Self {
-        let pointer = match &fault {
-            PayloadError::Unstorable { pointer, .. } if pointer != "/" => format!("/payload{pointer}"),
-            PayloadError::Unstorable { .. }
-            | PayloadError::Empty
-            | PayloadError::TooLarge { .. }
-            | PayloadError::Syntax { .. } => "/payload".to_owned(),
+        let (status, pointer) = match &fault {
+            PayloadError::Unstorable { pointer, .. } => {
+                (StatusCode::BAD_REQUEST, format!("/payload{pointer}"))
+            }
+            PayloadError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "/payload".to_owned()),
+            PayloadError::Empty | PayloadError::Syntax { .. } => {
+                (StatusCode::BAD_REQUEST, "/payload".to_owned())
+            }
         };
         let detail = fault.to_string();
-        Self::bad_request(fault.code(), detail.clone()).errors(vec![FieldProblem::new(
-            pointer,
-            fault.code(),
-            detail,
-        )])
+        Self::new(status, fault.code(), "the payload was refused", detail.clone())
+            .errors(vec![FieldProblem::new(pointer, fault.code(), detail)])
     }
 }
 

@@ -1,6 +1,5 @@
 //! Reading a request's body: bounded, strict about its type, and with faults that name their place.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -8,14 +7,17 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT}
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt;
 use jobforge::core::enqueue::JobRequest;
+use jobforge::core::json::{self, MAX_DEPTH};
 use jobforge::core::payload::Payload;
 use jobforge_api::FieldProblem;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use serde_path_to_error::Segment;
 
 use crate::api_error::ApiError;
+use crate::misfits::misfits;
 use crate::nearest::advice;
 
 /// The longest body: a payload of the largest size and ample room for the rest.
@@ -48,16 +50,22 @@ pub(crate) async fn json<T: DeserializeOwned>(
     require_json(headers)?;
     let bytes = read(headers, body, limit).await?;
     let text = text(&bytes)?;
-    if !text.trim_start().starts_with('{') {
-        return Err(ApiError::invalid_request("the body is not a JSON object"));
-    }
-    serde_json::from_str(text).map_err(|fault| match fault.classify() {
-        Category::Data => ApiError::invalid_request(shown(&fault.to_string())),
-        Category::Io | Category::Syntax | Category::Eof => syntax(&fault),
-    })
+    strict(text)?;
+    typed(text)
 }
 
-/// Reads many jobs, given as strict JSON: `{"jobs": [{…}, …]}`.
+/// Reads a worker's report, in which U+0000 is kept as another character: a report of failure must never be refused.
+pub(crate) async fn report<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<T, ApiError> {
+    require_json(headers)?;
+    let bytes = read(headers, body, limit).await?;
+    typed(text(&bytes)?)
+}
+
+/// Reads many jobs, given as strict JSON: `{"jobs": [{…}, …]}`. All that is wrong with them is told, up to a bound.
 pub(crate) async fn job_requests(
     headers: &HeaderMap,
     body: Body,
@@ -68,19 +76,25 @@ pub(crate) async fn job_requests(
     struct Many {
         jobs: Vec<Box<RawValue>>,
     }
-    let Many { jobs } = json(headers, body, MAX_BATCH_BYTES).await?;
+    require_json(headers)?;
+    let bytes = read(headers, body, MAX_BATCH_BYTES).await?;
+    let Many { jobs } = typed(text(&bytes)?)?;
     if jobs.is_empty() || jobs.len() > most {
         let told = format!("jobs has {} entries; 1 to {most} are taken at once", jobs.len());
         return Err(ApiError::invalid_job(vec![FieldProblem::new("/jobs", "batch_size", told)]));
     }
-    let mut requests = Vec::with_capacity(jobs.len());
+    let (mut requests, mut refusals) = (Vec::with_capacity(jobs.len()), Vec::new());
     for (index, job) in jobs.iter().enumerate() {
-        let request = parse(job.get()).map_err(|refusal| refusal.under(&format!("/jobs/{index}")))?;
-        let payload = request.payload.map(|payload| Payload::parse(payload.as_str())).transpose();
-        let payload = payload.map_err(|fault| ApiError::from(fault).under(&format!("/jobs/{index}")))?;
-        requests.push(JobRequest { payload, ..request });
+        let read = parse(job.get()).and_then(|request| {
+            let payload = request.payload.map(|payload| Payload::parse(payload.as_str())).transpose()?;
+            Ok(JobRequest { payload, ..request })
+        });
+        match read {
+            Ok(request) => requests.push(request),
+            Err(refusal) => refusals.push(refusal.under(&format!("/jobs/{index}"))),
+        }
     }
-    Ok(requests)
+    ApiError::first_with_all(refusals).map_or(Ok(requests), Err)
 }
 
 /// Reads a JSON object whatever the content type says: `curl -d` says that it is a form.
@@ -91,28 +105,91 @@ pub(crate) async fn object(
     body: Body,
     known: &[&str],
 ) -> Result<Map<String, Value>, ApiError> {
+    require_unpacked(headers)?;
     let bytes = read(headers, body, MAX_BODY_BYTES).await?;
-    let object = match serde_json::from_str::<Value>(text(&bytes)?) {
-        Ok(Value::Object(object)) => object,
-        Ok(_) => return Err(ApiError::invalid_request("the body is not a JSON object")),
-        Err(fault) => return Err(syntax(&fault)),
-    };
+    let text = text(&bytes)?;
+    strict(text)?;
+    let object: Map<String, Value> = typed(text)?;
     match object.keys().find(|name| !known.contains(&name.as_str())) {
-        Some(name) if !known.is_empty() => {
-            let told = format!("{:?} is not a field of this call; {}", shown(name), advice(name, known));
-            let pointer = format!("/{}", shown(name));
-            Err(ApiError::invalid_request(told.clone()).errors(vec![FieldProblem::new(
-                pointer,
-                "unknown_field",
-                told,
-            )]))
-        }
+        Some(name) if !known.is_empty() => Err(unknown_field("", name, known)),
         Some(_) | None => Ok(object),
     }
 }
 
+/// Refuses JSON that the engines would not keep as it is.
+fn strict(text: &str) -> Result<(), ApiError> {
+    json::check(text, MAX_DEPTH).map(|_| ()).map_err(ApiError::from)
+}
+
+/// Reads an object of this shape, or says which of its fields does not fit.
+fn typed<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
+    if !text.trim_start().starts_with('{') {
+        // What is no JSON at all is to be told first.
+        serde_json::from_str::<&RawValue>(text).map_err(|fault| syntax(text, &fault))?;
+        let told = "the body is not a JSON object";
+        return Err(ApiError::invalid_request(told).errors(vec![FieldProblem::new("", "wrong_type", told)]));
+    }
+    serde_json::from_str(text).map_err(|fault| {
+        if fault.classify() != Category::Data {
+            return syntax(text, &fault);
+        }
+        // Read once more with a note of the way; what fits needs none.
+        let mut parser = serde_json::Deserializer::from_str(text);
+        match serde_path_to_error::deserialize::<_, T>(&mut parser) {
+            Err(fault) => misfit_at(&fault),
+            Ok(_) => syntax(text, &fault),
+        }
+    })
+}
+
+/// Says which field does not fit, and how.
+fn misfit_at(fault: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+    let said = fault.inner().to_string();
+    let quoted: Vec<&str> = said.split('`').skip(1).step_by(2).collect();
+    let mut place = String::new();
+    for segment in fault.path() {
+        match segment {
+            Segment::Seq { index } => place.push_str(&format!("/{index}")),
+            Segment::Map { key } => place.push_str(&pointer(key)),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    let code = match said.split_once(' ') {
+        Some(("unknown", rest)) if rest.starts_with("field") => {
+            let (name, known) = quoted.split_first().map_or(("", &[][..]), |(name, known)| (*name, known));
+            // The reader's path ends in the field itself or in the object around it.
+            let around = place.strip_suffix(&pointer(name)).unwrap_or(&place);
+            return unknown_field(around, name, known);
+        }
+        Some(("missing", _)) => {
+            place.push_str(&pointer(quoted.first().unwrap_or(&"")));
+            "required"
+        }
+        Some(("duplicate", _)) => "duplicate_key",
+        Some(("unknown", _)) => "bad_value",
+        Some(_) if said.starts_with("invalid value") => "out_of_range",
+        Some(_) if said.starts_with("invalid type") => "wrong_type",
+        Some(_) | None => "bad_value",
+    };
+    let told = shown(said.split(" at line ").next().unwrap_or(&said));
+    let field = if place.is_empty() { "the body" } else { &place };
+    ApiError::invalid_request(format!("{field}: {told}")).errors(vec![FieldProblem::new(place, code, told)])
+}
+
+fn unknown_field(around: &str, name: &str, known: &[&str]) -> ApiError {
+    let told = format!("{:?} is not a field of this call; {}", shown(name), advice(name, known));
+    let place = format!("{around}{}", pointer(&shown(name)));
+    ApiError::invalid_request(told.clone()).errors(vec![FieldProblem::new(place, "unknown_field", told)])
+}
+
+/// The step to a key, as in a JSON pointer (RFC 6901).
+pub(crate) fn pointer(key: &str) -> String {
+    format!("/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
 /// Makes sure that there is no body, or an empty object, where none has a meaning.
 pub(crate) async fn none(headers: &HeaderMap, body: Body) -> Result<(), ApiError> {
+    require_unpacked(headers)?;
     let bytes = read(headers, body, MAX_BODY_BYTES).await?;
     match bytes.trim_ascii() {
         b"" | b"{}" => Ok(()),
@@ -121,14 +198,6 @@ pub(crate) async fn none(headers: &HeaderMap, body: Body) -> Result<(), ApiError
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
-    let refuse = |code: &str, detail: &str| {
-        Err(ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            code,
-            "the body is not of a type read here",
-            detail,
-        ))
-    };
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = given.split(';').map(str::trim);
     let is_json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
@@ -137,15 +206,23 @@ fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
         part.is_empty() || part == "charset=utf-8" || part == "charset=\"utf-8\""
     });
     if !is_json || !is_utf8 || headers.get_all(CONTENT_TYPE).iter().count() != 1 {
-        return refuse(
-            "content_type",
-            "send the body as JSON, with the header `Content-Type: application/json`",
-        );
+        let advice = "send the body as JSON, with the header `Content-Type: application/json`";
+        return Err(unsupported("content_type", advice));
     }
-    if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding.as_bytes() != b"identity") {
-        return refuse("encoding_not_supported", "send the body as it is, without Content-Encoding");
+    require_unpacked(headers)
+}
+
+fn require_unpacked(headers: &HeaderMap) -> Result<(), ApiError> {
+    let plain = headers.get_all(CONTENT_ENCODING).iter().all(|coding| coding.as_bytes() == b"identity");
+    if plain {
+        Ok(())
+    } else {
+        Err(unsupported("encoding_not_supported", "send the body as it is, without Content-Encoding"))
     }
-    Ok(())
+}
+
+fn unsupported(code: &str, detail: &str) -> ApiError {
+    ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, "the body is not of a type read here", detail)
 }
 
 async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
@@ -220,7 +297,10 @@ fn parse(text: &str) -> Result<JobRequest, ApiError> {
     let is_object = text.trim_start().starts_with('{');
     match serde_json::from_str::<JobRequest>(text) {
         Ok(request) if is_object => Ok(request),
-        Err(fault) if fault.classify() != Category::Data => Err(syntax(&fault)),
+        // A text that is too deep may also not be complete; what is told is what was met first.
+        Err(fault) if fault.classify() != Category::Data => {
+            Err(json::check(text, MAX_DEPTH + 1).err().map_or_else(|| syntax(text, &fault), ApiError::from))
+        }
         Ok(_) | Err(_) if !is_object => {
             let detail = "a job is a JSON object such as {\"type\": \"email.send\", \"payload\": {}}";
             Err(ApiError::invalid_job(vec![FieldProblem::new("", "wrong_type", detail)]))
@@ -230,59 +310,13 @@ fn parse(text: &str) -> Result<JobRequest, ApiError> {
     }
 }
 
-fn syntax(fault: &serde_json::Error) -> ApiError {
-    ApiError::bad_request("json_syntax", format!("the body is not valid JSON: {}", shown(&fault.to_string())))
+/// What is wrong with a text that is no JSON.
+pub(crate) fn syntax(text: &str, fault: &serde_json::Error) -> ApiError {
+    json::syntax(text, fault).into()
 }
 
-/// Says of well-formed JSON, field by field, why it is not a job.
-fn misfits(text: &str, fault: &serde_json::Error) -> ApiError {
-    let fields = match serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
-        Ok(fields) => fields,
-        Err(fault) => return syntax(&fault),
-    };
-    let known = known_fields();
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    let mut errors = Vec::new();
-    for (name, value) in &fields {
-        let (word, pointer) =
-            (shown(name), format!("/{}", shown(name).replace('~', "~0").replace('/', "~1")));
-        if !known.contains(&name.as_str()) {
-            let detail = format!("{word:?} is not a field of a job; {}", advice(name, &known));
-            errors.push(FieldProblem::new(pointer, "unknown_field", detail));
-        } else if let Some(detail) = misfit(name, value) {
-            errors.push(FieldProblem::new(pointer, "wrong_type", detail));
-        }
-    }
-    if !fields.contains_key("type") {
-        let detail = "is missing; name the type of the job, such as \"email.send\"";
-        errors.push(FieldProblem::new("/type", "required", detail));
-    }
-    if errors.is_empty() {
-        // Every field is fine by itself, so one is there twice: the parser says which, and where.
-        return ApiError::bad_request("duplicate_key", shown(&fault.to_string()));
-    }
-    ApiError::invalid_job(errors)
-}
-
-/// What is wrong with one field, told by reading a job that has nothing else.
-fn misfit(name: &str, value: &RawValue) -> Option<String> {
-    let placeholder = RawValue::from_string("\"x\"".to_owned()).ok()?;
-    let mut alone: BTreeMap<&str, &RawValue> = BTreeMap::from([("type", &*placeholder)]);
-    alone.insert(name, value);
-    let alone = serde_json::to_string(&alone).ok()?;
-    let fault = serde_json::from_str::<JobRequest>(&alone).err()?.to_string();
-    // The place is one in our own small text.
-    Some(shown(fault.split(" at line ").next().unwrap_or(&fault)))
-}
-
-fn known_fields() -> Vec<String> {
-    match serde_json::to_value(JobRequest::default()) {
-        Ok(serde_json::Value::Object(fields)) => fields.into_iter().map(|(name, _)| name).collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn shown(text: &str) -> String {
+/// The beginning of a text, for an answer.
+pub(crate) fn shown(text: &str) -> String {
     if text.chars().count() <= SHOWN {
         text.to_owned()
     } else {
@@ -294,21 +328,15 @@ fn shown(text: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_field_of_a_job_is_known() {
-        let known = known_fields();
-        for field in [
-            "type",
-            "payload",
-            "tenant_id",
-            "queue",
-            "run_at",
-            "delay_ms",
-            "idempotency_key",
-            "tags",
-            "retry",
-        ] {
-            assert!(known.iter().any(|name| name == field), "{field} of {known:?}");
-        }
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_arrive_is_given_up_however_slowly_it_drips() {
+        let drip = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, std::io::Error>(bytes::Bytes::from_static(b" ")), ()))
+        });
+        let begun = tokio::time::Instant::now();
+        let refusal = read(&HeaderMap::new(), Body::from_stream(drip), MAX_BODY_BYTES).await;
+        assert_eq!(refusal.err().as_ref().map(ApiError::code), Some("body_timeout"));
+        assert_eq!(begun.elapsed(), BODY_TIME);
     }
 }

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod connections;
 mod error;
 mod server;
 mod socket;
@@ -22,6 +23,7 @@ mod workers;
 
 mod api_error;
 mod body;
+mod misfits;
 mod nearest;
 mod query;
 pub mod view;

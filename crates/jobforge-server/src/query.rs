@@ -113,9 +113,28 @@ pub(crate) fn only(uri: &Uri, name: &str) -> Result<String, ApiError> {
 }
 
 fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
-    Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(pairs)| pairs).map_err(|_| {
-        ApiError::bad_request("bad_query", "the query string cannot be read; write name=value&name=value")
+    let read = Query::<Vec<(String, String)>>::try_from_uri(uri).ok();
+    read.filter(|_| is_text(uri.query().unwrap_or_default())).map(|Query(pairs)| pairs).ok_or_else(|| {
+        let advice =
+            "the query string cannot be read; write name=value&name=value, with text as escaped UTF-8";
+        ApiError::bad_request("bad_query", advice)
     })
+}
+
+/// Whether the escapes of a query string are whole and make UTF-8; the decoder would put another character in their place.
+fn is_text(query: &str) -> bool {
+    let (mut bytes, mut decoded) = (query.bytes(), Vec::with_capacity(query.len()));
+    while let Some(byte) = bytes.next() {
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+        decoded.push(match byte {
+            b'%' => match (digit(bytes.next()), digit(bytes.next())) {
+                (Some(high), Some(low)) => (high * 16 + low) as u8,
+                _ => return false,
+            },
+            byte => byte,
+        });
+    }
+    std::str::from_utf8(&decoded).is_ok()
 }
 
 fn unknown_parameter(name: &str, known: &[&str]) -> ApiError {

@@ -1,6 +1,5 @@
 //! Taking the port, answering, and stopping in good order.
 
-use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::connections;
 use crate::error::ServerError;
 use crate::gate::Gate;
 use crate::health::Health;
@@ -134,10 +134,10 @@ impl Server {
             // Streams would hold the stop up for as long as somebody listens.
             closing.cancel();
         };
-        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
-        let serve = axum::serve(self.listener, service).with_graceful_shutdown(told);
         tokio::select! {
-            served = serve.into_future() => served.map_err(|source| ServerError::Serve { address, source }),
+            served = connections::serve(self.listener, self.router, told) => {
+                served.map_err(|source| ServerError::Serve { address, source })
+            }
             () = grace_is_over(&stop) => {
                 let grace_s = STOP_GRACE.as_secs();
                 tracing::warn!(%address, grace_s, "Stopped with requests still under way after {grace_s} s");

@@ -77,11 +77,16 @@ pub(super) async fn enqueue_many(
     query::none(&uri)?;
     let requests = body::job_requests(&headers, body, MOST).await?;
     let client = acting(&app, &caller);
-    let mut jobs = Vec::with_capacity(requests.len());
+    let (mut jobs, mut refusals) = (Vec::with_capacity(requests.len()), Vec::new());
     for (index, request) in requests.into_iter().enumerate() {
         let tenant_id = caller.tenant(request.tenant_id.clone())?;
-        let job = client.enqueue_untyped(JobRequest { tenant_id, ..request }).into_job();
-        jobs.push(job.map_err(|fault| ApiError::from(fault).under(&format!("/jobs/{index}")))?);
+        match client.enqueue_untyped(JobRequest { tenant_id, ..request }).into_job() {
+            Ok(job) => jobs.push(job),
+            Err(fault) => refusals.push(ApiError::from(fault).under(&format!("/jobs/{index}"))),
+        }
+    }
+    if let Some(refusal) = ApiError::first_with_all(refusals) {
+        return Err(refusal);
     }
     let receipts = client.enqueue_jobs(&jobs).await?;
     let receipts: Vec<ReceiptView> = receipts

@@ -47,12 +47,16 @@ pub(crate) async fn site() -> Result<Site> {
 /// A server whose API needs a token.
 pub(crate) async fn guarded() -> Result<Site> {
     let (client, dir) = database().await?;
-    let tokens = ServerOptions {
+    Ok(Site { _dir: Some(dir), ..serve(client, with_tokens(), fixed()).await? })
+}
+
+/// The two tokens of the environment.
+pub(crate) fn with_tokens() -> ServerOptions {
+    ServerOptions {
         auth_token: Some("operator-key".to_owned()),
         admin_token: Some("admin-key".to_owned()),
         ..options("127.0.0.1:0")
-    };
-    Ok(Site { _dir: Some(dir), ..serve(client, tokens, fixed()).await? })
+    }
 }
 
 /// Settings that nothing changes.
@@ -157,6 +161,13 @@ impl Answer {
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
         Ok(Self { status, headers, body: body.to_owned() })
+    }
+
+    /// Status and headers, without those that differ from one answer to the next.
+    pub(crate) fn told(&self) -> String {
+        let fixed =
+            self.headers.iter().filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()));
+        format!("{} {:?}", self.status, fixed.collect::<Vec<_>>())
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {

@@ -1,7 +1,12 @@
 //! A real server on port 0, a SQLite file in a temporary directory, and HTTP written by hand.
 
 mod access;
+mod bad_input;
+mod codes;
+mod connections;
+mod engines;
 mod failing_store;
+mod foreigners;
 mod harness;
 mod health;
 mod jobs;

@@ -1,4 +1,4 @@
-//! Requests that are refused, each with its code and its place.
+//! Requests that are refused, in more than a row of `bad_input.rs` can tell.
 
 use anyhow::Result;
 
@@ -30,23 +30,6 @@ async fn a_job_must_be_sent_as_json() -> Result<()> {
             "{kind}"
         );
     }
-    Ok(())
-}
-
-#[tokio::test]
-async fn text_that_is_not_json_is_refused_with_its_place() -> Result<()> {
-    let site = site().await?;
-    let said = site.enqueue("{\"type\": \"a\",\n \"queue\" }").await?.refused(400, "json_syntax");
-    assert!(said.contains("line 2 column 10"), "{said}");
-    for body in ["{", "nonsense", "{\"type\":\"a\"} {}", "{'type':'a'}", "{\"type\":\"a\",\"payload\":NaN}"] {
-        site.enqueue(body).await?.refused(400, "json_syntax");
-    }
-    site.enqueue("").await?.refused(400, "body_empty");
-    site.enqueue(" \n").await?.refused(400, "body_empty");
-    site.enqueue("\u{feff}{}").await?.refused(400, "json_bom");
-    let said = site.send("POST", "/v1/jobs", &[JSON], b"{\"type\":\"\xff\"}").await?.refused(400, "not_utf8");
-    assert!(said.contains("byte 9"), "{said}");
-    site.enqueue(r#"{"type":"a","type":"b"}"#).await?.refused(400, "duplicate_key");
     Ok(())
 }
 
@@ -85,27 +68,6 @@ async fn a_job_out_of_bounds_is_refused_with_every_fault() -> Result<()> {
         "/idempotency_key bad_idempotency_key",
     ];
     assert_eq!(answer.faults(), expected);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_payload_that_cannot_be_stored_is_refused_with_its_place() -> Result<()> {
-    let site = site().await?;
-    let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
-    for (payload, pointer, code) in [
-        (r#"{"a":["x\u0000"]}"#, "/payload/a/0", "payload_unstorable"),
-        (r#"{"k":1,"k":2}"#, "/payload/k", "payload_unstorable"),
-        (&deep, "/payload", "payload_unstorable"),
-        ("1e999999", "/payload", "json_syntax"),
-    ] {
-        let answer = site.enqueue(&format!(r#"{{"type":"a","payload":{payload}}}"#)).await?;
-        answer.refused(400, code);
-        assert_eq!(answer.faults(), [format!("{pointer} {code}")]);
-    }
-    let large = format!(r#"{{"type":"a","payload":"{}"}}"#, "x".repeat(1024 * 1024));
-    let said = site.enqueue(&large).await?.refused(400, "payload_too_large");
-    assert!(said.contains("data_ref"), "{said}");
-    assert!(site.get("/v1/jobs").await?.body.contains(r#""jobs":[]"#), "nothing was stored");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use jobforge::core::settings::Settings;
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since, sub, words};
 use jobforge::store::rows::{JobFilter, Move, Moved};
+use jobforge_api::FieldProblem;
 use serde_json::{Map, Value, json};
 
 use crate::api_error::ApiError;
@@ -95,10 +96,20 @@ pub(super) async fn act(
 ) -> Result<Response, ApiError> {
     query::none(&uri)?;
     let fields = body::object(&headers, body, FIELDS).await?;
-    let action = fields.get("action").and_then(|action| action.as_str()).unwrap_or_default().to_owned();
+    let action = match fields.get("action") {
+        None => String::new(),
+        Some(Value::String(action)) => action.clone(),
+        Some(_) => {
+            let told = format!("action is not a text; allowed are {}", ACTIONS.join(", "));
+            let fault = FieldProblem::new("/action", "wrong_type", told.clone());
+            return Err(ApiError::invalid_request(told).errors(vec![fault]));
+        }
+    };
+    if !ACTIONS.contains(&action.as_str()) {
+        return Err(no_such_action(&action));
+    }
     let ids = ids(&fields)?;
-    let named_for_nothing = !ids.is_empty() && action != "retry_specific";
-    if named_for_nothing && ACTIONS.contains(&action.as_str()) {
+    if !ids.is_empty() && action != "retry_specific" {
         let told = format!("{action} takes no job; leave jobId and jobIds out, or use retry_specific");
         return Err(ApiError::invalid_request(told));
     }
@@ -124,21 +135,18 @@ pub(super) async fn act(
             answer(StatusCode::OK, &told)
         }
         "trigger_worker" => restart(&app, &caller).await,
-        other => {
-            let shown: String = other.chars().take(60).collect();
-            let told = if other.is_empty() {
-                format!("action is missing; allowed are {}", ACTIONS.join(", "))
-            } else {
-                format!("{shown:?} is not an action; {}", advice(other, &ACTIONS))
-            };
-            Err(ApiError::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "unknown_action",
-                "there is no such action",
-                told,
-            ))
-        }
+        other => Err(no_such_action(other)),
     }
+}
+
+fn no_such_action(action: &str) -> ApiError {
+    let shown: String = action.chars().take(60).collect();
+    let told = if action.is_empty() {
+        format!("action is missing; allowed are {}", ACTIONS.join(", "))
+    } else {
+        format!("{shown:?} is not an action; {}", advice(action, &ACTIONS))
+    };
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_action", "there is no such action", told)
 }
 
 /// `POST /api/qc/reprocess`: these jobs and no others.

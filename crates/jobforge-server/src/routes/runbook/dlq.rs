@@ -124,8 +124,12 @@ pub(super) async fn act(
             )
         }
         "resolve" => {
+            let note = match fields.get("notes") {
+                None => "resolved".to_owned(),
+                Some(Value::String(note)) => note.clone(),
+                Some(_) => return Err(ApiError::invalid_request("notes is not a text")),
+            };
             let job = dead(&app, &caller, &fields).await?;
-            let note = fields.get("notes").and_then(Value::as_str).unwrap_or("resolved").to_owned();
             client.move_dead(&[job.id], &DeadStep::Discard { note }).await?;
             answer(StatusCode::OK, &json!({ "success": true, "message": "settled that the job stays dead" }))
         }

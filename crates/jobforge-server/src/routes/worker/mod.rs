@@ -50,7 +50,7 @@ pub(super) fn router(workers: Arc<Workers>) -> Router {
 /// Reads a request of the protocol.
 async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
     check_version(headers)?;
-    body::json(headers, body, LIMITS.body_bytes).await
+    body::report(headers, body, LIMITS.body_bytes).await
 }
 
 /// A request without a version is of the first; another version than ours cannot be understood.
