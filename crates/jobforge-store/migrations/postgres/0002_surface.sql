@@ -96,6 +96,20 @@ BEGIN
   END IF;
 END $$;
 
+-- Refuses a list that is no plain list of names: a null or rows within it could not be read back by workers.
+CREATE FUNCTION jobforge_check_names(field text, names text[], most bigint) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  name text;
+BEGIN
+  PERFORM jobforge_check_range('the number of ' || field, cardinality(names), 1, most);
+  IF array_ndims(names) > 1 THEN
+    PERFORM jobforge_fail('JF400', 'wrong_type', format('%s is a list of lists', field), 'pass a plain list, such as ARRAY[''a'', ''b'']');
+  END IF;
+  FOREACH name IN ARRAY names LOOP
+    PERFORM jobforge_check_name(field, name);
+  END LOOP;
+END $$;
+
 CREATE FUNCTION jobforge_check_range(field text, value bigint, lowest bigint, highest bigint) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
   IF value IS NULL OR value NOT BETWEEN lowest AND highest THEN

@@ -27,6 +27,13 @@ BEGIN
   END IF;
 END $$;
 
+-- Whether programs can read JSON that a worker reports: none too long, too deep or with numbers that are out of their range.
+CREATE FUNCTION jobforge_is_readable(given jsonb, most_bytes integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT octet_length(given::text) <= most_bytes
+    AND NOT jsonb_path_exists(given, 'strict $.**{64 to last}')
+    AND NOT EXISTS (SELECT FROM jsonb_path_query(given, 'strict $.** ? (@.type() == "number")') number WHERE length(number::text) > 308)
+$$;
+
 -- Enqueues a job and returns its row, with `created`: false if the key's job existed already.
 CREATE FUNCTION jobforge_enqueue_job(
   p_tenant_id text, p_type text, p_payload jsonb DEFAULT '{}', p_idempotency_key text DEFAULT NULL,
@@ -47,13 +54,13 @@ BEGIN
   IF NOT isfinite(p_run_at) OR p_run_at >= '9999-01-01T00:00:00Z' THEN
     PERFORM jobforge_fail('JF400', 'time_out_of_range', format('p_run_at is %s', p_run_at), 'the year 9998 is the last');
   END IF;
-  IF p_idempotency_key = '' OR octet_length(p_idempotency_key) > 255 OR p_idempotency_key ~ '(^\s)|(\s$)|[[:cntrl:]]' THEN
+  IF p_idempotency_key = '' OR octet_length(p_idempotency_key) > 255 OR p_idempotency_key ~ '(^\s)|(\s$)|[[:cntrl:]\u0080-\u009f]' THEN
     PERFORM jobforge_fail('JF400', 'bad_idempotency_key', format('p_idempotency_key has %s bytes', octet_length(p_idempotency_key)),
       'use 1 to 255 bytes without control characters or spaces at the ends, or null');
   END IF;
-  IF cardinality(p_tags) > 20
-    OR EXISTS (SELECT FROM unnest(p_tags) tag WHERE tag IS NULL OR octet_length(tag) NOT BETWEEN 1 AND 64 OR tag ~ '[[:cntrl:]]') THEN
-    PERFORM jobforge_fail('JF400', 'bad_tag', 'p_tags cannot be used', 'use at most 20 tags of 1 to 64 printable bytes');
+  IF cardinality(p_tags) > 20 OR array_ndims(p_tags) > 1
+    OR EXISTS (SELECT FROM unnest(p_tags) tag WHERE tag IS NULL OR octet_length(tag) NOT BETWEEN 1 AND 64 OR tag ~ '[[:cntrl:]\u0080-\u009f]') THEN
+    PERFORM jobforge_fail('JF400', 'bad_tag', 'p_tags cannot be used', 'use at most 20 tags of 1 to 64 printable bytes, in a plain list');
   END IF;
   FOR try IN 1 .. 5 LOOP
     INSERT INTO jobforge_jobs (id, tenant_id, type, payload, idempotency_key, run_at, max_attempts, queue, priority, timeout_ms, tags,
@@ -116,11 +123,16 @@ BEGIN
   IF NOT statuses <@ words THEN
     PERFORM jobforge_fail('JF400', 'bad_status', format('%s is no status', quote_literal(left(statuses::text, 60))), 'known are ' || array_to_string(words, ', '));
   END IF;
-  IF jsonb_typeof(coalesce(filters -> 'limit', '50')) <> 'number' OR jsonb_typeof(coalesce(filters -> 'offset', '0')) <> 'number' THEN
-    PERFORM jobforge_fail('JF400', 'wrong_type', 'limit and offset are numbers', 'pass {"limit": 50, "offset": 0}');
+  IF jsonb_typeof(coalesce(filters -> 'type', '""')) NOT IN ('string', 'null') OR jsonb_typeof(coalesce(filters -> 'queue', '""')) NOT IN ('string', 'null') THEN
+    PERFORM jobforge_fail('JF400', 'wrong_type', 'type and queue are texts', 'pass {"type": "email.send"}');
   END IF;
-  PERFORM jobforge_check_range('limit', round(coalesce((filters ->> 'limit')::numeric, 50))::bigint, 1, 1000);
-  PERFORM jobforge_check_range('offset', round(coalesce((filters ->> 'offset')::numeric, 0))::bigint, 0, 1000000);
+  IF jsonb_typeof(coalesce(filters -> 'limit', '50')) <> 'number' OR jsonb_typeof(coalesce(filters -> 'offset', '0')) <> 'number'
+    OR (filters ->> 'limit')::numeric % 1 <> 0 OR (filters ->> 'offset')::numeric % 1 <> 0 THEN
+    PERFORM jobforge_fail('JF400', 'wrong_type', 'limit and offset are whole numbers', 'pass {"limit": 50, "offset": 0}');
+  END IF;
+  -- What does not fit an integer is out of range as well.
+  PERFORM jobforge_check_range('limit', least(greatest(coalesce((filters ->> 'limit')::numeric, 50), -1), 1000000000)::bigint, 1, 1000);
+  PERFORM jobforge_check_range('offset', least(greatest(coalesce((filters ->> 'offset')::numeric, 0), -1), 1000000000)::bigint, 0, 1000000);
   RETURN QUERY
     SELECT * FROM jobforge_jobs j
     WHERE j.tenant_id = p_tenant_id

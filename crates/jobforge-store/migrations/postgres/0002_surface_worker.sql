@@ -12,7 +12,9 @@ DECLARE
   held bigint;
 BEGIN
   PERFORM jobforge_check_name('p_worker_id', p_worker_id);
-  SELECT * INTO worker FROM jobforge_workers WHERE id = p_worker_id FOR UPDATE;
+  -- Only a claim tells that somebody else has the id: to all else a stranger's worker is as unknown as none.
+  SELECT * INTO worker FROM jobforge_workers
+  WHERE id = p_worker_id AND (p_lease_ms IS NOT NULL OR (pid = 0 AND name = label)) FOR UPDATE;
   IF NOT FOUND AND p_lease_ms IS NOT NULL THEN
     INSERT INTO jobforge_workers (id, name, hostname, pid, queues, slots, state, lease_ms, started_at, last_heartbeat_at, lease_expires_at)
     VALUES (p_worker_id, label, coalesce(host(inet_client_addr()), 'local'), 0, '{}', 0, 'live', p_lease_ms, tick, tick,
@@ -119,7 +121,10 @@ DECLARE
 BEGIN
   PERFORM jobforge_check_range('p_limit', p_limit, 1, 1000);
   PERFORM jobforge_check_range('p_lease_seconds', p_lease_seconds, 2, 86400);
-  PERFORM jobforge_check_range('the number of p_queues', cardinality(p_queues), 1, 100);
+  PERFORM jobforge_check_names('p_queues', p_queues, 100);
+  IF p_types IS NOT NULL THEN
+    PERFORM jobforge_check_names('p_types', p_types, 1000);
+  END IF;
   PERFORM jobforge_sql_worker(p_worker_id, p_lease_seconds * 1000);
   UPDATE jobforge_workers SET queues = p_queues, types = p_types, slots = p_limit WHERE id = p_worker_id;
   -- After a failover nothing is claimed until workers have been heard again.
@@ -219,10 +224,10 @@ CREATE FUNCTION jobforge_error(given jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE
       'message', left(coalesce(
         nullif(btrim(CASE jsonb_typeof(given) WHEN 'string' THEN given #>> '{}' ELSE coalesce(given ->> 'message', given ->> 'error') END), ''),
         'the worker failed without a message'), 4000),
-      'kind', coalesce(given ->> 'kind', given ->> 'name', given ->> 'type', 'error'),
+      'kind', left(coalesce(given ->> 'kind', given ->> 'name', given ->> 'type', 'error'), 100),
       'retryable', coalesce(given -> 'retryable' <> 'false', true))
     || CASE
-      WHEN jsonb_typeof(given) <> 'object' OR octet_length(given::text) > 65536 THEN '{}'
+      WHEN jsonb_typeof(given) <> 'object' OR NOT jobforge_is_readable(given, 65536) THEN '{}'
       WHEN given ? 'details' THEN jsonb_build_object('details', given -> 'details')
       WHEN given - known <> '{}' THEN jsonb_build_object('details', given - known)
       ELSE '{}'
@@ -274,6 +279,10 @@ BEGIN
   ELSIF octet_length(p_result::text) > 1048576 THEN
     failure := jsonb_build_object('kind', 'result_too_large', 'retryable', false, 'message', format(
       'the result has %s bytes; at most 1048576 can be stored: store it elsewhere and return a reference', octet_length(p_result::text)));
+    becomes := 'failed';
+  ELSIF NOT jobforge_is_readable(p_result, 1048576) THEN
+    failure := jsonb_build_object('kind', 'result_unstorable', 'retryable', false, 'message',
+      'the result is nested more than 64 deep or has a number that programs cannot read: flatten it, or pass the number as text');
     becomes := 'failed';
   ELSIF p_result IS NOT NULL OR p_artifact_ref IS NOT NULL THEN
     INSERT INTO jobforge_job_results AS r (job_id, tenant_id, result, artifact_ref, created_at)

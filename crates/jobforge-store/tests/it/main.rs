@@ -2,6 +2,7 @@
 
 mod corruption;
 mod histories;
+mod json;
 mod postgres;
 mod sqlite;
 mod surface;

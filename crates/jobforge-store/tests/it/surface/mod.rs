@@ -1,5 +1,8 @@
 //! The SQL surface of PostgreSQL, as programs see it that have nothing but SQL.
 
+mod bad_calls;
+mod bad_input;
+mod catalog;
 mod functions;
 mod restore;
 mod roles;
@@ -13,6 +16,35 @@ use jobforge_store::Store;
 use jobforge_store::postgres::{Pooler, PostgresOptions, PostgresStore};
 use testkit::Result;
 use testkit::postgres::{Cluster, ClusterOptions, TestDatabase, psql};
+
+/// Makes a function that prints every row of every table, so that two looks show whether anything was changed. Rows in
+/// which none of the words occurs are left out.
+const CONTENT: &str = r"
+    CREATE FUNCTION content(VARIADIC words text[] DEFAULT ARRAY['']) RETURNS text LANGUAGE plpgsql AS $$
+    DECLARE
+      relation regclass;
+      rows text;
+      whole text := '';
+    BEGIN
+      FOR relation IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY relname LOOP
+        EXECUTE format('SELECT string_agg(t::text, E''\n'' ORDER BY t::text) FROM %s t WHERE EXISTS (SELECT FROM unnest($1) w WHERE strpos(t::text, w) > 0)', relation)
+          INTO rows USING words;
+        whole := whole || relation::text || E'\n' || coalesce(rows, '') || E'\n';
+      END LOOP;
+      RETURN whole;
+    END $$";
+
+/// Text that has done harm elsewhere.
+const HOSTILE: &[&str] = &[
+    "'; DROP TABLE jobforge_jobs; --",
+    "$1 $2 %s %_\\ {0} ${x} `id`",
+    "\\x00 \\u0000 #>> @> ?| -> ->>",
+    "<script>alert(1)</script>",
+    "\u{1b}[2J\u{1b}[31mred\u{202e}reversed\u{7}",
+    "line\nERROR forged=1\r\nX-Injected: 1",
+    "=cmd()|' /C calc'!A0",
+    "\u{ffff}\u{fdd0}😀e\u{301}",
+];
 
 /// A migrated database with roles and views, on the server that all tests share.
 struct Scene {

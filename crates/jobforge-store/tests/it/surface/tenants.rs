@@ -93,15 +93,15 @@ async fn no_function_reaches_another_tenants_jobs_and_a_foreign_job_is_as_missin
             text(&running)
         );
     }
-    // Another's worker is out of reach, and one's own gets one's own jobs only.
+    // Another's worker is as unknown as none, and one's own gets one's own jobs only.
+    refused(as_acme("claim_jobs('worker-blue')"), "worker_id_taken")?;
     for call in [
-        "claim_jobs('worker-blue')".to_owned(),
         format!("heartbeat_job('{running}', 'worker-blue')"),
+        format!("complete_job('{running}', 'worker-blue', 'succeeded')"),
         "leave_worker('worker-blue')".to_owned(),
     ] {
-        refused(as_acme(&call), "worker_id_taken")?;
+        refused(as_acme(&call), "worker_unknown")?;
     }
-    refused(as_acme(&format!("complete_job('{running}', 'worker-blue', 'succeeded')")), "worker_unknown")?;
     scene.enqueue("blue", "t")?;
     ensure!(as_acme("claim_jobs('worker-own', 10)")?.is_empty());
     refused(as_acme(&format!("heartbeat_job('{running}', 'worker-own')")), "job_not_found")?;
