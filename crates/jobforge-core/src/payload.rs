@@ -133,6 +133,42 @@ impl Payload {
     }
 }
 
+impl Payload {
+    /// Pointers (RFC 6901) to the first `most` places where two payloads differ; the empty one is the whole.
+    pub fn differences(&self, other: &Self, most: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        if let (Ok(a), Ok(b)) = (self.decode::<Value>(), other.decode::<Value>()) {
+            differ(&a, &b, "", most, &mut found);
+        }
+        found
+    }
+}
+
+fn differ(a: &Value, b: &Value, place: &str, most: usize, found: &mut Vec<String>) {
+    if found.len() >= most {
+        return;
+    }
+    match (a, b) {
+        (Value::Object(x), Value::Object(y)) => {
+            let keys: BTreeSet<&String> = x.keys().chain(y.keys()).collect();
+            for key in keys {
+                let below = format!("{place}/{}", key.replace('~', "~0").replace('/', "~1"));
+                differ(x.get(key).unwrap_or(&ABSENT), y.get(key).unwrap_or(&ABSENT), &below, most, found);
+            }
+        }
+        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
+            for (index, (p, q)) in x.iter().zip(y).enumerate() {
+                differ(p, q, &format!("{place}/{index}"), most, found);
+            }
+        }
+        _ if same_value(a, b) => {}
+        _ => found.push(place.to_owned()),
+    }
+}
+
+/// What a key that is not there is taken for.
+const ABSENT: Value = Value::Null;
+
 impl fmt::Debug for Payload {
     /// Payloads may hold personal data, so `Debug` shows their size only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

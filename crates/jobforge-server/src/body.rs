@@ -111,6 +111,12 @@ pub(crate) async fn object(
     }
 }
 
+/// Reads the fields as what the call takes.
+pub(crate) fn fits<T: DeserializeOwned>(fields: &Map<String, Value>) -> Result<T, ApiError> {
+    let fits = serde_json::from_value(Value::Object(fields.clone()));
+    fits.map_err(|fault| ApiError::invalid_request(shown(&fault.to_string())))
+}
+
 /// Makes sure that there is no body, or an empty object, where none has a meaning.
 pub(crate) async fn none(headers: &HeaderMap, body: Body) -> Result<(), ApiError> {
     let bytes = read(headers, body, MAX_BODY_BYTES).await?;

@@ -16,6 +16,7 @@ mod caller;
 mod gate;
 mod health;
 mod local;
+mod rate_limit;
 mod request_log;
 mod routes;
 mod workers;

@@ -1,12 +1,15 @@
 //! A real server on port 0, a SQLite file in a temporary directory, and HTTP written by hand.
 
 mod access;
+mod described;
 mod failing_store;
 mod harness;
 mod health;
+mod idempotency;
 mod jobs;
 mod lifecycle;
 mod queues;
+mod rate_limit;
 mod refusals;
 mod request_log;
 mod runbook;
