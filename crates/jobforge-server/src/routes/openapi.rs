@@ -193,6 +193,7 @@ fn refusals(route: &Route) -> BTreeMap<u16, BTreeSet<&'static str>> {
         add(429, &["too_many_failures", "rate_limited"]);
         add(500, &["internal"]);
         add(503, &["database_unreachable", "database_read_only", "database_interrupted"]);
+        add(507, &["storage_full"]);
     }
     if !free {
         add(400, &["bad_query", "unknown_parameter"]);
@@ -206,7 +207,6 @@ fn refusals(route: &Route) -> BTreeMap<u16, BTreeSet<&'static str>> {
         add(400, &["bad_id", "bad_name"]);
     }
     if !free && !route.is_look() {
-        add(507, &["storage_full"]);
         add(400, &["body_cut_off"]);
         add(408, &["body_timeout"]);
         add(413, &["body_too_large"]);
