@@ -15,13 +15,15 @@ struct Need {
     is_there: fn(&Need) -> bool,
 }
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
     Need { program: "the PostgreSQL server", package: "postgresql", is_there: |_| find_binaries().is_ok() },
     Need { program: "psql", package: "postgresql-client", is_there: in_path },
     Need { program: "pgbouncer", package: "pgbouncer", is_there: in_path },
     Need { program: "ffmpeg", package: "ffmpeg", is_there: in_path },
     Need { program: "jq", package: "jq", is_there: in_path },
     Need { program: "curl", package: "curl", is_there: in_path },
+    // For schemathesis, which the tests install from Python's package index themselves.
+    Need { program: "python3 with venv", package: "python3-venv", is_there: |_| makes_venvs() },
 ];
 
 /// Debian installs servers here, and leaves the folder out of an ordinary user's PATH.
@@ -71,6 +73,10 @@ fn apt_get(sudo: &[&str], arguments: &[&str]) -> Result<()> {
     let words = [sudo, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], arguments].concat();
     let (program, arguments) = words.split_first().context("an empty command")?;
     run(&mut command(program, arguments))
+}
+
+fn makes_venvs() -> bool {
+    succeeds("python3", &["-c", "import ensurepip, venv"])
 }
 
 fn in_path(need: &Need) -> bool {

@@ -3,9 +3,11 @@
 #![expect(clippy::print_stdout, reason = "a chore talks to the person who started it")]
 #![expect(clippy::print_stderr, reason = "a chore talks to the person who started it")]
 
+mod api;
 mod bench_peers;
 mod ci;
 mod deps;
+mod openapi;
 mod postgres;
 mod sim;
 mod stages;
@@ -38,6 +40,10 @@ enum Chore {
     Deps,
     /// Check the house rules that need no compiler
     Tidy,
+    /// Ask a real server everything that docs/openapi.json describes
+    Api,
+    /// List what breaks callers of the API since a revision
+    Openapi(openapi::Options),
     /// Simulate workers, watchdogs and all that goes wrong between them
     Sim(sim::Options),
     /// Run a throw-away PostgreSQL and print its URL, until stdin ends or Ctrl-C
@@ -51,6 +57,8 @@ fn main() -> ExitCode {
         Chore::Ci => ci::run(),
         Chore::Deps => deps::install(),
         Chore::Tidy => tidy::check(&repository()),
+        Chore::Api => test::api(),
+        Chore::Openapi(options) => openapi::run(&options),
         Chore::Sim(options) => sim::run(&options),
         Chore::Postgres => postgres::run(),
     };

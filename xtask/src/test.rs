@@ -4,7 +4,7 @@ use anyhow::Result;
 use testkit::postgres::{Cluster, ClusterOptions, SHARED_SERVER_VARIABLE};
 
 use crate::stages::{self, Outcome, Run, Stage};
-use crate::{command, deps, repository, run as run_command, succeeds, tidy};
+use crate::{api, command, deps, openapi, repository, run as run_command, succeeds, tidy};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -14,9 +14,10 @@ pub(crate) struct Options {
 }
 
 /// Cheap and often wrong comes first.
-pub(crate) const STAGES: [Stage; 8] = [
+pub(crate) const STAGES: [Stage; 10] = [
     Stage { name: "tidy", run: |_| passed(tidy::check(&repository())) },
     Stage { name: "format", run: |_| cargo(&["fmt", "--all", "--check"]) },
+    Stage { name: "api changes", run: |_| openapi::check() },
     Stage { name: "deps", run: |_| passed(deps::install()) },
     Stage {
         name: "clippy",
@@ -24,6 +25,7 @@ pub(crate) const STAGES: [Stage; 8] = [
     },
     Stage { name: "postgres", run: start_postgres },
     Stage { name: "tests", run: tests },
+    Stage { name: "api", run: api::check },
     Stage { name: "docs", run: |_| docs() },
     Stage { name: "doc tests", run: doc_tests },
 ];
@@ -38,6 +40,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("left out by --fast: {}", NOT_FAST.join(", "));
     }
     Ok(())
+}
+
+/// Only what asks a server everything that is described.
+pub(crate) fn api() -> Result<()> {
+    let needed = ["postgres", "api"];
+    let stages: Vec<Stage> = STAGES.iter().filter(|stage| needed.contains(&stage.name)).copied().collect();
+    stages::run(&stages)
 }
 
 /// Starts the one server that every test of the run creates its databases on.

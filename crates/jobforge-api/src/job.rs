@@ -13,6 +13,7 @@ use crate::millis;
 
 /// A job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobView {
     /// Identity.
     pub id: String,
@@ -81,6 +82,7 @@ pub struct JobView {
 
 /// How far a job says it has come.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProgressView {
     /// 0 to 100.
     pub percent: Option<u8>,
@@ -94,6 +96,7 @@ pub struct ProgressView {
 
 /// Work items a job has counted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ItemsView {
     /// Done.
     pub processed: i64,
@@ -152,6 +155,7 @@ impl From<Job> for JobView {
 
 /// A page of jobs, newest first.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobList {
     /// The page.
     pub jobs: Vec<JobView>,
@@ -162,6 +166,7 @@ pub struct JobList {
 
 /// A job with its history.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobDetailView {
     /// The job.
     #[serde(flatten)]
@@ -189,6 +194,7 @@ impl<'de> Deserialize<'de> for JobDetailView {
 
 /// One attempt.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AttemptView {
     /// Its number since the last fresh start.
     pub attempt: u32,
@@ -214,6 +220,7 @@ pub struct AttemptView {
 
 /// The kept log lines of one attempt.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogView {
     /// The attempt.
     pub attempt: u32,
@@ -227,6 +234,7 @@ pub struct LogView {
 
 /// The kept log of a job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogList {
     /// One entry per attempt that wrote something, oldest first.
     pub logs: Vec<LogView>,
@@ -234,6 +242,7 @@ pub struct LogList {
 
 /// What an enqueue gave.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReceiptView {
     /// The job that stands for the request.
     pub id: String,
@@ -243,6 +252,7 @@ pub struct ReceiptView {
 
 /// A queue and what is in it; counts stop at 100,000.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct QueueView {
     /// Its name.
     pub name: String,
@@ -260,6 +270,7 @@ pub struct QueueView {
 
 /// Every queue that has jobs, is paused or is served.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct QueueList {
     /// The queues.
     pub queues: Vec<QueueView>,
@@ -267,6 +278,7 @@ pub struct QueueList {
 
 /// What a pause or a resume did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct QueuePauseView {
     /// The queue.
     pub name: String,
@@ -278,6 +290,7 @@ pub struct QueuePauseView {
 
 /// A worker process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerView {
     /// Its incarnation.
     pub id: String,
@@ -305,6 +318,7 @@ pub struct WorkerView {
 
 /// Every worker that is active or ended within the last day.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerList {
     /// The workers.
     pub workers: Vec<WorkerView>,

@@ -4,12 +4,22 @@
 
 #![forbid(unsafe_code)]
 
+mod answers;
 mod job;
 mod problem;
+pub mod requests;
+pub mod runbook;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod worker;
 
 use std::time::Duration;
 
+pub use answers::{
+    AuditPage, AuditVerdict, DeadGroupList, FlagList, FlagView, OperationList, ReceiptList, ResolvedView,
+    SettingChanged, SettingHistory, SettingList, SettingView, SettingsChanged, TimelineEvent, TimelineView,
+    TokenList, TokenView, WatchdogList,
+};
 pub use job::{
     AttemptView, ItemsView, JobDetailView, JobList, JobView, LogList, LogView, ProgressView, QueueList,
     QueuePauseView, QueueView, ReceiptView, WorkerList, WorkerView,

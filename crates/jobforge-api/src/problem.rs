@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What went wrong, as `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// Where the kind of problem is explained; `about:blank` when the code says it all.
     #[serde(rename = "type")]
@@ -17,6 +18,9 @@ pub struct Problem {
     pub code: String,
     /// What was wrong this time, what is allowed and what to do.
     pub detail: String,
+    /// What is there already, where the request conflicts with it: the id of a job or an operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<String>,
     /// The single faults, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldProblem>,
@@ -24,6 +28,7 @@ pub struct Problem {
 
 /// One fault of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FieldProblem {
     /// JSON pointer (RFC 6901) to the field.
     pub pointer: String,
@@ -42,6 +47,7 @@ impl Problem {
             status,
             code: code.to_owned(),
             detail: detail.into(),
+            existing: None,
             errors: Vec::new(),
         }
     }

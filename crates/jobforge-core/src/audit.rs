@@ -20,6 +20,7 @@ pub const MAX_REASON: usize = 500;
 
 /// By whom, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct By {
     /// Who: `cli:ada@host`, `token:1f2e3d4c (deploy)`, `sql:role`.
     pub actor: String,
@@ -87,6 +88,7 @@ impl Deed {
 
 /// One entry as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Entry {
     /// Its number, in the order of writing.
     pub id: i64,

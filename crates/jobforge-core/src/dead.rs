@@ -17,6 +17,7 @@ const HEX_RUN: usize = 6;
 
 /// Dead jobs with the same cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeadGroup {
     /// The fingerprint that they share.
     pub group: String,

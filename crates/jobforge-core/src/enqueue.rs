@@ -13,12 +13,12 @@ use crate::time::{LATEST, has_long_year, is_rfc_3339};
 
 /// Longest type, queue and tenant name, in bytes.
 pub const MAX_NAME_BYTES: usize = 128;
-/// Longest idempotency key, in bytes; longer ones do not fit a B-tree page.
-pub const MAX_KEY_BYTES: usize = 255;
+/// Longest idempotency key, in characters; much longer ones do not fit a B-tree page.
+pub const MAX_KEY_CHARS: usize = 255;
 /// Most tags of one job.
 pub const MAX_TAGS: usize = 20;
-/// Longest tag, in bytes.
-pub const MAX_TAG_BYTES: usize = 64;
+/// Longest tag, in characters.
+pub const MAX_TAG_CHARS: usize = 64;
 /// Longest delay: ten years.
 pub const MAX_DELAY: Duration = Duration::from_secs(10 * 366 * 86_400);
 /// Most attempts a job may be given.
@@ -38,6 +38,7 @@ pub const DEFAULT_TENANT: &str = "default";
 
 /// A job as asked for at an edge (API, CLI, library), before it is checked.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::job_request))]
 #[serde(deny_unknown_fields)]
 pub struct JobRequest {
     /// Which handler runs it.
@@ -53,22 +54,22 @@ pub struct JobRequest {
     #[serde(default)]
     pub queue: Option<String>,
     /// Lower runs first; 0 if left out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::whole::maybe")]
     pub priority: Option<i64>,
     /// When it may run, RFC 3339 with offset.
     #[serde(default)]
     pub run_at: Option<String>,
     /// How long it must wait, in milliseconds; not together with `run_at`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::whole::maybe")]
     pub delay_ms: Option<i64>,
     /// Attempts it gets; 5 if left out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::whole::maybe")]
     pub max_attempts: Option<i64>,
     /// Bound on one attempt, in milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::whole::maybe")]
     pub timeout_ms: Option<i64>,
     /// Bound on the time between two reports of progress, in milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::whole::maybe")]
     pub progress_timeout_ms: Option<i64>,
     /// At most one job per (tenant, type, key).
     #[serde(default)]
@@ -188,6 +189,32 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether an idempotency key may be used; the reason if not.
+///
+/// # Errors
+/// One sentence naming the fault and what is allowed.
+pub fn check_key(key: &str) -> Result<(), String> {
+    let length = key.chars().count();
+    if (1..=MAX_KEY_CHARS).contains(&length) && key.trim() == key && !key.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let allowed =
+        format!("use 1 to {MAX_KEY_CHARS} characters without control characters or spaces at the ends");
+    Err(format!("has {length} characters; {allowed}"))
+}
+
+/// Whether a tag may be given to a job; the reason if not.
+///
+/// # Errors
+/// One sentence naming the fault and what is allowed.
+pub fn check_tag(tag: &str) -> Result<(), String> {
+    if (1..=MAX_TAG_CHARS).contains(&tag.chars().count()) && !tag.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let shown: String = tag.chars().filter(|c| !c.is_control()).take(60).collect();
+    Err(format!("{shown:?}; a tag has 1 to {MAX_TAG_CHARS} printable characters"))
+}
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -257,18 +284,8 @@ impl Check {
     }
 
     fn key(&mut self, key: &str) {
-        if key.is_empty()
-            || key.len() > MAX_KEY_BYTES
-            || key.trim() != key
-            || key.chars().any(char::is_control)
-        {
-            let allowed =
-                format!("use 1 to {MAX_KEY_BYTES} bytes without control characters or spaces at the ends");
-            self.fail(
-                "idempotency_key",
-                "bad_idempotency_key",
-                format!("has {} bytes; {allowed}", key.len()),
-            );
+        if let Err(fault) = check_key(key) {
+            self.fail("idempotency_key", "bad_idempotency_key", fault);
         }
     }
 
@@ -277,13 +294,8 @@ impl Check {
             self.fail("tags", "out_of_range", format!("{} tags; at most {MAX_TAGS} are allowed", tags.len()));
         }
         for tag in tags.iter().take(MAX_TAGS) {
-            if tag.is_empty() || tag.len() > MAX_TAG_BYTES || tag.chars().any(char::is_control) {
-                let shown: String = tag.chars().filter(|c| !c.is_control()).take(60).collect();
-                self.fail(
-                    "tags",
-                    "bad_tag",
-                    format!("{shown:?}; a tag has 1 to {MAX_TAG_BYTES} printable bytes"),
-                );
+            if let Err(fault) = check_tag(tag) {
+                self.fail("tags", "bad_tag", fault);
             }
         }
     }

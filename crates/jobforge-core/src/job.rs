@@ -14,6 +14,7 @@ use crate::state::Status;
 
 /// A job's identity: a UUID v7, so ids sort by creation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct JobId(pub Uuid);
 
@@ -77,6 +78,7 @@ impl FromStr for JobId {
 ///
 /// A worker may change a running job only under the lease number it was given at its claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Lease(pub i64);
 
@@ -88,6 +90,7 @@ impl fmt::Display for Lease {
 
 /// One incarnation of a worker: `worker-` and eight hex digits, new at every process start.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct WorkerId(pub String);
 
@@ -223,6 +226,7 @@ pub struct Items {
 
 /// What went wrong, as stored in `error`: always a message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorInfo {
     /// One sentence for people.
     pub message: String,
@@ -379,6 +383,7 @@ impl Attempt {
 
 /// A person's word that a dead job need not run any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Resolution {
     /// When.
     pub at: Timestamp,

@@ -5,7 +5,7 @@
 //!
 //! Reading order: what a job is ([`job`], [`payload`], [`state`]), its life ([`enqueue`], [`claim`], [`heartbeat`],
 //! [`settle`], [`rescue`]), what it is now ([`standing`]), who may do what and who did it ([`token`], [`throttle`],
-//! [`audit`], [`operation`]), and the numbers behind it ([`poll`], [`retention`], [`settings`]).
+//! [`rate`], [`audit`], [`operation`]), and the numbers behind it ([`poll`], [`retention`], [`settings`]).
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +30,7 @@ pub mod watchdog;
 
 pub mod audit;
 pub mod operation;
+pub mod rate;
 pub mod throttle;
 pub mod token;
 
@@ -38,6 +39,10 @@ pub mod presence;
 pub mod retention;
 pub mod settings;
 pub mod time;
+pub mod whole;
+
+#[cfg(feature = "schema")]
+pub mod schema;
 
 #[cfg(test)]
 mod fixtures;

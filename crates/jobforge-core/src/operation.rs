@@ -19,6 +19,7 @@ pub const TURN: Duration = Duration::from_secs(15);
 
 /// What is done with each job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BulkAction {
     /// End it.
@@ -74,6 +75,7 @@ impl FromStr for BulkAction {
 
 /// Which jobs an operation is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::bulk_filter))]
 #[serde(deny_unknown_fields)]
 pub struct BulkFilter {
     /// Only of this tenant.
@@ -102,6 +104,7 @@ impl BulkFilter {
 
 /// Where an operation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OperationState {
     /// It goes on, or waits for a server that goes on with it.
@@ -149,6 +152,7 @@ pub struct NewOperation {
 
 /// An operation and how far it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Operation {
     /// Identity.
     pub id: Uuid,

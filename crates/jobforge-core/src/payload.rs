@@ -1,6 +1,6 @@
 //! Job input: JSON that both engines store and give back unchanged in meaning. What that takes is in [`crate::json`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -134,10 +134,16 @@ impl Payload {
 
     /// Whether two payloads mean the same, whatever their spacing, key order or spelling of numbers.
     pub fn same_as(&self, other: &Self) -> bool {
-        if self.as_str() == other.as_str() {
-            return true;
+        self.differences(other, 1).is_empty()
+    }
+
+    /// Pointers (RFC 6901) to the first `most` places where two payloads differ; the empty one is the whole.
+    pub fn differences(&self, other: &Self, most: usize) -> Vec<String> {
+        let mut differences = Differences { most, found: Vec::new() };
+        if self.as_str() != other.as_str() {
+            differences.look(&self.0, &other.0, "", 0);
         }
-        same(&self.0, &other.0, 0).unwrap_or(false)
+        differences.found
     }
 }
 
@@ -148,38 +154,66 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Compares two texts by what they mean; numbers exactly, for a double would take two for one, or one for two. Deeper than
-/// anything that is accepted nothing counts as the same.
-fn same(a: &RawValue, b: &RawValue, depth: usize) -> Result<bool, serde_json::Error> {
-    type Fields<'a> = BTreeMap<String, &'a RawValue>;
-    if depth > MAX_DEPTH {
-        return Ok(false);
+/// Compares two texts by what they mean; numbers exactly, for a double would take two for one, or one for two.
+struct Differences {
+    most: usize,
+    found: Vec<String>,
+}
+
+type Fields<'a> = BTreeMap<String, &'a RawValue>;
+
+impl Differences {
+    /// Deeper than anything that is accepted nothing counts as the same.
+    fn look(&mut self, a: &RawValue, b: &RawValue, place: &str, depth: usize) {
+        if self.found.len() >= self.most {
+            return;
+        }
+        if depth > MAX_DEPTH || !self.look_inside(a, b, place, depth).unwrap_or(false) {
+            self.found.push(place.to_owned());
+        }
     }
-    let (a, b) = (a.get(), b.get());
-    Ok(match (a.as_bytes().first(), b.as_bytes().first()) {
-        (Some(b'{'), Some(b'{')) => {
-            let (x, y): (Fields<'_>, Fields<'_>) = (serde_json::from_str(a)?, serde_json::from_str(b)?);
-            x.len() == y.len()
-                && x.iter().try_fold(true, |so_far, (key, p)| {
-                    let q = y.get(key);
-                    Ok::<_, serde_json::Error>(so_far && q.map_or(Ok(false), |q| same(p, q, depth + 1))?)
-                })?
-        }
-        (Some(b'['), Some(b'[')) => {
-            let (x, y): (Vec<&RawValue>, Vec<&RawValue>) =
-                (serde_json::from_str(a)?, serde_json::from_str(b)?);
-            x.len() == y.len()
-                && x.iter().zip(&y).try_fold(true, |so_far, (p, q)| {
-                    Ok::<_, serde_json::Error>(so_far && same(p, q, depth + 1)?)
-                })?
-        }
-        (Some(b'"'), Some(b'"')) => serde_json::from_str::<String>(a)? == serde_json::from_str::<String>(b)?,
-        (Some(b'-' | b'0'..=b'9'), Some(b'-' | b'0'..=b'9')) => match (decimal(a), decimal(b)) {
-            (Some(x), Some(y)) => x == y,
+
+    /// False where the two differ as a whole; what differs inside them is noted.
+    fn look_inside(
+        &mut self,
+        a: &RawValue,
+        b: &RawValue,
+        place: &str,
+        depth: usize,
+    ) -> Result<bool, serde_json::Error> {
+        let (a, b) = (a.get(), b.get());
+        Ok(match (a.as_bytes().first(), b.as_bytes().first()) {
+            (Some(b'{'), Some(b'{')) => {
+                let (x, y): (Fields<'_>, Fields<'_>) = (serde_json::from_str(a)?, serde_json::from_str(b)?);
+                let keys: BTreeSet<&String> = x.keys().chain(y.keys()).collect();
+                for key in keys {
+                    let below = format!("{place}/{}", key.replace('~', "~0").replace('/', "~1"));
+                    match (x.get(key), y.get(key)) {
+                        (Some(p), Some(q)) => self.look(p, q, &below, depth + 1),
+                        _ if self.found.len() < self.most => self.found.push(below),
+                        _ => break,
+                    }
+                }
+                true
+            }
+            (Some(b'['), Some(b'[')) => {
+                let (x, y): (Vec<&RawValue>, Vec<&RawValue>) =
+                    (serde_json::from_str(a)?, serde_json::from_str(b)?);
+                for (index, (p, q)) in x.iter().zip(&y).enumerate() {
+                    self.look(p, q, &format!("{place}/{index}"), depth + 1);
+                }
+                x.len() == y.len()
+            }
+            (Some(b'"'), Some(b'"')) => {
+                serde_json::from_str::<String>(a)? == serde_json::from_str::<String>(b)?
+            }
+            (Some(b'-' | b'0'..=b'9'), Some(b'-' | b'0'..=b'9')) => match (decimal(a), decimal(b)) {
+                (Some(x), Some(y)) => x == y,
+                _ => a == b,
+            },
             _ => a == b,
-        },
-        _ => a == b,
-    })
+        })
+    }
 }
 
 /// A number as its digits without zeros at the ends, and a power of ten; whether it is negative, unless it is nothing.

@@ -14,17 +14,20 @@ pub const MAX_ERROR_BYTES: usize = 16 * 1024;
 /// Largest stored result, in bytes of JSON.
 pub const MAX_RESULT_BYTES: usize = 1024 * 1024;
 /// Longest back-off that a policy may ask for: thirty days.
-const MAX_BACKOFF_MS: u64 = 30 * 86_400_000;
+pub(crate) const MAX_BACKOFF_MS: u64 = 30 * 86_400_000;
 
 /// How long a failed job waits before its next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::retry_policy))]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryPolicy {
     /// Wait after the first failure, in milliseconds.
+    #[serde(deserialize_with = "crate::whole::number")]
     pub base_ms: u64,
     /// Each further wait is this many times the one before.
     pub factor: f64,
     /// No wait is longer, in milliseconds.
+    #[serde(deserialize_with = "crate::whole::number")]
     pub max_ms: u64,
     /// Share of the wait that is drawn at random: 0.2 means 80 % to 120 %.
     pub jitter: f64,

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a job stands in its life, as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Waiting to be claimed.

@@ -19,6 +19,7 @@ const DIGITS: (usize, usize, usize) = (16, 64, 6);
 
 /// What a token allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Look.
@@ -103,6 +104,7 @@ pub struct NewToken {
 
 /// A token as it is kept: everything but the secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TokenRow {
     /// Its public id, part of the token.
     pub id: String,

@@ -11,6 +11,7 @@ use crate::worker::WorkerState;
 
 /// What a running job is, as far as the evidence goes. Every running job has exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Lease valid, connection held, heartbeat and progress in time.
@@ -55,6 +56,7 @@ impl Verdict {
 
 /// The guard that holds the watchdogs' verdicts back, as the last one of them told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeldBack {
     /// Which.
     pub guard: GuardKind,

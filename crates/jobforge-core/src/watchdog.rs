@@ -92,6 +92,7 @@ impl Guard {
 
 /// Which guard holds verdicts back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GuardKind {
     /// Nobody watched.
@@ -300,6 +301,7 @@ fn clock_step(before: Option<(Timestamp, Duration)>, as_of: Timestamp, local: Du
 
 /// Who watches: one process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WatchdogRow {
     /// `host:pid`.
     pub id: String,
@@ -322,6 +324,7 @@ impl WatchdogRow {
 
 /// What one run did with one job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunVerdict {
     /// The job.
     pub job: JobId,
@@ -337,6 +340,7 @@ pub struct RunVerdict {
 
 /// One recorded run of a watchdog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Run {
     /// Who ran.
     pub watchdog: String,

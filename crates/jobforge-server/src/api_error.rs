@@ -124,6 +124,12 @@ impl ApiError {
         Some(first)
     }
 
+    /// The same, with the id of what is there already.
+    pub(crate) fn existing(mut self, id: &str) -> Self {
+        self.0.problem.existing = Some(id.to_owned());
+        self
+    }
+
     /// The stable word.
     pub(crate) fn code(&self) -> &str {
         &self.0.problem.code

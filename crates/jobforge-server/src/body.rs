@@ -187,6 +187,11 @@ pub(crate) fn pointer(key: &str) -> String {
     format!("/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
+/// Reads the fields as what the call takes.
+pub(crate) fn fits<T: DeserializeOwned>(fields: &Map<String, Value>) -> Result<T, ApiError> {
+    serde_path_to_error::deserialize(Value::Object(fields.clone())).map_err(|fault| misfit_at(&fault))
+}
+
 /// Makes sure that there is no body, or an empty object, where none has a meaning.
 pub(crate) async fn none(headers: &HeaderMap, body: Body) -> Result<(), ApiError> {
     require_unpacked(headers)?;

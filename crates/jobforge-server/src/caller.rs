@@ -11,6 +11,9 @@ use crate::api_error::ApiError;
 /// The header in which a caller says why.
 const REASON: &str = "x-reason";
 
+/// Who asks while there is no token.
+pub(crate) const LOCAL: &str = "local";
+
 /// Who asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
@@ -68,6 +71,11 @@ impl Caller {
         }
         let detail = "the token is bound to one tenant, and this concerns all of them";
         Err(ApiError::new(StatusCode::FORBIDDEN, "tenant_bound", "the token may not do this", detail))
+    }
+
+    /// Whether it is anybody on this machine, while there is no token.
+    pub(crate) fn is_local(&self) -> bool {
+        self.by.actor == LOCAL
     }
 
     /// Whether they are bound to one tenant.

@@ -27,7 +27,7 @@ use subtle::{Choice, ConstantTimeEq};
 use tokio_util::sync::CancellationToken;
 
 use crate::api_error::ApiError;
-use crate::caller::Caller;
+use crate::caller::{Caller, LOCAL};
 use crate::error::ServerError;
 use crate::local::check_local;
 use crate::request_log::RequestId;
@@ -336,7 +336,7 @@ async fn identify(gate: &Gate, request: &Parts, needed: bool) -> Result<Option<C
                 "there is no token yet; make one on the server's machine, with `jobforge token create`",
             ));
         }
-        let local = Caller::new("local", vec![Scope::Admin], None);
+        let local = Caller::new(LOCAL, vec![Scope::Admin], None);
         let address = address.map(|address| address.to_string());
         return Ok(Some(local.asking(&request.headers, id, address)));
     }

@@ -16,7 +16,8 @@ use jobforge::core::worker::WorkerRow;
 use jobforge::services::probes::{ProbeState, Probes};
 use jobforge::store::rows::QueueInfo;
 use jobforge::store::{Store, StoreError};
-use serde_json::{Map, Value, json};
+use jobforge_api::runbook::{HealthFull, ServiceHealth};
+use serde_json::{Value, json};
 
 /// How long the database may take to say everything.
 const DATABASE_WITHIN: Duration = Duration::from_secs(3);
@@ -78,7 +79,7 @@ impl Health {
     }
 
     /// The whole, for those who may see everything or for everybody.
-    pub(crate) async fn full(&self, store: &dyn Store, policy: &RescuePolicy, sees_all: bool) -> Value {
+    pub(crate) async fn full(&self, store: &dyn Store, policy: &RescuePolicy, sees_all: bool) -> HealthFull {
         let mut services =
             vec![service("platform", "ok", None, json!({ "version": env!("CARGO_PKG_VERSION") }))];
         match self.facts(store, policy).await {
@@ -125,7 +126,7 @@ pub(crate) async fn stuck(store: &dyn Store, policy: &RescuePolicy) -> Result<Ve
     Ok(page.suspects.iter().filter_map(judge).collect())
 }
 
-fn told(facts: &Facts, sees_all: bool) -> Vec<Value> {
+fn told(facts: &Facts, sees_all: bool) -> Vec<ServiceHealth> {
     let latency = Some(facts.took);
     vec![
         with_latency(service("database", "ok", None, Value::Null), latency),
@@ -135,7 +136,7 @@ fn told(facts: &Facts, sees_all: bool) -> Vec<Value> {
     ]
 }
 
-fn watchdog(facts: &Facts, sees_all: bool) -> Value {
+fn watchdog(facts: &Facts, sees_all: bool) -> ServiceHealth {
     let last = facts.watchdogs.first();
     let living = last.is_some_and(|watchdog| !watchdog.is_silent(facts.as_of));
     let message = match last {
@@ -159,7 +160,7 @@ fn watchdog(facts: &Facts, sees_all: bool) -> Value {
     service("watchdog", if living { "ok" } else { "error" }, message, details)
 }
 
-fn worker(facts: &Facts, sees_all: bool) -> Value {
+fn worker(facts: &Facts, sees_all: bool) -> ServiceHealth {
     let active: Vec<&WorkerRow> =
         facts.workers.iter().filter(|w| w.state.is_active() && w.lease_expires_at > facts.as_of).collect();
     let served = |queue: &QueueInfo| active.iter().any(|worker| worker.queues.contains(&queue.name));
@@ -198,7 +199,7 @@ fn worker(facts: &Facts, sees_all: bool) -> Value {
     service("qc_worker", status, message, details)
 }
 
-fn probe(name: &str, state: &ProbeState) -> Value {
+fn probe(name: &str, state: &ProbeState) -> ServiceHealth {
     let age = |at: &Instant| clock::monotonic().duration_since(*at).as_secs_f64();
     match state {
         ProbeState::NotConfigured => service(name, "not_configured", None, Value::Null),
@@ -216,44 +217,32 @@ fn probe(name: &str, state: &ProbeState) -> Value {
     }
 }
 
-fn service(name: &str, status: &str, message: Option<String>, details: Value) -> Value {
-    let mut service = json!({ "name": name, "status": status });
-    service["details"] = details;
-    if let Some(message) = message {
-        service["message"] = message.into();
-    }
-    service
+fn service(name: &str, status: &'static str, message: Option<String>, details: Value) -> ServiceHealth {
+    ServiceHealth { name: name.to_owned(), status, details, message, latency_ms: None }
 }
 
-fn with_latency(mut service: Value, took: Option<Duration>) -> Value {
-    service["latency_ms"] = took.map(|took| took.as_secs_f64() * 1000.0).into();
-    service
+fn with_latency(service: ServiceHealth, took: Option<Duration>) -> ServiceHealth {
+    ServiceHealth { latency_ms: took.map(|took| took.as_secs_f64() * 1000.0), ..service }
 }
 
 /// An array, as one runbook reads it, and by name at the top, as another does.
-fn sum_up(services: Vec<Value>) -> Value {
-    let mut summary: BTreeMap<&str, u64> =
+fn sum_up(services: Vec<ServiceHealth>) -> HealthFull {
+    let mut summary: BTreeMap<&'static str, u64> =
         ["ok", "error", "warning", "not_configured"].into_iter().map(|word| (word, 0)).collect();
     for service in &services {
-        if let Some(count) = service["status"].as_str().and_then(|status| summary.get_mut(status)) {
+        if let Some(count) = summary.get_mut(service.status) {
             *count += 1;
         }
     }
     // What is outside may be away while the queue itself is well.
     let own = ["platform", "database", "watchdog", "qc_worker", "scheduler"];
-    let ill = services.iter().any(|service| {
-        let is_own = service["name"].as_str().is_some_and(|name| own.contains(&name));
-        is_own && matches!(service["status"].as_str(), Some("error" | "warning"))
-    });
-    let mut whole = Map::new();
-    for service in &services {
-        if let Some(name) = service["name"].as_str() {
-            whole.insert(name.to_owned(), service.clone());
-        }
-    }
-    whole.insert("status".to_owned(), if ill { "degraded" } else { "healthy" }.into());
-    whole.insert("timestamp".to_owned(), clock::wall().to_string().into());
-    whole.insert("summary".to_owned(), json!(summary));
-    whole.insert("services".to_owned(), services.into());
-    Value::Object(whole)
+    let ill = services
+        .iter()
+        .any(|service| own.contains(&service.name.as_str()) && matches!(service.status, "error" | "warning"));
+    // A probe may be called like one of the fields; it is in the list then.
+    let fields = ["status", "timestamp", "summary", "services"];
+    let named = services.iter().filter(|service| !fields.contains(&service.name.as_str()));
+    let by_name = named.map(|service| (service.name.clone(), service.clone())).collect();
+    let status = if ill { "degraded" } else { "healthy" };
+    HealthFull { status, timestamp: clock::wall(), summary, services, by_name }
 }

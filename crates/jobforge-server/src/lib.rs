@@ -17,6 +17,7 @@ mod caller;
 mod gate;
 mod health;
 mod local;
+mod rate_limit;
 mod request_log;
 mod routes;
 mod workers;

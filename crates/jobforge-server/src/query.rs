@@ -6,7 +6,10 @@ use std::str::FromStr;
 use axum::extract::Query;
 use axum::http::Uri;
 use jobforge::core::job::WorkerId;
-use jobforge::store::rows::JobFilter;
+use jobforge::core::schema;
+use jobforge::core::state::Status;
+use jobforge::store::rows::{JobFilter, MAX_PAGE};
+use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
 use crate::nearest::advice;
@@ -15,11 +18,156 @@ use crate::nearest::advice;
 pub(crate) const DEFAULT_LIMIT: usize = 50;
 /// Jobs of the longest page.
 pub(crate) const MAX_LIMIT: usize = 500;
-/// Longest value of a parameter, in bytes; no name, key or tag is longer.
-const MAX_VALUE_BYTES: usize = 255;
+/// Longest value of a parameter, in characters; no name, key or tag is longer.
+const MAX_VALUE_CHARS: usize = 255;
 
-const PARAMETERS: [&str; 9] =
-    ["tenant_id", "status", "type", "queue", "tag", "idempotency_key", "worker", "before", "limit"];
+/// Longest key in a header, in characters: places of many jobs are put behind it.
+pub(crate) const MAX_HEADER_KEY: usize = 200;
+
+/// A parameter of a query string, a path or a header.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Param {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) says: &'static str,
+}
+
+/// What a parameter may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// Text without control characters.
+    Text,
+    /// The name of a type, a queue or a tenant.
+    Name,
+    /// An idempotency key.
+    Key,
+    Uuid,
+    Flag,
+    Number {
+        min: u64,
+        max: u64,
+    },
+    Words(&'static [&'static str]),
+    /// Statuses, separated by commas.
+    Statuses,
+    /// A moment, or how long ago it was.
+    Since,
+    /// The version of the settings as an ETag.
+    Version,
+    /// Anything at all.
+    Free,
+}
+
+impl Kind {
+    /// The same as JSON Schema.
+    pub(crate) fn schema(self) -> Value {
+        let text = |mut more: Value| {
+            more["type"] = "string".into();
+            more
+        };
+        match self {
+            Self::Text => {
+                text(json!({ "minLength": 1, "maxLength": MAX_VALUE_CHARS, "pattern": schema::PLAIN }))
+            }
+            Self::Name => text(schema::name()),
+            Self::Key => {
+                let mut key = schema::key();
+                key["maxLength"] = MAX_HEADER_KEY.into();
+                text(key)
+            }
+            Self::Uuid => text(json!({ "format": "uuid" })),
+            Self::Flag => json!({ "type": "boolean" }),
+            Self::Number { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+            Self::Words(words) => text(json!({ "enum": words })),
+            Self::Statuses => {
+                let word = text(json!({ "enum": Status::ALL.map(Status::as_str) }));
+                json!({ "type": "array", "items": word, "minItems": 1, "maxItems": Status::ALL.len() })
+            }
+            Self::Since => {
+                let ago = text(json!({ "pattern": "^([0-9]{1,9}|([0-9]{1,9}(ms|s|min|m|h|d)){1,4})$" }));
+                json!({ "anyOf": [text(json!({ "format": "date-time" })), ago] })
+            }
+            Self::Version => text(json!({ "pattern": "^\"v[0-9]{1,18}\"$" })),
+            Self::Free => text(json!({})),
+        }
+    }
+}
+
+const fn param(name: &'static str, kind: Kind, says: &'static str) -> Param {
+    Param { name, kind, says }
+}
+
+/// Why, for the audit log.
+pub(crate) const REASON: Param = param("X-Reason", Kind::Free, "Why, for the audit log.");
+/// Makes a repeated call safe.
+pub(crate) const IDEMPOTENCY_KEY: Param = param(
+    "Idempotency-Key",
+    Kind::Key,
+    "Makes it safe to repeat the call: what it made before is answered again.",
+);
+/// The version that the caller saw.
+pub(crate) const IF_MATCH: Param =
+    param("If-Match", Kind::Version, "Changes nothing unless the settings are still at this version.");
+/// Where a stream was broken off.
+pub(crate) const LAST_EVENT: Param = param(
+    "Last-Event-ID",
+    Kind::Number { min: 0, max: i64::MAX as u64 },
+    "The last event that was read: what has changed since is told first.",
+);
+
+pub(crate) const LIMIT: Param =
+    param("limit", Kind::Number { min: 1, max: MAX_LIMIT as u64 }, "How many at most; 50 if left out.");
+pub(crate) const TENANT: Param = param("tenant_id", Kind::Text, "Only of this tenant.");
+pub(crate) const TYPE: Param = param("type", Kind::Text, "Only of this type.");
+pub(crate) const QUEUE: Param = param("queue", Kind::Text, "Only of this queue.");
+/// The page behind a job.
+pub(crate) const BEFORE: Param = param("before", Kind::Uuid, "`next` of the page before.");
+/// The page behind an entry of the audit log.
+pub(crate) const BEFORE_ENTRY: Param =
+    param("before", Kind::Number { min: 0, max: i64::MAX as u64 }, "`next` of the page before.");
+
+/// What narrows a list of jobs down.
+pub(crate) const JOB_FILTER: &[Param] = &[
+    TENANT,
+    param("status", Kind::Statuses, "Only in these statuses."),
+    TYPE,
+    QUEUE,
+    param("tag", Kind::Text, "Only with this tag."),
+    param("idempotency_key", Kind::Text, "Only with this key."),
+    param("worker", Kind::Text, "Only those that this worker holds."),
+    BEFORE,
+    LIMIT,
+];
+/// What narrows dead jobs down.
+pub(crate) const DEAD_FILTER: &[Param] = &[GROUP, TENANT, TYPE, QUEUE, RESOLVED];
+/// The same, page by page.
+pub(crate) const DEAD_PAGE: &[Param] = &[GROUP, TENANT, TYPE, QUEUE, RESOLVED, BEFORE, LIMIT];
+const GROUP: Param = param("group", Kind::Text, "Only of this group.");
+const RESOLVED: Param =
+    param("resolved", Kind::Flag, "Also those of which somebody said that they stay dead.");
+/// What narrows the audit log down.
+pub(crate) const AUDIT: &[Param] = &[
+    param("actor", Kind::Text, "Only of this actor."),
+    param("action", Kind::Text, "Only this action; ends with a dot for all of a kind."),
+    param("target", Kind::Text, "Only what was done to this."),
+    TENANT,
+    param("since", Kind::Since, "Only since this moment, or since so long ago: 2h."),
+    BEFORE_ENTRY,
+    LIMIT,
+];
+/// What narrows the history of settings down.
+pub(crate) const HISTORY: &[Param] =
+    &[param("key", Kind::Text, "Only of this setting."), BEFORE_ENTRY, LIMIT];
+/// What narrows dead letters down, as runbooks call it.
+pub(crate) const DLQ: &[Param] = &[
+    param("stats", Kind::Flag, "Figures instead of a page."),
+    param("status", Kind::Words(&["pending", "resolved"]), "Only these; pending if left out."),
+    LIMIT,
+    param("offset", Kind::Number { min: 0, max: MAX_OFFSET as u64 }, "How many to pass over."),
+    BEFORE,
+];
+/// How far an offset reaches; further on, `before` does.
+pub(crate) const MAX_OFFSET: usize = MAX_PAGE - MAX_LIMIT - 1;
 
 /// Reads the filter of a list of jobs.
 pub(crate) fn job_filter(uri: &Uri) -> Result<JobFilter, ApiError> {
@@ -30,7 +178,10 @@ pub(crate) fn job_filter(uri: &Uri) -> Result<JobFilter, ApiError> {
         if name != "status" && seen.iter().any(|known| known == name) {
             return Err(bad(name, "is given twice; give it once"));
         }
-        check_value(name, &value)?;
+        if !is_known(name, JOB_FILTER) {
+            return Err(unknown_parameter(name, JOB_FILTER));
+        }
+        check_text(name, &value)?;
         match name {
             "tenant_id" => filter.tenant_id = Some(value),
             "status" => {
@@ -45,7 +196,7 @@ pub(crate) fn job_filter(uri: &Uri) -> Result<JobFilter, ApiError> {
             "worker" => filter.worker = Some(WorkerId(value)),
             "before" => filter.before = Some(parsed(name, &value)?),
             "limit" => filter.limit = limit(&value)?,
-            unknown => return Err(unknown_parameter(unknown, &PARAMETERS)),
+            unknown => return Err(unknown_parameter(unknown, JOB_FILTER)),
         }
         seen.push(name.to_owned());
     }
@@ -56,13 +207,18 @@ pub(crate) fn job_filter(uri: &Uri) -> Result<JobFilter, ApiError> {
 pub(crate) struct Params(BTreeMap<String, String>);
 
 /// Reads them.
-pub(crate) fn params(uri: &Uri, known: &[&str]) -> Result<Params, ApiError> {
+pub(crate) fn params(uri: &Uri, known: &[Param]) -> Result<Params, ApiError> {
     let mut found = BTreeMap::new();
     for (name, value) in pairs(uri)? {
-        if !known.contains(&name.as_str()) {
+        if !is_known(&name, known) {
             return Err(unknown_parameter(&name, known));
         }
         check_text(&name, &value)?;
+        if let Some(Kind::Number { min, max }) = known.iter().find(|p| p.name == name).map(|p| p.kind)
+            && !value.parse().is_ok_and(|number: u64| (min..=max).contains(&number))
+        {
+            return Err(bad(&name, &format!("must be a number from {min} to {max}")));
+        }
         if found.insert(name.clone(), value).is_some() {
             return Err(bad(&name, "is given twice; give it once"));
         }
@@ -99,11 +255,11 @@ pub(crate) fn none(uri: &Uri) -> Result<(), ApiError> {
 }
 
 /// The one parameter that a call takes and needs.
-pub(crate) fn only(uri: &Uri, name: &str) -> Result<String, ApiError> {
+pub(crate) fn only(uri: &Uri, name: &'static str) -> Result<String, ApiError> {
     let mut found = None;
     for (given, value) in pairs(uri)? {
         if given != name {
-            return Err(unknown_parameter(&given, &[name]));
+            return Err(unknown_parameter(&given, &[param(name, Kind::Text, "")]));
         }
         if found.replace(value).is_some() {
             return Err(bad(name, "is given twice; give it once"));
@@ -137,9 +293,14 @@ fn is_text(query: &str) -> bool {
     std::str::from_utf8(&decoded).is_ok()
 }
 
-fn unknown_parameter(name: &str, known: &[&str]) -> ApiError {
+fn is_known(name: &str, known: &[Param]) -> bool {
+    known.iter().any(|param| param.name == name)
+}
+
+fn unknown_parameter(name: &str, known: &[Param]) -> ApiError {
     let shown: String = name.chars().take(60).collect();
-    let advice = if known.is_empty() { "this call takes none".to_owned() } else { advice(name, known) };
+    let names: Vec<&str> = known.iter().map(|param| param.name).collect();
+    let advice = if names.is_empty() { "this call takes none".to_owned() } else { advice(name, &names) };
     ApiError::bad_request("unknown_parameter", format!("{shown:?} is not a parameter of this call; {advice}"))
 }
 
@@ -147,18 +308,12 @@ fn bad(name: &str, why: &str) -> ApiError {
     ApiError::bad_request("bad_parameter", format!("{name} {why}"))
 }
 
-fn check_value(name: &str, value: &str) -> Result<(), ApiError> {
-    if !PARAMETERS.contains(&name) {
-        return Err(unknown_parameter(name, &PARAMETERS));
-    }
-    check_text(name, value)
-}
-
 fn check_text(name: &str, value: &str) -> Result<(), ApiError> {
     // PostgreSQL refuses U+0000 in any text, so it must not get that far.
-    if value.is_empty() || value.len() > MAX_VALUE_BYTES || value.chars().any(char::is_control) {
+    let length = value.chars().count();
+    if !(1..=MAX_VALUE_CHARS).contains(&length) || value.chars().any(char::is_control) {
         let allowed =
-            format!("has {} bytes; use 1 to {MAX_VALUE_BYTES} without control characters", value.len());
+            format!("has {length} characters; use 1 to {MAX_VALUE_CHARS} without control characters");
         return Err(bad(name, &allowed));
     }
     Ok(())

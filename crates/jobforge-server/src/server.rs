@@ -11,20 +11,17 @@ use jobforge::live::Live;
 use jobforge::services::BulkRunner;
 use jobforge::services::probes::Probes;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections;
 use crate::error::ServerError;
 use crate::gate::Gate;
 use crate::health::Health;
+use crate::rate_limit::Streams;
 use crate::routes;
 
 /// How long requests that are under way at the stop may take; a client that stalls must not hold the process.
 const STOP_GRACE: Duration = Duration::from_secs(10);
-
-/// Streams of events that may be open at once.
-const MOST_STREAMS: usize = 64;
 
 /// Where to listen and who may ask.
 #[derive(Clone)]
@@ -53,7 +50,7 @@ pub(crate) struct App {
     pub(crate) bulk: BulkRunner,
     pub(crate) health: Health,
     /// Streams of events that may be open at once.
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: Arc<Streams>,
     pub(crate) closing: CancellationToken,
     /// Whether the database has been ready once since the start.
     pub(crate) started: AtomicBool,
@@ -67,7 +64,7 @@ impl App {
             client,
             live,
             health: Health::new(probes),
-            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            streams: Arc::new(Streams::new()),
             closing: CancellationToken::new(),
             started: AtomicBool::new(false),
         }

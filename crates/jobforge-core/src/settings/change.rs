@@ -10,6 +10,7 @@ use super::resolve::{Layers, SettingError, find, normalise, resolve, unknown};
 
 /// One stored setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StoredSetting {
     /// Its key.
     pub key: String,

@@ -445,6 +445,14 @@ pub const SETTINGS: &[Setting] = &[
         doc: "File that holds admin_token.",
     },
     Setting {
+        key: "http_requests_per_second",
+        env: &[plain("JOBFORGE_HTTP_REQUESTS_PER_SECOND")],
+        kind: Kind::Integer { min: 0, max: 1_000_000 },
+        default: "1000",
+        effect: Effect::Live,
+        doc: "Requests that one token, or one address without a token, may make of each server on average; two seconds' worth may come at once. 0 is no limit.",
+    },
+    Setting {
         key: "health_probes",
         env: &[plain("JOBFORGE_HEALTH_PROBES")],
         kind: Kind::List,

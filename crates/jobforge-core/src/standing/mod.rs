@@ -15,6 +15,7 @@ use crate::worker::WorkerRow;
 
 /// What a job is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Its handler runs on a worker that is alive.
@@ -35,6 +36,7 @@ pub enum Kind {
 
 /// What a waiting job waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WaitingFor {
     /// Its planned time.
@@ -72,6 +74,7 @@ pub struct Facts {
 
 /// One piece of evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Evidence {
     /// What was seen.
     pub text: String,
@@ -82,6 +85,7 @@ pub struct Evidence {
 
 /// What happens next without anybody doing anything, or that nothing does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NextStep {
     /// What.
     pub what: String,
@@ -94,6 +98,7 @@ pub struct NextStep {
 
 /// What a person can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Action {
     /// To what end.
     pub why: String,
@@ -103,6 +108,7 @@ pub struct Action {
 
 /// The whole answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Standing {
     /// What it is.
     pub kind: Kind,

@@ -1,7 +1,6 @@
 //! The audit log and tokens.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -11,19 +10,17 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jobforge::core::audit::{AuditFilter, parse_since};
 use jobforge::core::time::{Now, add};
-use jobforge::core::token::{NewToken, Scope, TokenRow};
+use jobforge::core::token::{NewToken, TokenRow};
 use jobforge::{AuditError, TokenError};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use jobforge_api::requests::TokenRequest;
+use jobforge_api::{AuditPage, AuditVerdict, TokenList, TokenView};
 
-use super::json as answer;
+use super::{json as answer, lasting};
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::server::App;
 use crate::{body, query};
 
-/// Parameters of the audit log.
-pub(super) const AUDIT: &[&str] = &["actor", "action", "target", "tenant_id", "since", "before", "limit"];
 /// The longest body of these calls.
 const MAX_BODY: usize = 64 * 1024;
 
@@ -33,7 +30,7 @@ pub(super) async fn audit(
     caller: Caller,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let mut params = query::params(&uri, AUDIT)?;
+    let mut params = query::params(&uri, query::AUDIT)?;
     let store = app.client.store();
     let since = match params.take("since") {
         None => None,
@@ -55,21 +52,22 @@ pub(super) async fn audit(
     let more = entries.len() > limit;
     entries.truncate(limit);
     let next = entries.last().filter(|_| more).map(|entry| entry.id);
-    answer(StatusCode::OK, &json!({ "entries": entries, "next": next }))
+    answer(StatusCode::OK, &AuditPage { entries, next })
 }
 
 /// `GET /v1/audit/verify`
 pub(super) async fn verify(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
     query::none(&uri)?;
-    match app.client.verify_audit().await {
+    let verdict = match app.client.verify_audit().await {
         Ok(head) => {
-            answer(StatusCode::OK, &json!({ "whole": true, "entries": head.entries, "head": head.hash }))
+            AuditVerdict { whole: true, entries: Some(head.entries), head: Some(head.hash), broken: None }
         }
         Err(AuditError::Broken(broken)) => {
-            answer(StatusCode::OK, &json!({ "whole": false, "broken": broken.to_string() }))
+            AuditVerdict { whole: false, entries: None, head: None, broken: Some(broken.to_string()) }
         }
-        Err(AuditError::Store(error)) => Err(error.into()),
-    }
+        Err(AuditError::Store(error)) => return Err(error.into()),
+    };
+    answer(StatusCode::OK, &verdict)
 }
 
 /// `GET /v1/tokens`
@@ -77,22 +75,7 @@ pub(super) async fn tokens(State(app): State<Arc<App>>, uri: Uri) -> Result<Resp
     query::none(&uri)?;
     let now = app.client.store().now().await?;
     let tokens = app.client.store().tokens().await?;
-    let tokens: Vec<Value> = tokens.iter().map(|token| view(token, now)).collect();
-    answer(StatusCode::OK, &json!({ "tokens": tokens }))
-}
-
-/// A token to be made.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TokenRequest {
-    name: String,
-    scopes: Vec<Scope>,
-    #[serde(default)]
-    tenant_id: Option<String>,
-    #[serde(default)]
-    expires_at: Option<Timestamp>,
-    #[serde(default)]
-    for_ms: Option<u64>,
+    answer(StatusCode::OK, &TokenList { tokens: tokens.into_iter().map(|token| view(token, now)).collect() })
 }
 
 /// `POST /v1/tokens`
@@ -109,7 +92,7 @@ pub(super) async fn create_token(
     let expires_at = match (request.expires_at, request.for_ms) {
         (Some(_), Some(_)) => return Err(ApiError::invalid_request("give expires_at or for_ms, not both")),
         (at, None) => at,
-        (None, Some(ms)) => Some(add(now, Duration::from_millis(ms))),
+        (None, Some(ms)) => Some(add(now, lasting(ms)?)),
     };
     let TokenRequest { name, scopes, tenant_id, .. } = request;
     let new = NewToken { name, scopes, tenant_id, expires_at };
@@ -118,8 +101,7 @@ pub(super) async fn create_token(
         TokenError::Bad(fault) => ApiError::invalid_request(fault.to_string()),
         TokenError::Store(error) => error.into(),
     })?;
-    let mut token = view(&row, now);
-    token["token"] = text.secret().into();
+    let token = TokenView { token: Some(text.secret().to_owned()), ..view(row, now) };
     answer(StatusCode::CREATED, &token)
 }
 
@@ -147,9 +129,7 @@ pub(super) async fn revoke_token(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn view(token: &TokenRow, now: Timestamp) -> Value {
-    let mut view = serde_json::to_value(token).unwrap_or_default();
-    view["prefix"] = token.prefix().into();
-    view["standing"] = token.standing(now).as_str().into();
-    view
+fn view(row: TokenRow, now: Timestamp) -> TokenView {
+    let (prefix, standing) = (row.prefix(), row.standing(now).as_str().to_owned());
+    TokenView { row, prefix, standing, token: None }
 }

@@ -9,24 +9,17 @@ use axum::response::Response;
 use jobforge::DeadStep;
 use jobforge::core::job::JobId;
 use jobforge::store::rows::DeadFilter;
-use jobforge_api::{JobList, JobView};
-use serde::Deserialize;
-use serde_json::json;
+use jobforge_api::requests::{MAX_JOBS, ResolveRequest};
+use jobforge_api::{DeadGroupList, JobList, JobView, ResolvedView};
 
 use super::jobs::visible;
 use super::json as answer;
 use crate::api_error::ApiError;
 use crate::caller::Caller;
-use crate::query::Params;
+use crate::query::{DEAD_FILTER, DEAD_PAGE, Params};
 use crate::server::App;
 use crate::{body, query};
 
-/// What narrows dead jobs down.
-pub(super) const FILTER: &[&str] = &["group", "tenant_id", "type", "queue", "resolved"];
-/// The same, page by page.
-pub(super) const PAGE: &[&str] = &["group", "tenant_id", "type", "queue", "resolved", "before", "limit"];
-/// Jobs that are resolved at once.
-const MOST: usize = 1000;
 /// The longest body of these calls.
 const MAX_BODY: usize = 128 * 1024;
 
@@ -36,8 +29,8 @@ pub(super) async fn groups(
     caller: Caller,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let filter = filter(&mut query::params(&uri, FILTER)?, &caller)?;
-    answer(StatusCode::OK, &json!({ "groups": app.client.dead_groups(&filter).await? }))
+    let filter = filter(&mut query::params(&uri, DEAD_FILTER)?, &caller)?;
+    answer(StatusCode::OK, &DeadGroupList { groups: app.client.dead_groups(&filter).await? })
 }
 
 /// `GET /v1/dead/jobs`
@@ -46,7 +39,7 @@ pub(super) async fn jobs(
     caller: Caller,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let mut params = query::params(&uri, PAGE)?;
+    let mut params = query::params(&uri, DEAD_PAGE)?;
     let filter = filter(&mut params, &caller)?;
     let (before, limit) = (params.parse::<JobId>("before")?, params.limit()?);
     let mut jobs = app.client.dead_jobs(&filter, before, limit + 1).await?;
@@ -54,13 +47,6 @@ pub(super) async fn jobs(
     jobs.truncate(limit);
     let next = jobs.last().filter(|_| more).map(|job| job.id.to_string());
     answer(StatusCode::OK, &JobList { jobs: jobs.into_iter().map(JobView::from).collect(), next })
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Resolve {
-    ids: Vec<String>,
-    note: String,
 }
 
 /// `POST /v1/dead/resolve`
@@ -72,19 +58,19 @@ pub(super) async fn resolve(
     body: Body,
 ) -> Result<Response, ApiError> {
     query::none(&uri)?;
-    let Resolve { ids, note } = body::json(&headers, body, MAX_BODY).await?;
-    if ids.is_empty() || ids.len() > MOST || note.trim().is_empty() {
-        return Err(ApiError::invalid_request(format!("give 1 to {MOST} ids, and a note that says why")));
+    let ResolveRequest { ids, note } = body::json(&headers, body, MAX_BODY).await?;
+    if ids.is_empty() || ids.len() > MAX_JOBS || note.trim().is_empty() {
+        return Err(ApiError::invalid_request(format!("give 1 to {MAX_JOBS} ids, and a note that says why")));
     }
     let mut known = Vec::with_capacity(ids.len());
     for id in ids {
-        let id: JobId = id.parse()?;
+        let id = JobId(id);
         visible(&app, &caller, id).await?;
         known.push(id);
     }
     let client = app.client.clone().acting(caller.by().clone());
     let tally = client.move_dead(&known, &DeadStep::Discard { note }).await?;
-    answer(StatusCode::OK, &json!({ "resolved": tally.done, "passed_over": tally.passed_over }))
+    answer(StatusCode::OK, &ResolvedView { resolved: tally.done, passed_over: tally.passed_over })
 }
 
 fn filter(params: &mut Params, caller: &Caller) -> Result<DeadFilter, ApiError> {

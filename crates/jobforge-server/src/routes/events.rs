@@ -21,12 +21,13 @@ use jobforge::core::time::Now;
 use jobforge::store::rows::{JobFilter, WakeEvent};
 use jobforge::store::{Store, StoreError};
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::query;
+use crate::rate_limit::Seat;
 use crate::server::App;
 
 /// Between two looks when nothing is announced.
@@ -46,7 +47,7 @@ pub(super) async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     query::none(&uri)?;
-    let seat = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
+    let seat = Arc::clone(&app.streams).seat(&caller.by().actor).ok_or_else(|| {
         let told = "too many streams of events are open; close one, or try again later";
         ApiError::too_many("too_many_streams", told, Duration::from_secs(5))
     })?;
@@ -80,7 +81,7 @@ struct Stream {
     workers: HashMap<String, String>,
     begun: bool,
     quiet: u32,
-    _seat: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 impl Stream {

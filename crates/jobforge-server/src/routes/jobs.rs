@@ -12,43 +12,21 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jobforge::core::audit::AuditFilter;
 use jobforge::core::enqueue::JobRequest;
-use jobforge::core::job::{Job, JobId};
-use jobforge::core::time::since;
+use jobforge::core::job::{Job, JobId, NewJob};
+use jobforge::core::time::{LATEST, since};
 use jobforge::store::rows::JobFilter;
-use jobforge::{Client, Error};
-use jobforge_api::{JobList, JobView, LogList, ReceiptView};
-use serde::Deserialize;
-use serde_json::Value;
+use jobforge::{Client, Error, Receipt};
+use jobforge_api::requests::{MAX_FOR_MS, MAX_JOBS, RescheduleRequest};
+use jobforge_api::{JobList, JobView, LogList, ReceiptList, ReceiptView, TimelineEvent, TimelineView};
 
-use super::json;
+use super::{idempotency, json};
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::server::App;
 use crate::{body, query, view};
 
-/// Fields of a job to be enqueued.
-pub(super) const FIELDS: &[&str] = &[
-    "type",
-    "payload",
-    "tenant_id",
-    "queue",
-    "priority",
-    "run_at",
-    "delay_ms",
-    "max_attempts",
-    "timeout_ms",
-    "progress_timeout_ms",
-    "idempotency_key",
-    "tags",
-    "traceparent",
-    "retry",
-];
-/// Jobs that are enqueued at once.
-const MOST: usize = 1000;
 /// Entries of the audit log that a timeline shows.
 const MOST_DEEDS: usize = 200;
-/// How far ahead a job may be planned.
-const MAX_DELAY: Duration = Duration::from_secs(10 * 366 * 86_400);
 /// The longest body of a reschedule.
 const MAX_BODY: usize = 4096;
 
@@ -75,7 +53,9 @@ pub(super) async fn enqueue_many(
     body: Body,
 ) -> Result<Response, ApiError> {
     query::none(&uri)?;
-    let requests = body::job_requests(&headers, body, MOST).await?;
+    let key = idempotency::key(&headers)?;
+    let requests = body::job_requests(&headers, body, MAX_JOBS).await?;
+    let requests = idempotency::with_places(requests, key.as_deref());
     let client = acting(&app, &caller);
     let (mut jobs, mut refusals) = (Vec::with_capacity(requests.len()), Vec::new());
     for (index, request) in requests.into_iter().enumerate() {
@@ -88,12 +68,13 @@ pub(super) async fn enqueue_many(
     if let Some(refusal) = ApiError::first_with_all(refusals) {
         return Err(refusal);
     }
-    let receipts = client.enqueue_jobs(&jobs).await?;
-    let receipts: Vec<ReceiptView> = receipts
-        .iter()
-        .map(|receipt| ReceiptView { id: receipt.id.to_string(), created: receipt.created })
-        .collect();
-    json(StatusCode::OK, &serde_json::json!({ "jobs": receipts }))
+    idempotency::check_batch(&client, &jobs, key.as_deref()).await?;
+    let receipts = match client.enqueue_jobs(&jobs).await {
+        Ok(receipts) => receipts,
+        Err(error) => return Err(idempotency::explain(&client, &jobs, error).await),
+    };
+    let jobs = receipts.iter().map(receipt_view).collect();
+    json(StatusCode::OK, &ReceiptList { jobs })
 }
 
 /// `POST /v1/jobs`
@@ -105,16 +86,29 @@ pub(super) async fn enqueue(
     body: Body,
 ) -> Result<Response, ApiError> {
     query::none(&uri)?;
-    let request = body::job_request(&headers, body).await?;
+    let key = idempotency::key(&headers)?;
+    let request = idempotency::with_key(body::job_request(&headers, body).await?, key.as_deref())?;
     let tenant_id = caller.tenant(request.tenant_id.clone())?;
-    let receipt = acting(&app, &caller).enqueue_untyped(JobRequest { tenant_id, ..request }).await?;
+    let client = acting(&app, &caller);
+    let job = [client.enqueue_untyped(JobRequest { tenant_id, ..request }).into_job()?];
+    let receipt = match client.enqueue_jobs(&job).await {
+        Ok(receipts) => receipts.into_iter().next().ok_or_else(|| no_receipt(&job[0]))?,
+        Err(error) => return Err(idempotency::explain(&client, &job, error).await),
+    };
     let status = if receipt.created { StatusCode::CREATED } else { StatusCode::OK };
-    let view = ReceiptView { id: receipt.id.to_string(), created: receipt.created };
-    let mut response = json(status, &view)?;
+    let mut response = json(status, &receipt_view(&receipt))?;
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/jobs/{}", receipt.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
+}
+
+fn receipt_view(receipt: &Receipt) -> ReceiptView {
+    ReceiptView { id: receipt.id.to_string(), created: receipt.created }
+}
+
+fn no_receipt(job: &NewJob) -> ApiError {
+    ApiError::internal(format!("the store gave no receipt for job {}", job.id))
 }
 
 /// `GET /v1/jobs`
@@ -215,15 +209,6 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Reschedule {
-    #[serde(default)]
-    run_at: Option<Timestamp>,
-    #[serde(default)]
-    delay_ms: Option<u64>,
-}
-
 /// `POST /v1/jobs/{id}/reschedule`
 pub(super) async fn reschedule(
     State(app): State<Arc<App>>,
@@ -235,15 +220,20 @@ pub(super) async fn reschedule(
 ) -> Result<Response, ApiError> {
     query::none(&uri)?;
     let delay = match body::json(&headers, body, MAX_BODY).await? {
-        Reschedule { run_at: Some(at), delay_ms: None } => since(at, app.client.store().now().await?),
-        Reschedule { run_at: None, delay_ms: Some(ms) } => Duration::from_millis(ms),
-        Reschedule { .. } => {
+        RescheduleRequest { run_at: Some(at), delay_ms: None } if at.as_second() < LATEST => {
+            since(at, app.client.store().now().await?)
+        }
+        RescheduleRequest { run_at: Some(_), delay_ms: None } => {
+            return Err(ApiError::invalid_request("run_at is too far ahead; the year 9998 is the last"));
+        }
+        RescheduleRequest { run_at: None, delay_ms: Some(ms) } if ms > MAX_FOR_MS => {
+            return Err(ApiError::invalid_request("delay_ms would be more than ten years"));
+        }
+        RescheduleRequest { run_at: None, delay_ms: Some(ms) } => Duration::from_millis(ms),
+        RescheduleRequest { .. } => {
             return Err(ApiError::invalid_request("give run_at or delay_ms, one of the two"));
         }
     };
-    if delay > MAX_DELAY {
-        return Err(ApiError::invalid_request("the job would run in more than ten years"));
-    }
     let id = visible(&app, &caller, job_id(id)?).await?.id;
     acting(&app, &caller).reschedule(id, delay).await?;
     moved(&app, id).await
@@ -261,35 +251,40 @@ pub(super) async fn timeline(
     let detail = app.client.job_detail(id).await?;
     let about = AuditFilter { target: Some(id.to_string()), ..AuditFilter::default() };
     let deeds = app.client.store().audit(&about, MOST_DEEDS).await?;
-    let mut events: Vec<(Timestamp, Value)> = vec![(
-        detail.job.created_at,
-        serde_json::json!({ "event": "enqueued", "by": detail.job.created_by, "queue": detail.job.queue }),
-    )];
+    let bare = |at: Timestamp, event: &str| TimelineEvent {
+        at,
+        event: event.to_owned(),
+        by: None,
+        reason: None,
+        queue: None,
+        attempt: None,
+        lease: None,
+        worker: None,
+        error: None,
+    };
+    let job = detail.job;
+    let mut events = vec![TimelineEvent {
+        by: job.created_by,
+        queue: Some(job.queue),
+        ..bare(job.created_at, "enqueued")
+    }];
     for attempt in detail.attempts {
-        let (number, lease, worker) =
-            (attempt.attempt, attempt.lease.0, attempt.worker.map(|worker| worker.0));
-        if let Some(at) = attempt.started_at {
-            let event = serde_json::json!({ "event": "started", "attempt": number, "lease": lease, "worker": worker });
-            events.push((at, event));
-        }
-        if let Some(at) = attempt.finished_at {
-            let event = serde_json::json!({
-                "event": attempt.outcome, "attempt": number, "lease": lease, "worker": worker, "error": attempt.error,
-            });
-            events.push((at, event));
-        }
+        let of_attempt = |at: Timestamp, event: &str| TimelineEvent {
+            attempt: Some(attempt.attempt),
+            lease: Some(attempt.lease.0),
+            worker: attempt.worker.as_ref().map(|worker| worker.0.clone()),
+            ..bare(at, event)
+        };
+        events.extend(attempt.started_at.map(|at| of_attempt(at, "started")));
+        let ended = |at| TimelineEvent { error: attempt.error.clone(), ..of_attempt(at, &attempt.outcome) };
+        events.extend(attempt.finished_at.map(ended));
     }
     for deed in deeds {
-        let event =
-            serde_json::json!({ "event": deed.action, "by": deed.by.actor, "reason": deed.by.reason });
-        events.push((deed.at, event));
+        let told = bare(deed.at, &deed.action);
+        events.push(TimelineEvent { by: Some(deed.by.actor), reason: deed.by.reason, ..told });
     }
-    events.sort_by_key(|(at, _)| *at);
-    let told = events.into_iter().map(|(at, mut event)| {
-        event["at"] = at.to_string().into();
-        event
-    });
-    json(StatusCode::OK, &serde_json::json!({ "id": id, "events": told.collect::<Vec<_>>() }))
+    events.sort_by_key(|event| event.at);
+    json(StatusCode::OK, &TimelineView { id, events })
 }
 
 /// Reads a call that has nothing but the id of its job.

@@ -5,16 +5,20 @@ mod dead;
 mod events;
 mod front;
 mod health;
+mod idempotency;
 mod jobs;
 mod openapi;
 mod operations;
 mod queues;
 mod runbook;
 mod settings;
+mod settings_patch;
 mod table;
+mod v1;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -22,23 +26,25 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post, put};
-use jobforge::core::token::Scope;
+use jobforge_api::requests::{MAX_FOR_MS, MIN_FOR_MS};
 use serde::Serialize;
 
 use crate::api_error::ApiError;
 use crate::gate::{Gate, accept_token, require_local, require_token, trust_socket};
+use crate::query;
+use crate::rate_limit::{RateLimit, limit};
 use crate::request_log::log_request;
 use crate::server::App;
 use crate::workers::Workers;
-use table::Need::{All, Own};
 use table::{Route, answer};
 
 /// All routes behind the gate, each request named and logged.
 pub(crate) fn router(app: Arc<App>, gate: Arc<Gate>) -> Router {
     // The token is asked for whatever lies below these, so that a route cannot be forgotten.
-    let guarded = guarded().layer(from_fn_with_state(gate.clone(), require_token));
-    let free = answer(runbook::free()).layer(from_fn_with_state(gate.clone(), accept_token));
+    let rates = Arc::new(RateLimit::new(app.live.clone()));
+    let limit = || from_fn_with_state(Arc::clone(&rates), limit);
+    let guarded = guarded().layer(limit()).layer(from_fn_with_state(gate.clone(), require_token));
+    let free = answer(runbook::free()).layer(limit()).layer(from_fn_with_state(gate.clone(), accept_token));
     around(guarded.merge(free), app)
         .layer(from_fn_with_state(gate, require_local))
         .layer(from_fn(log_request))
@@ -55,7 +61,7 @@ pub(crate) fn socket_router(app: Arc<App>, workers: Arc<Workers>) -> Router {
 fn guarded() -> Router<Arc<App>> {
     // What is below these prefixes and is no route says so only to those who may ask.
     let nothing = || axum::routing::any(not_found);
-    answer(v1())
+    answer(v1::routes())
         .merge(answer(runbook::guarded()))
         .route("/v1", nothing())
         .route("/v1/{*rest}", nothing())
@@ -64,137 +70,27 @@ fn guarded() -> Router<Arc<App>> {
         .method_not_allowed_fallback(method_not_allowed)
 }
 
-/// The API.
-fn v1() -> Vec<Route> {
-    use Scope::{Admin, Enqueue, Operate, Read};
-    const JOB_FILTER: &[&str] =
-        &["tenant_id", "status", "type", "queue", "tag", "idempotency_key", "worker", "before", "limit"];
-    let look = |path, need, says, handler| Route::new("GET", path, need, says, handler);
-    let act = |path, need, says, handler| Route::new("POST", path, need, says, handler);
-    vec![
-        look("/v1/jobs", Own(Read), "List jobs, newest first", get(jobs::list)).query(JOB_FILTER),
-        act("/v1/jobs", Own(Enqueue), "Enqueue a job", post(jobs::enqueue)).body(jobs::FIELDS),
-        act("/v1/jobs/many", Own(Enqueue), "Enqueue many jobs, all or none", post(jobs::enqueue_many))
-            .body(&["jobs"]),
-        act(
-            "/v1/jobs/bulk",
-            Own(Operate),
-            "Cancel, retry or delete many jobs in the background",
-            post(operations::begin),
-        )
-        .body(&["action", "filter", "dry_run", "reason"]),
-        look("/v1/jobs/{id}", Own(Read), "One job with its attempts and result", get(jobs::detail)),
-        Route::new(
-            "DELETE",
-            "/v1/jobs/{id}",
-            Own(Operate),
-            "Remove a job that is not running",
-            delete(jobs::delete),
-        ),
-        look(
-            "/v1/jobs/{id}/explain",
-            Own(Read),
-            "What a job is now, why, and what happens next",
-            get(jobs::explain),
-        ),
-        look("/v1/jobs/{id}/timeline", Own(Read), "What happened to a job, in order", get(jobs::timeline)),
-        look("/v1/jobs/{id}/logs", Own(Read), "What a job's handler printed", get(jobs::logs)),
-        act("/v1/jobs/{id}/cancel", Own(Operate), "End a queued or running job", post(jobs::cancel)),
-        act("/v1/jobs/{id}/retry", Own(Operate), "Run a job again with fresh attempts", post(jobs::retry)),
-        act(
-            "/v1/jobs/{id}/reschedule",
-            Own(Operate),
-            "Run a job again later, with fresh attempts",
-            post(jobs::reschedule),
-        )
-        .body(&["run_at", "delay_ms"]),
-        look("/v1/queues", All(Read), "Queues and what is in them", get(queues::list)),
-        act(
-            "/v1/queues/{name}/pause",
-            All(Operate),
-            "Let nothing more of a queue start",
-            post(queues::pause),
-        ),
-        act("/v1/queues/{name}/resume", All(Operate), "Let a queue run again", post(queues::resume)),
-        look("/v1/workers", All(Read), "Workers and their leases", get(queues::workers)),
-        look("/v1/watchdog/runs", All(Read), "What watchdogs did, newest first", get(queues::watchdog_runs))
-            .query(&["limit"]),
-        act("/v1/watchdog/run", All(Operate), "Sweep once, now", post(queues::watchdog_run)),
-        look("/v1/dead/groups", Own(Read), "What jobs died of, the most frequent first", get(dead::groups))
-            .query(dead::FILTER),
-        look("/v1/dead/jobs", Own(Read), "Dead jobs, newest first", get(dead::jobs)).query(dead::PAGE),
-        act("/v1/dead/resolve", Own(Operate), "Settle that dead jobs stay dead", post(dead::resolve))
-            .body(&["ids", "note"]),
-        look("/v1/settings", All(Read), "Settings with value, source and effect", get(settings::list)),
-        Route::new(
-            "PATCH",
-            "/v1/settings",
-            All(Admin),
-            "Change stored settings, all or none; null takes one out",
-            patch(settings::change),
-        ),
-        act(
-            "/v1/settings/{key}/revert",
-            All(Admin),
-            "Undo the last change of a setting",
-            post(settings::revert),
-        ),
-        look("/v1/settings/history", All(Read), "Changes of settings, newest first", get(settings::history))
-            .query(&["key", "before", "limit"]),
-        look("/v1/flags", All(Read), "Flags and whether they are on", get(settings::flags)),
-        Route::new(
-            "PUT",
-            "/v1/flags/{name}",
-            All(Admin),
-            "Switch a flag on or off, for a while or for good",
-            put(settings::set_flag),
-        )
-        .body(&["enabled", "for_ms"]),
-        look("/v1/audit", Own(Read), "Who did what, newest first", get(admin::audit)).query(admin::AUDIT),
-        look("/v1/audit/verify", All(Read), "Whether the audit log is whole", get(admin::verify)),
-        look("/v1/tokens", All(Admin), "Tokens, without their secrets", get(admin::tokens)),
-        act("/v1/tokens", All(Admin), "Make a token; its text is told once", post(admin::create_token))
-            .body(&["name", "scopes", "tenant_id", "expires_at", "for_ms"]),
-        Route::new("DELETE", "/v1/tokens/{id}", All(Admin), "Take a token back", delete(admin::revoke_token)),
-        look("/v1/operations", Own(Read), "Operations on many jobs, newest first", get(operations::list))
-            .query(&["limit"]),
-        look("/v1/operations/{id}", Own(Read), "An operation and how far it is", get(operations::one)),
-        act(
-            "/v1/operations/{id}/cancel",
-            Own(Operate),
-            "End an operation; what it did stays done",
-            post(operations::cancel),
-        ),
-        look(
-            "/v1/events",
-            Own(Read),
-            "Jobs and workers as they change (server-sent events)",
-            get(events::stream),
-        ),
-        look("/v1/openapi.json", Own(Read), "This description", get(description)),
-    ]
-}
-
 /// The description of the whole API, as it is checked in.
-pub fn openapi() -> String {
-    let routes: Vec<Route> = v1().into_iter().chain(runbook::guarded()).chain(runbook::free()).collect();
-    let mut text = serde_json::to_string_pretty(&openapi::describe(&routes)).unwrap_or_default();
-    text.push('\n');
-    text
+pub fn openapi() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let guarded = v1::routes().into_iter().chain(runbook::guarded());
+        let routes: Vec<Route> = guarded.chain(runbook::free()).chain(v1::free()).collect();
+        let mut text = serde_json::to_string_pretty(&openapi::describe(&routes)).unwrap_or_default();
+        text.push('\n');
+        text
+    });
+    &TEXT
 }
 
 /// `GET /v1/openapi.json`
-async fn description() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], openapi())
+async fn description(uri: Uri) -> Result<impl IntoResponse, ApiError> {
+    query::none(&uri)?;
+    Ok(([(CONTENT_TYPE, "application/json")], openapi()))
 }
 
 /// What is answered beside them.
 fn around(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
-    Router::new()
-        .route("/", get(front::page))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/startupz", get(health::startup))
+    answer(v1::free())
         .merge(routes)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -217,6 +113,14 @@ async fn method_not_allowed(method: Method, _: Uri) -> ApiError {
         "the method is not allowed here",
         detail,
     )
+}
+
+/// How long something shall last.
+fn lasting(ms: u64) -> Result<Duration, ApiError> {
+    if (MIN_FOR_MS..=MAX_FOR_MS).contains(&ms) {
+        return Ok(Duration::from_millis(ms));
+    }
+    Err(ApiError::invalid_request(format!("for_ms must be {MIN_FOR_MS} to {MAX_FOR_MS} (ten years)")))
 }
 
 /// Writes a view as JSON.

@@ -8,13 +8,14 @@ use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
-use jobforge::core::operation::{BulkAction, BulkFilter, NewOperation, Operation};
+use jobforge::core::enqueue::{check_name, check_tag};
+use jobforge::core::operation::{BulkFilter, NewOperation, Operation};
 use jobforge::core::time::Now;
-use serde::Deserialize;
-use serde_json::json;
+use jobforge_api::requests::BulkRequest;
+use jobforge_api::{FieldProblem, OperationList};
 use uuid::Uuid;
 
-use super::json as answer;
+use super::{idempotency, json as answer};
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::server::App;
@@ -22,20 +23,6 @@ use crate::{body, query};
 
 /// The longest body of these calls.
 const MAX_BODY: usize = 64 * 1024;
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Begin {
-    action: BulkAction,
-    filter: BulkFilter,
-    #[serde(default)]
-    dry_run: bool,
-    #[serde(default)]
-    reason: Option<String>,
-    /// Says that an empty filter is meant.
-    #[serde(default)]
-    all: bool,
-}
 
 /// `POST /v1/jobs/bulk`
 pub(super) async fn begin(
@@ -46,25 +33,70 @@ pub(super) async fn begin(
     body: Body,
 ) -> Result<Response, ApiError> {
     query::none(&uri)?;
-    let Begin { action, filter, dry_run, reason, all } = body::json(&headers, body, MAX_BODY).await?;
+    let key = idempotency::key(&headers)?;
+    let BulkRequest { action, filter, dry_run, reason, all } = body::json(&headers, body, MAX_BODY).await?;
     if filter.is_everything() && !all {
         let told = "the filter names nothing, which would be every job there is; narrow it down, or add \"all\": true";
         return Err(ApiError::invalid_request(told));
     }
+    check(&filter)?;
+    let id = match &key {
+        Some(key) => idempotency::operation_id(caller.tenant(None)?.as_deref(), key),
+        None => Uuid::now_v7(),
+    };
     let tenant_id = caller.tenant(filter.tenant_id.clone())?;
-    let new =
-        NewOperation { id: Uuid::now_v7(), action, filter: BulkFilter { tenant_id, ..filter }, dry_run };
+    let new = NewOperation { id, action, filter: BulkFilter { tenant_id, ..filter }, dry_run };
+    if key.is_some()
+        && let Some(found) = app.client.store().operation(id).await?
+    {
+        return begun_before(&new, &found);
+    }
     let by = match &reason {
         Some(_) => caller.by().clone().because(reason.as_deref()),
         None => caller.by().clone(),
     };
-    app.client.store().put_operation(&new, &by, Now::Database).await?;
+    if let Err(error) = app.client.store().put_operation(&new, &by, Now::Database).await {
+        // Another call with the key may have been faster.
+        return match app.client.store().operation(id).await? {
+            Some(found) if key.is_some() => begun_before(&new, &found),
+            Some(_) | None => Err(error.into()),
+        };
+    }
     app.bulk.nudge();
-    let mut response = answer(StatusCode::ACCEPTED, &find(&app, &caller, new.id).await?)?;
-    if let Ok(place) = HeaderValue::from_str(&format!("/v1/operations/{}", new.id)) {
+    placed(StatusCode::ACCEPTED, &find(&app, &caller, new.id).await?)
+}
+
+/// The operation that came with the same key before.
+fn begun_before(asked: &NewOperation, found: &Operation) -> Result<Response, ApiError> {
+    idempotency::check_operation(asked, found)?;
+    placed(StatusCode::OK, found)
+}
+
+fn placed(status: StatusCode, operation: &Operation) -> Result<Response, ApiError> {
+    let mut response = answer(status, operation)?;
+    if let Ok(place) = HeaderValue::from_str(&format!("/v1/operations/{}", operation.id)) {
         response.headers_mut().insert(LOCATION, place);
     }
     Ok(response)
+}
+
+/// What no job could have is a slip, and not every database could look for it.
+fn check(filter: &BulkFilter) -> Result<(), ApiError> {
+    let names = [("tenant_id", &filter.tenant_id), ("type", &filter.job_type), ("queue", &filter.queue)];
+    let mut errors = Vec::new();
+    for (field, name) in names {
+        if let Some(Err(fault)) = name.as_deref().map(check_name) {
+            errors.push(FieldProblem::new(format!("/filter/{field}"), "bad_name", fault));
+        }
+    }
+    if let Some(Err(fault)) = filter.tag.as_deref().map(check_tag) {
+        errors.push(FieldProblem::new("/filter/tag", "bad_tag", fault));
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let said: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.pointer, e.detail)).collect();
+    Err(ApiError::invalid_request(said.join("; ")).errors(errors))
 }
 
 /// `GET /v1/operations`
@@ -73,10 +105,10 @@ pub(super) async fn list(
     caller: Caller,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let limit = query::params(&uri, &["limit"])?.limit()?;
+    let limit = query::params(&uri, &[query::LIMIT])?.limit()?;
     let tenant = caller.tenant(None)?;
     let operations = app.client.store().operations(tenant.as_deref(), limit).await?;
-    answer(StatusCode::OK, &json!({ "operations": operations }))
+    answer(StatusCode::OK, &OperationList { operations })
 }
 
 /// `GET /v1/operations/{id}`

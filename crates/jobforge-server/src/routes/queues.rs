@@ -12,7 +12,7 @@ use jobforge::core::enqueue::check_name;
 use jobforge::core::time::Now;
 use jobforge::core::watchdog::Run;
 use jobforge::services::Watchdog;
-use jobforge_api::{QueueList, QueuePauseView, WorkerList};
+use jobforge_api::{QueueList, QueuePauseView, WatchdogList, WorkerList};
 
 use super::json;
 use crate::api_error::ApiError;
@@ -36,10 +36,10 @@ pub(super) async fn workers(State(app): State<Arc<App>>, uri: Uri) -> Result<Res
 
 /// `GET /v1/watchdog/runs`
 pub(super) async fn watchdog_runs(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
-    let limit = query::params(&uri, &["limit"])?.limit()?;
+    let limit = query::params(&uri, &[query::LIMIT])?.limit()?;
     let store = app.client.store();
     let (runs, watchdogs) = (store.watchdog_runs(limit).await?, store.watchdogs(Now::Database).await?);
-    json(StatusCode::OK, &serde_json::json!({ "watchdogs": watchdogs, "runs": runs }))
+    json(StatusCode::OK, &WatchdogList { watchdogs, runs })
 }
 
 /// `POST /v1/watchdog/run`

@@ -1,7 +1,6 @@
 //! Stored settings and flags.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -12,12 +11,15 @@ use axum::response::Response;
 use jobforge::core::audit::AuditFilter;
 use jobforge::core::settings::{Change, Kind, SETTINGS, Stored, flag_key, flag_name};
 use jobforge::core::time::{Now, add};
-use jobforge::{ChangeError, ChangeReport, change_back, change_settings};
-use jobforge_api::FieldProblem;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use jobforge::{ChangeError, ChangeReport, Changed, change_back, change_settings};
+use jobforge_api::requests::FlagRequest;
+use jobforge_api::{
+    FieldProblem, FlagList, FlagView, SettingChanged, SettingHistory, SettingList, SettingView,
+    SettingsChanged,
+};
+use serde_json::{Map, Number, Value};
 
-use super::json as answer;
+use super::{json as answer, lasting};
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::server::App;
@@ -31,22 +33,22 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Respon
     query::none(&uri)?;
     let stored = app.client.store().stored_settings(Now::Database).await?;
     let settings = app.live.now();
-    let all: Vec<Value> = settings
+    let all: Vec<SettingView> = settings
         .iter()
         .map(|resolved| {
             let setting = resolved.setting;
-            json!({
-                "key": setting.key,
-                "value": resolved.shown(),
-                "source": resolved.source.to_string(),
-                "default": setting.default,
-                "effect": setting.effect.as_str(),
-                "stored": stored.get(setting.key),
-                "doc": setting.doc,
-            })
+            SettingView {
+                key: setting.key,
+                value: resolved.shown().to_string(),
+                source: resolved.source.to_string(),
+                default: setting.default,
+                effect: setting.effect.as_str(),
+                stored: stored.get(setting.key).cloned(),
+                doc: setting.doc,
+            }
         })
         .collect();
-    tagged(stored.version, answer(StatusCode::OK, &json!({ "version": stored.version, "settings": all }))?)
+    tagged(stored.version, answer(StatusCode::OK, &SettingList { version: stored.version, settings: all })?)
 }
 
 /// `PATCH /v1/settings`: a merge patch, in which null takes a setting out.
@@ -61,7 +63,7 @@ pub(super) async fn change(
     let expected = expected(&headers)?;
     let patch: Map<String, Value> = body::json(&headers, body, MAX_BODY).await?;
     let report = apply(&app, &caller, &changes(patch)?, expected).await?;
-    tagged(report.version, answer(StatusCode::OK, &report)?)
+    tagged(report.version, answer(StatusCode::OK, &changed(report))?)
 }
 
 /// `POST /v1/settings/{key}/revert`
@@ -82,19 +84,20 @@ pub(super) async fn revert(
         None => Change { key, value: None, until: None },
     };
     let report = apply(&app, &caller, &[back], None).await?;
-    tagged(report.version, answer(StatusCode::OK, &report)?)
+    tagged(report.version, answer(StatusCode::OK, &changed(report))?)
 }
 
 /// `GET /v1/settings/history`
 pub(super) async fn history(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
-    let mut params = query::params(&uri, &["key", "before", "limit"])?;
+    let mut params = query::params(&uri, query::HISTORY)?;
     let filter = AuditFilter {
         action: Some("setting.set".to_owned()),
         target: params.take("key"),
         before: params.parse("before")?,
         ..AuditFilter::default()
     };
-    answer(StatusCode::OK, &json!({ "changes": app.client.store().audit(&filter, params.limit()?).await? }))
+    let changes = app.client.store().audit(&filter, params.limit()?).await?;
+    answer(StatusCode::OK, &SettingHistory { changes })
 }
 
 /// `GET /v1/flags`
@@ -102,32 +105,22 @@ pub(super) async fn flags(State(app): State<Arc<App>>, uri: Uri) -> Result<Respo
     query::none(&uri)?;
     let stored = app.client.store().stored_settings(Now::Database).await?;
     let settings = app.live.now();
-    let flags: Vec<Value> = settings
+    let flags: Vec<FlagView> = settings
         .iter()
         .filter(|resolved| resolved.setting.kind == Kind::Flag)
-        .map(|resolved| {
-            json!({
-                "name": flag_name(resolved.setting.key),
-                "enabled": resolved.value == "true",
-                "source": resolved.source.to_string(),
-                "until": until(&stored, resolved.setting.key),
-                "doc": resolved.setting.doc,
-            })
+        .map(|resolved| FlagView {
+            name: flag_name(resolved.setting.key),
+            enabled: resolved.value == "true",
+            source: resolved.source.to_string(),
+            until: until(&stored, resolved.setting.key),
+            doc: resolved.setting.doc,
         })
         .collect();
-    answer(StatusCode::OK, &json!({ "flags": flags }))
+    answer(StatusCode::OK, &FlagList { flags })
 }
 
 fn until(stored: &Stored, key: &str) -> Option<jiff::Timestamp> {
     stored.get(key).and_then(|setting| setting.expires_at)
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SetFlag {
-    enabled: bool,
-    #[serde(default)]
-    for_ms: Option<u64>,
 }
 
 /// `PUT /v1/flags/{name}`
@@ -140,18 +133,30 @@ pub(super) async fn set_flag(
     body: Body,
 ) -> Result<Response, ApiError> {
     query::none(&uri)?;
-    let SetFlag { enabled, for_ms } = body::json(&headers, body, MAX_BODY).await?;
+    let FlagRequest { enabled, for_ms } = body::json(&headers, body, MAX_BODY).await?;
     let key = name.ok().and_then(|Path(name)| flag_key(&name)).ok_or_else(|| {
         let detail = "there is no such flag; GET /v1/flags lists them";
         ApiError::new(StatusCode::NOT_FOUND, "flag_not_found", "there is no such flag", detail)
     })?;
     let until = match for_ms {
-        Some(ms) => Some(add(app.client.store().now().await?, Duration::from_millis(ms))),
+        Some(ms) => Some(add(app.client.store().now().await?, lasting(ms)?)),
         None => None,
     };
     let change = Change { key: key.to_owned(), value: Some(enabled.to_string()), until };
     let report = apply(&app, &caller, &[change], None).await?;
-    tagged(report.version, answer(StatusCode::OK, &report)?)
+    tagged(report.version, answer(StatusCode::OK, &changed(report))?)
+}
+
+/// A change as the wire types say it.
+pub(super) fn changed(report: ChangeReport) -> SettingsChanged {
+    let told = |Changed { key, old, new, effect, overridden_by }| SettingChanged {
+        key,
+        old,
+        new,
+        effect,
+        overridden_by,
+    };
+    SettingsChanged { version: report.version, changes: report.changes.into_iter().map(told).collect() }
 }
 
 /// Makes the changes, or says all that is wrong with them.
@@ -168,27 +173,49 @@ pub(super) async fn apply(
 /// Reads a merge patch: numbers, flags and lists may be written as such.
 pub(super) fn changes(patch: Map<String, Value>) -> Result<Vec<Change>, ApiError> {
     let read = |(key, value): (String, Value)| {
+        let kind = SETTINGS.iter().find(|setting| setting.key == key).map(|setting| setting.kind);
+        if kind.is_some_and(|kind| !may_be(kind, &value)) {
+            return Err(misfit(&key, "is of another type; write it as text if in doubt"));
+        }
         let value = match value {
             Value::Null => None,
             Value::String(text) => Some(text),
             Value::Bool(flag) => Some(flag.to_string()),
-            Value::Number(number) => Some(number.to_string()),
+            Value::Number(number) => Some(whole(&number)),
             Value::Array(items) => {
-                let words: Vec<String> = items
-                    .iter()
-                    .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
-                    .collect();
-                Some(words.join(","))
+                let words: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+                Some(words.ok_or_else(|| misfit(&key, "must be a list of texts"))?.join(","))
             }
-            Value::Object(_) => {
-                let told = format!("{key} must be a single value, not an object");
-                let fault = FieldProblem::new(format!("/{key}"), "wrong_type", told.clone());
-                return Err(ApiError::invalid_request(told).errors(vec![fault]));
-            }
+            Value::Object(_) => return Err(misfit(&key, "must be a single value, not an object")),
         };
         Ok(Change { key, value, until: None })
     };
     patch.into_iter().map(read).collect()
+}
+
+/// Whether a setting of this kind may be written so. Text may stand for any.
+fn may_be(kind: Kind, value: &Value) -> bool {
+    match value {
+        Value::Null | Value::String(_) => true,
+        Value::Bool(_) => kind == Kind::Flag,
+        Value::Number(_) => {
+            matches!(kind, Kind::Millis { .. } | Kind::Integer { .. } | Kind::Decimal { .. })
+        }
+        Value::Array(items) => kind == Kind::List && items.iter().all(Value::is_string),
+        Value::Object(_) => false,
+    }
+}
+
+/// A number as settings are written: `20.0` is 20.
+fn whole(number: &Number) -> String {
+    let given = number.as_f64().filter(|given| given.fract() == 0.0 && given.abs() < 1e15);
+    given.map_or_else(|| number.to_string(), |given| (given as i64).to_string())
+}
+
+fn misfit(key: &str, why: &str) -> ApiError {
+    let told = format!("{key} {why}");
+    let fault = FieldProblem::new(format!("/{key}"), "wrong_type", told.clone());
+    ApiError::invalid_request(told).errors(vec![fault])
 }
 
 fn refuse(error: ChangeError) -> ApiError {

@@ -1,4 +1,12 @@
-//! The routes as data: what each needs stands beside it, and the description of the API is made from the same lines.
+//! The routes as data: what each needs, takes and answers stands beside it, and the description of the API is made from
+//! the same lines. To add one, write a line in `v1.rs`:
+//!
+//! ```text
+//! act("/v1/things/{id}/poke", Own(Operate), "Poke a thing", post(things::poke))
+//!     .takes::<PokeRequest>()              // a type of jobforge-api; leave it out if there is no body
+//!     .gives::<ThingView>(200)
+//!     .refuses(404, &["thing_not_found"]), // what every route may refuse is added by itself
+//! ```
 
 use std::sync::Arc;
 
@@ -8,9 +16,11 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::MethodRouter;
 use jobforge::core::token::Scope;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::api_error::ApiError;
 use crate::caller::Caller;
+use crate::query::{Kind, Param};
 use crate::server::App;
 
 /// What a caller needs.
@@ -24,6 +34,23 @@ pub(crate) enum Need {
     All(Scope),
 }
 
+/// Makes the schema of a type.
+pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// What a body must be.
+pub(crate) struct Takes {
+    pub(crate) schema: SchemaOf,
+    /// Whether the header Content-Type is looked at.
+    pub(crate) strict: bool,
+}
+
+/// What an answer holds.
+pub(crate) enum Holds {
+    Json(SchemaOf),
+    Text(&'static str),
+    Nothing,
+}
+
 /// One route.
 pub(crate) struct Route {
     pub(crate) method: &'static str,
@@ -32,9 +59,17 @@ pub(crate) struct Route {
     /// What it does, in a line.
     pub(crate) says: &'static str,
     /// Parameters of the query string.
-    pub(crate) query: &'static [&'static str],
-    /// Fields of the body.
-    pub(crate) body: &'static [&'static str],
+    pub(crate) query: &'static [Param],
+    /// Headers of the request that mean something here.
+    pub(crate) hears: Vec<Param>,
+    /// What the part of the path in braces is; told by its name if this does not.
+    pub(crate) at: Option<Kind>,
+    pub(crate) takes: Option<Takes>,
+    pub(crate) answers: Vec<(u16, Holds)>,
+    /// Headers of answers beside those that all have: status and name.
+    pub(crate) tells: Vec<(u16, &'static str)>,
+    /// What only this route refuses: statuses and stable words.
+    pub(crate) refusals: Vec<(u16, &'static [&'static str])>,
     handler: MethodRouter<Arc<App>>,
 }
 
@@ -46,15 +81,77 @@ impl Route {
         says: &'static str,
         handler: MethodRouter<Arc<App>>,
     ) -> Self {
-        Self { method, path, need, says, query: &[], body: &[], handler }
+        let (query, hears, answers) = (&[] as &[Param], Vec::new(), Vec::new());
+        let (tells, refusals) = (Vec::new(), Vec::new());
+        Self {
+            method,
+            path,
+            need,
+            says,
+            query,
+            hears,
+            at: None,
+            takes: None,
+            answers,
+            tells,
+            refusals,
+            handler,
+        }
     }
 
-    pub(crate) fn query(self, query: &'static [&'static str]) -> Self {
+    pub(crate) fn query(self, query: &'static [Param]) -> Self {
         Self { query, ..self }
     }
 
-    pub(crate) fn body(self, body: &'static [&'static str]) -> Self {
-        Self { body, ..self }
+    pub(crate) fn hears(mut self, header: Param) -> Self {
+        self.hears.push(header);
+        self
+    }
+
+    pub(crate) fn at(self, kind: Kind) -> Self {
+        Self { at: Some(kind), ..self }
+    }
+
+    /// It takes JSON, and says so.
+    pub(crate) fn takes<T: JsonSchema>(self) -> Self {
+        Self { takes: Some(Takes { schema: SchemaGenerator::subschema_for::<T>, strict: true }), ..self }
+    }
+
+    /// It takes JSON whatever the content type says.
+    pub(crate) fn reads<T: JsonSchema>(self) -> Self {
+        Self { takes: Some(Takes { schema: SchemaGenerator::subschema_for::<T>, strict: false }), ..self }
+    }
+
+    pub(crate) fn gives<T: JsonSchema>(self, status: u16) -> Self {
+        self.answers_with(status, Holds::Json(SchemaGenerator::subschema_for::<T>))
+    }
+
+    pub(crate) fn gives_text(self, content_type: &'static str) -> Self {
+        self.answers_with(200, Holds::Text(content_type))
+    }
+
+    pub(crate) fn gives_nothing(self) -> Self {
+        self.answers_with(204, Holds::Nothing)
+    }
+
+    fn answers_with(mut self, status: u16, holds: Holds) -> Self {
+        self.answers.push((status, holds));
+        self
+    }
+
+    pub(crate) fn tells(mut self, status: u16, header: &'static str) -> Self {
+        self.tells.push((status, header));
+        self
+    }
+
+    pub(crate) fn refuses(mut self, status: u16, codes: &'static [&'static str]) -> Self {
+        self.refusals.push((status, codes));
+        self
+    }
+
+    /// Whether it only looks.
+    pub(crate) fn is_look(&self) -> bool {
+        self.method == "GET"
     }
 }
 

@@ -126,7 +126,9 @@ impl Site {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         let raw = [head.as_bytes(), b"\r\n", body].concat();
-        self.raw(&raw).await
+        let answer = self.raw(&raw).await?;
+        crate::described::check(method, path, &answer);
+        Ok(answer)
     }
 
     /// Sends bytes as they are and reads the answer to its end.

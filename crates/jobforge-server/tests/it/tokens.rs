@@ -26,7 +26,7 @@ pub(crate) async fn token(site: &Site, scope: Scope, tenant: Option<&str>) -> Re
 
 /// Every route of the description that needs a scope: method, path and scope.
 fn routes() -> Vec<(String, String, Scope)> {
-    let description: Value = serde_json::from_str(&openapi()).expect("JSON");
+    let description: Value = serde_json::from_str(openapi()).expect("JSON");
     let mut routes = Vec::new();
     for (path, methods) in description["paths"].as_object().expect("paths") {
         for (method, operation) in methods.as_object().expect("methods") {
@@ -241,15 +241,6 @@ async fn every_deed_says_who_did_it_and_why() -> Result<()> {
         timeline["events"].as_array().context("events")?.iter().filter_map(|e| e["event"].as_str()).collect();
     assert_eq!(events, ["enqueued", "job.cancel"]);
     Ok(())
-}
-
-#[test]
-fn the_description_that_is_checked_in_is_that_of_the_routes() {
-    let kept = include_str!("../../../../docs/openapi.json");
-    assert!(
-        kept == openapi(),
-        "docs/openapi.json is out of date: cargo run --package jobforge-server --example openapi > docs/openapi.json"
-    );
 }
 
 #[tokio::test]

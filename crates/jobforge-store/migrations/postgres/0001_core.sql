@@ -24,7 +24,7 @@ CREATE TABLE jobforge_jobs (
   heartbeat_at      timestamptz,
   started_at        timestamptz,
   finished_at       timestamptz,
-  idempotency_key   text        CHECK (octet_length(idempotency_key) BETWEEN 1 AND 255),
+  idempotency_key   text        CHECK (char_length(idempotency_key) BETWEEN 1 AND 255),
   error             jsonb,
   result_id         uuid,
   created_by        text,

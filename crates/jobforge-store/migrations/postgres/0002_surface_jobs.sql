@@ -54,13 +54,13 @@ BEGIN
   IF NOT isfinite(p_run_at) OR p_run_at >= '9999-01-01T00:00:00Z' THEN
     PERFORM jobforge_fail('JF400', 'time_out_of_range', format('p_run_at is %s', p_run_at), 'the year 9998 is the last');
   END IF;
-  IF p_idempotency_key = '' OR octet_length(p_idempotency_key) > 255 OR p_idempotency_key ~ '(^\s)|(\s$)|[[:cntrl:]\u0080-\u009f]' THEN
-    PERFORM jobforge_fail('JF400', 'bad_idempotency_key', format('p_idempotency_key has %s bytes', octet_length(p_idempotency_key)),
-      'use 1 to 255 bytes without control characters or spaces at the ends, or null');
+  IF p_idempotency_key = '' OR char_length(p_idempotency_key) > 255 OR p_idempotency_key ~ '(^\s)|(\s$)|[[:cntrl:]\u0080-\u009f]' THEN
+    PERFORM jobforge_fail('JF400', 'bad_idempotency_key', format('p_idempotency_key has %s characters', char_length(p_idempotency_key)),
+      'use 1 to 255 characters without control characters or spaces at the ends, or null');
   END IF;
   IF cardinality(p_tags) > 20 OR array_ndims(p_tags) > 1
-    OR EXISTS (SELECT FROM unnest(p_tags) tag WHERE tag IS NULL OR octet_length(tag) NOT BETWEEN 1 AND 64 OR tag ~ '[[:cntrl:]\u0080-\u009f]') THEN
-    PERFORM jobforge_fail('JF400', 'bad_tag', 'p_tags cannot be used', 'use at most 20 tags of 1 to 64 printable bytes, in a plain list');
+    OR EXISTS (SELECT FROM unnest(p_tags) tag WHERE tag IS NULL OR char_length(tag) NOT BETWEEN 1 AND 64 OR tag ~ '[[:cntrl:]\u0080-\u009f]') THEN
+    PERFORM jobforge_fail('JF400', 'bad_tag', 'p_tags cannot be used', 'use at most 20 tags of 1 to 64 printable characters, in a plain list');
   END IF;
   FOR try IN 1 .. 5 LOOP
     INSERT INTO jobforge_jobs (id, tenant_id, type, payload, idempotency_key, run_at, max_attempts, queue, priority, timeout_ms, tags,

@@ -7,29 +7,27 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use jobforge::core::settings::{Kind, flag_name};
-use serde_json::{Map, Value, json};
+use jobforge_api::SettingsChanged;
+use jobforge_api::runbook::{ConfigChanged, ConfigView};
 
 use crate::api_error::ApiError;
 use crate::caller::{Anybody, Caller};
 use crate::routes::json as answer;
-use crate::routes::settings::{apply, changes};
+use crate::routes::settings::{apply, changed, changes};
 use crate::server::App;
 use crate::{body, query};
 
 /// `GET /api/config`: flags for everybody, the settings that are no secret for those who may read.
 pub(super) async fn look(State(app): State<Arc<App>>, anybody: Anybody) -> Result<Response, ApiError> {
     let settings = app.live.now();
-    let flags: Map<String, Value> = settings
+    let feature_flags = settings
         .iter()
         .filter(|resolved| resolved.setting.kind == Kind::Flag)
-        .map(|resolved| (flag_name(resolved.setting.key), Value::Bool(resolved.value == "true")))
+        .map(|resolved| (flag_name(resolved.setting.key), resolved.value == "true"))
         .collect();
-    let mut config = json!({ "featureFlags": flags });
-    if anybody.sees_all() {
-        let all = settings.iter().map(|resolved| (resolved.setting.key.to_owned(), resolved.shown().into()));
-        config["settings"] = Value::Object(all.collect());
-    }
-    answer(StatusCode::OK, &config)
+    let all =
+        || settings.iter().map(|resolved| (resolved.setting.key, resolved.shown().to_string())).collect();
+    answer(StatusCode::OK, &ConfigView { feature_flags, settings: anybody.sees_all().then(all) })
 }
 
 /// `PATCH /api/admin/config`
@@ -43,7 +41,6 @@ pub(super) async fn change(
     query::none(&uri)?;
     let patch = body::object(&headers, body, &[]).await?;
     let report = apply(&app, &caller, &changes(patch)?, None).await?;
-    let mut told = serde_json::to_value(&report).unwrap_or_default();
-    told["success"] = true.into();
-    answer(StatusCode::OK, &told)
+    let SettingsChanged { version, changes } = changed(report);
+    answer(StatusCode::OK, &ConfigChanged { success: true, version, changes })
 }

@@ -9,12 +9,17 @@ use axum::response::Response;
 use jiff::Timestamp;
 use jobforge::clock;
 use jobforge::core::job::{Job, JobId};
-use jobforge::core::settings::Settings;
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since, sub, words};
+use jobforge::core::watchdog::WatchdogRow;
 use jobforge::store::rows::{JobFilter, Move, Moved};
 use jobforge_api::FieldProblem;
-use serde_json::{Map, Value, json};
+use jobforge_api::requests::MAX_JOBS;
+use jobforge_api::runbook::{
+    DebugAction, DebugDone, DebugError, DebugJob, DebugJobs, DebugView, PlatformView, ReprocessRequest,
+    WatchdogMetrics, WatchdogSign, WatchdogThresholds, WorkerTold,
+};
+use serde_json::{Map, Value};
 
 use crate::api_error::ApiError;
 use crate::caller::Caller;
@@ -27,16 +32,14 @@ use crate::server::App;
 use crate::{body, query};
 
 /// Fields of an action.
-pub(super) const FIELDS: &[&str] = &["action", "jobId", "jobIds", "reason"];
+const FIELDS: &[&str] = &["action", "jobId", "jobIds", "reason"];
 /// Fields of a reprocess.
-pub(super) const REPROCESS: &[&str] = &["jobId", "jobIds", "reason"];
+const REPROCESS: &[&str] = &["jobId", "jobIds", "reason"];
 /// What may be done.
 const ACTIONS: [&str; 5] =
     ["trigger_watchdog", "retry_specific", "retry_stuck", "cancel_stuck", "trigger_worker"];
 /// Jobs of each list that are shown.
 const SHOWN: usize = 20;
-/// Jobs that one action may name.
-const MOST: usize = 1000;
 
 /// `GET /api/qc/debug`
 pub(super) async fn look(
@@ -63,27 +66,28 @@ pub(super) async fn look(
     let active = list(&[Status::Running]).await?;
     let queued = list(&[Status::Queued]).await?;
     let ended = list(&[Status::Failed, Status::Dead]).await?;
-    let stuck_jobs: Vec<Value> = stuck.iter().map(|stuck| stuck_view(stuck, as_of)).collect();
-    let by_status: Map<String, Value> =
-        counts.iter().map(|(status, count)| (status.as_str().to_owned(), (*count).into())).collect();
-    let total: u64 = counts.iter().map(|(_, count)| count).sum();
-    let errors: Vec<Value> = ended.iter().map(error_view).collect();
-    let metrics = if caller.is_bound() { Value::Null } else { watchdog_metrics(&app, as_of).await? };
-    answer(
-        StatusCode::OK,
-        &json!({
-            "success": true,
-            "platform": { "name": "jobforge", "version": env!("CARGO_PKG_VERSION"), "engine": store.capabilities().engine },
-            "jobs": { "total": total, "counts": by_status, "stuckCount": stuck_jobs.len(), "stuckJobs": stuck_jobs },
-            "stuckJobs": stuck_jobs,
-            "activeJobs": active.iter().map(|job| job_view(job, as_of)).collect::<Vec<_>>(),
-            "recentActive": active.iter().take(5).map(|job| job_view(job, as_of)).collect::<Vec<_>>(),
-            "recentQueued": queued.iter().map(|job| job_view(job, as_of)).collect::<Vec<_>>(),
-            "recentErrors": errors,
-            "watchdogMetrics": metrics,
-            "timestamp": clock::wall().to_string(),
-        }),
-    )
+    let stuck_jobs: Vec<DebugJob> = stuck.iter().map(|stuck| stuck_view(stuck, as_of)).collect();
+    let active_jobs: Vec<DebugJob> = active.iter().map(|job| job_view(job, as_of)).collect();
+    let metrics = if caller.is_bound() { None } else { Some(watchdog_metrics(&app, as_of).await?) };
+    let (name, version) = ("jobforge", env!("CARGO_PKG_VERSION"));
+    let view = DebugView {
+        success: true,
+        platform: PlatformView { name, version, engine: store.capabilities().engine.to_owned() },
+        jobs: DebugJobs {
+            total: counts.iter().map(|(_, count)| count).sum(),
+            counts: counts.iter().map(|(status, count)| (status.as_str(), *count)).collect(),
+            stuck_count: stuck_jobs.len(),
+            stuck_jobs: stuck_jobs.clone(),
+        },
+        stuck_jobs,
+        recent_active: active_jobs.iter().take(5).cloned().collect(),
+        active_jobs,
+        recent_queued: queued.iter().map(|job| job_view(job, as_of)).collect(),
+        recent_errors: ended.iter().map(error_view).collect(),
+        watchdog_metrics: metrics,
+        timestamp: clock::wall(),
+    };
+    answer(StatusCode::OK, &view)
 }
 
 /// `POST /api/qc/debug`
@@ -113,13 +117,16 @@ pub(super) async fn act(
         let told = format!("{action} takes no job; leave jobId and jobIds out, or use retry_specific");
         return Err(ApiError::invalid_request(told));
     }
+    if ACTIONS.contains(&action.as_str()) {
+        body::fits::<DebugAction>(&fields)?;
+    }
     match action.as_str() {
         "trigger_watchdog" => {
             caller.require_all_tenants()?;
             let run = sweep(&app, &caller).await?;
             let moved = run.requeued + run.ended;
             let message = format!("checked {} suspect job(s), moved {moved}", run.suspects);
-            answer(StatusCode::OK, &json!({ "success": true, "message": message, "report": run }))
+            done(DebugDone { report: Some(run), ..told(message) })
         }
         "retry_specific" => retry(&app, &caller, ids).await,
         "retry_stuck" => {
@@ -128,11 +135,9 @@ pub(super) async fn act(
         }
         "cancel_stuck" => {
             let ids: Vec<JobId> = own_stuck(&app, &caller).await?.iter().map(|stuck| stuck.job.id).collect();
-            let done = move_all(&app, &caller, &ids, Move::Cancel).await?;
-            let message = format!("canceled {} stuck job(s)", done.len());
-            let told =
-                json!({ "success": true, "message": message, "cancelled": done.len(), "jobIds": done });
-            answer(StatusCode::OK, &told)
+            let moved = move_all(&app, &caller, &ids, Move::Cancel).await?;
+            let message = format!("canceled {} stuck job(s)", moved.len());
+            done(DebugDone { cancelled: Some(moved.len()), job_ids: Some(moved), ..told(message) })
         }
         "trigger_worker" => restart(&app, &caller).await,
         other => Err(no_such_action(other)),
@@ -160,6 +165,7 @@ pub(super) async fn reprocess(
     query::none(&uri)?;
     let fields = body::object(&headers, body, REPROCESS).await?;
     let ids = ids(&fields)?;
+    body::fits::<ReprocessRequest>(&fields)?;
     retry(&app, &caller, ids).await
 }
 
@@ -168,12 +174,23 @@ async fn retry(app: &App, caller: &Caller, ids: Vec<JobId>) -> Result<Response, 
     for id in &ids {
         visible(app, caller, *id).await?;
     }
-    let done = move_all(app, caller, &ids, Move::RETRY).await?;
-    let message = format!("{} job(s) queued again with fresh attempts", done.len());
-    let told = json!({
-        "success": true, "message": message, "retried": done.len(), "requeued": done.len(),
-        "totalChecked": ids.len(), "jobIds": done, "requeuedJobIds": done,
-    });
+    let moved = move_all(app, caller, &ids, Move::RETRY).await?;
+    let message = format!("{} job(s) queued again with fresh attempts", moved.len());
+    done(DebugDone {
+        retried: Some(moved.len()),
+        requeued: Some(moved.len()),
+        total_checked: Some(ids.len()),
+        job_ids: Some(moved.clone()),
+        requeued_job_ids: Some(moved),
+        ..told(message)
+    })
+}
+
+fn told(message: String) -> DebugDone {
+    DebugDone { success: true, message, ..DebugDone::default() }
+}
+
+fn done(told: DebugDone) -> Result<Response, ApiError> {
     answer(StatusCode::OK, &told)
 }
 
@@ -181,21 +198,18 @@ async fn retry(app: &App, caller: &Caller, ids: Vec<JobId>) -> Result<Response, 
 async fn restart(app: &App, caller: &Caller) -> Result<Response, ApiError> {
     let stuck = own_stuck(app, caller).await?;
     let ids: Vec<JobId> = stuck.iter().map(|stuck| stuck.job.id).collect();
-    let done = move_all(app, caller, &ids, Move::RETRY).await?;
-    let mut told: Vec<Value> = Vec::new();
-    for stuck in stuck.iter().filter(|stuck| done.contains(&stuck.job.id)) {
-        told.push(json!({ "worker": stuck.worker, "jobId": stuck.job.id, "reason": stuck.reason }));
-    }
-    let message = match told.len() {
+    let moved = move_all(app, caller, &ids, Move::RETRY).await?;
+    let taken = stuck.into_iter().filter(|stuck| moved.contains(&stuck.job.id));
+    let taken: Vec<WorkerTold> = taken
+        .map(|stuck| WorkerTold { worker: stuck.worker, job_id: stuck.job.id, reason: stuck.reason })
+        .collect();
+    let message = match taken.len() {
         0 => "no worker holds a stuck job, so none was restarted".to_owned(),
         count => {
             format!("{count} stuck job(s) were taken from their workers, which stop them, and run again")
         }
     };
-    answer(
-        StatusCode::OK,
-        &json!({ "success": true, "message": message, "told": told, "restarted": done.len() }),
-    )
+    done(DebugDone { restarted: Some(moved.len()), told: Some(taken), ..told(message) })
 }
 
 async fn move_all(app: &App, caller: &Caller, ids: &[JobId], step: Move) -> Result<Vec<JobId>, ApiError> {
@@ -218,8 +232,9 @@ fn ids(fields: &Map<String, Value>) -> Result<Vec<JobId>, ApiError> {
         let text = value.as_str().ok_or_else(|| ApiError::invalid_request("a job id is a text"))?;
         Ok::<JobId, ApiError>(text.parse::<JobId>()?)
     };
-    let mut ids: Vec<JobId> = fields.get("jobId").map(text).transpose()?.into_iter().collect();
-    match fields.get("jobIds") {
+    let given = |name: &str| fields.get(name).filter(|value| !value.is_null());
+    let mut ids: Vec<JobId> = given("jobId").map(text).transpose()?.into_iter().collect();
+    match given("jobIds") {
         None => {}
         Some(Value::Array(more)) => {
             for id in more {
@@ -228,82 +243,80 @@ fn ids(fields: &Map<String, Value>) -> Result<Vec<JobId>, ApiError> {
         }
         Some(_) => return Err(ApiError::invalid_request("jobIds is not a list; for one job use jobId")),
     }
-    let named = fields.contains_key("jobId") || fields.contains_key("jobIds");
     let needs = matches!(fields.get("action").and_then(Value::as_str), None | Some("retry_specific"));
-    if needs && (!named || ids.is_empty() || ids.len() > MOST) {
-        return Err(ApiError::invalid_request(format!("name 1 to {MOST} jobs with jobId or jobIds")));
+    if needs && (ids.is_empty() || ids.len() > MAX_JOBS) {
+        return Err(ApiError::invalid_request(format!("name 1 to {MAX_JOBS} jobs with jobId or jobIds")));
     }
     Ok(ids)
 }
 
-async fn watchdog_metrics(app: &App, as_of: Timestamp) -> Result<Value, ApiError> {
+async fn watchdog_metrics(app: &App, as_of: Timestamp) -> Result<WatchdogMetrics, ApiError> {
     let store = app.client.store();
     let watchdogs = store.watchdogs(Now::Database).await?;
     let runs = store.watchdog_runs(100).await?;
     let settings = app.live.now();
     let last = runs.first();
-    Ok(json!({
-        "enabled": settings.flag("job_heartbeat"),
-        "watchdogs": watchdogs.iter().map(|watchdog| json!({
-            "id": watchdog.id,
-            "lastSignAt": watchdog.last_sign_at,
-            "silent": watchdog.is_silent(as_of),
-        })).collect::<Vec<_>>(),
-        "lastRun": last.map(|run| run.started_at),
-        "lastRunAgeSeconds": last.map(|run| since(as_of, run.started_at).as_secs_f64()),
-        "lastRunDurationMs": last.map(|run| run.duration_ms),
-        "lastError": runs.iter().find_map(|run| run.error.clone()),
-        "recentRuns": runs.len(),
-        "jobsChecked": runs.iter().map(|run| run.suspects).sum::<u64>(),
-        "jobsRequeued": runs.iter().map(|run| run.requeued).sum::<u64>(),
-        "jobsMovedToDlq": runs.iter().map(|run| run.ended).sum::<u64>(),
-        "workersLost": runs.iter().map(|run| run.workers_lost).sum::<u64>(),
-        "thresholds": thresholds(&settings),
-    }))
-}
-
-fn thresholds(settings: &Settings) -> Value {
-    json!({
-        "heartbeatThresholdMs": settings.integer("heartbeat_threshold_ms"),
-        "heartbeatMaxMisses": settings.integer("heartbeat_max_misses"),
-        "checkIntervalMs": settings.integer("watchdog_check_interval_ms"),
+    let sign = |watchdog: &WatchdogRow| WatchdogSign {
+        id: watchdog.id.clone(),
+        last_sign_at: watchdog.last_sign_at,
+        silent: watchdog.is_silent(as_of),
+    };
+    Ok(WatchdogMetrics {
+        enabled: settings.flag("job_heartbeat"),
+        watchdogs: watchdogs.iter().map(sign).collect(),
+        last_run: last.map(|run| run.started_at),
+        last_run_age_seconds: last.map(|run| since(as_of, run.started_at).as_secs_f64()),
+        last_run_duration_ms: last.map(|run| run.duration_ms),
+        last_error: runs.iter().find_map(|run| run.error.clone()),
+        recent_runs: runs.len(),
+        jobs_checked: runs.iter().map(|run| run.suspects).sum(),
+        jobs_requeued: runs.iter().map(|run| run.requeued).sum(),
+        jobs_moved_to_dlq: runs.iter().map(|run| run.ended).sum(),
+        workers_lost: runs.iter().map(|run| run.workers_lost).sum(),
+        thresholds: WatchdogThresholds {
+            heartbeat_threshold_ms: settings.integer("heartbeat_threshold_ms"),
+            heartbeat_max_misses: settings.integer("heartbeat_max_misses"),
+            check_interval_ms: settings.integer("watchdog_check_interval_ms"),
+        },
     })
 }
 
-fn stuck_view(stuck: &Stuck, as_of: Timestamp) -> Value {
-    let mut view = job_view(&stuck.job, as_of);
-    view["worker"] = json!(stuck.worker);
-    view["reason"] = stuck.reason.clone().into();
-    view
+fn stuck_view(stuck: &Stuck, as_of: Timestamp) -> DebugJob {
+    DebugJob {
+        worker: stuck.worker.clone(),
+        reason: Some(stuck.reason.clone()),
+        ..job_view(&stuck.job, as_of)
+    }
 }
 
-fn job_view(job: &Job, as_of: Timestamp) -> Value {
+fn job_view(job: &Job, as_of: Timestamp) -> DebugJob {
     let begun = job.started_at.unwrap_or(job.created_at);
-    json!({
-        "id": job.id,
-        "type": job.job_type,
-        "status": job.status,
-        "fileName": file_name(job),
-        "progress": job.progress.percent,
-        "phase": job.progress.phase,
-        "worker": job.locked_by,
-        "age": words(since(as_of, begun)),
-        "ageSeconds": since(as_of, begun).as_secs_f64(),
-        "startedAt": job.started_at,
-        "createdAt": job.created_at,
-        "lastHeartbeatAt": job.heartbeat_at,
-        "error": job.error.as_ref().map(|error| error.message.clone()),
-    })
+    DebugJob {
+        id: job.id,
+        job_type: job.job_type.clone(),
+        status: job.status.as_str(),
+        file_name: file_name(job),
+        progress: job.progress.percent,
+        phase: job.progress.phase.clone(),
+        worker: job.locked_by.clone(),
+        age: words(since(as_of, begun)),
+        age_seconds: since(as_of, begun).as_secs_f64(),
+        started_at: job.started_at,
+        created_at: job.created_at,
+        last_heartbeat_at: job.heartbeat_at,
+        error: job.error.as_ref().map(|error| error.message.clone()),
+        reason: None,
+    }
 }
 
-fn error_view(job: &Job) -> Value {
-    json!({
-        "id": job.id,
-        "fileName": file_name(job),
-        "status": job.status,
-        "error": job.error.as_ref().map(|error| error.message.clone()),
-        "at": job.finished_at,
-    })
+fn error_view(job: &Job) -> DebugError {
+    DebugError {
+        id: job.id,
+        file_name: file_name(job),
+        status: job.status.as_str(),
+        error: job.error.as_ref().map(|error| error.message.clone()),
+        at: job.finished_at,
+    }
 }
 
 /// What the job is about, as its payload names it.

@@ -1,5 +1,6 @@
 //! `/api/admin/dlq`: the dead letters, as runbooks of before called them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,23 +14,23 @@ use jobforge::core::time::sub;
 use jobforge::core::token::Scope;
 use jobforge::store::rows::{DeadFilter, MAX_PAGE};
 use jobforge::{Client, DeadStep};
-use serde_json::{Map, Value, json};
+use jobforge_api::runbook::{
+    DlqAction, DlqDone, DlqEntry, DlqPage, DlqPagination, DlqStats, DlqStatsView, DlqView, MAX_DAYS,
+};
+use serde_json::{Map, Value};
 
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::nearest::advice;
+use crate::query::{DLQ, MAX_OFFSET};
 use crate::routes::jobs::visible;
 use crate::routes::json as answer;
 use crate::server::App;
 use crate::{body, query};
 
-/// Parameters of a look.
-pub(super) const PARAMETERS: &[&str] = &["stats", "status", "limit", "offset", "before"];
 /// Fields of an action.
-pub(super) const FIELDS: &[&str] = &["action", "id", "notes", "dryRun", "olderThanDays"];
+const FIELDS: &[&str] = &["action", "id", "notes", "dryRun", "olderThanDays"];
 const ACTIONS: [&str; 3] = ["retry", "resolve", "purge"];
-/// How far an offset reaches; further on, `before` does.
-const MOST_OFFSET: usize = MAX_PAGE - query::MAX_LIMIT - 1;
 /// Pages of one purge; what is left is purged by the next.
 const PURGE_PAGES: usize = 20;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -40,7 +41,7 @@ pub(super) async fn look(
     caller: Caller,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let mut params = query::params(&uri, PARAMETERS)?;
+    let mut params = query::params(&uri, DLQ)?;
     let filter = |resolved| {
         Ok::<_, ApiError>(DeadFilter { tenant_id: caller.tenant(None)?, resolved, ..DeadFilter::default() })
     };
@@ -55,10 +56,9 @@ pub(super) async fn look(
     };
     let (limit, before) = (params.limit()?, params.parse::<JobId>("before")?);
     let offset = params.parse::<usize>("offset")?.unwrap_or(0);
-    if offset > MOST_OFFSET {
-        let told = format!(
-            "offset must be at most {MOST_OFFSET}; go on from there with before=ID of the last entry"
-        );
+    if offset > MAX_OFFSET {
+        let told =
+            format!("offset must be at most {MAX_OFFSET}; go on from there with before=ID of the last entry");
         return Err(ApiError::bad_request("bad_parameter", told));
     }
     let mut jobs = app.client.dead_jobs(&filter(resolved)?, before, offset + limit + 1).await?;
@@ -66,13 +66,10 @@ pub(super) async fn look(
         jobs.retain(|job| job.resolved.is_some());
     }
     let more = jobs.len() > offset + limit;
-    let entries: Vec<Value> = jobs.iter().skip(offset).take(limit).map(entry).collect();
+    let entries: Vec<DlqEntry> = jobs.iter().skip(offset).take(limit).map(entry).collect();
     let total = total(&app.client, &filter(false)?).await?;
-    let pagination = json!({ "limit": limit, "offset": offset, "hasMore": more });
-    answer(
-        StatusCode::OK,
-        &json!({ "success": true, "entries": entries, "total": total, "pagination": pagination }),
-    )
+    let pagination = DlqPagination { limit, offset, has_more: more };
+    answer(StatusCode::OK, &DlqView::Page(DlqPage { success: true, entries, total, pagination }))
 }
 
 async fn total(client: &Client, filter: &DeadFilter) -> Result<u64, ApiError> {
@@ -81,17 +78,14 @@ async fn total(client: &Client, filter: &DeadFilter) -> Result<u64, ApiError> {
 
 async fn stats(app: &App, pending: &DeadFilter, all: &DeadFilter) -> Result<Response, ApiError> {
     let groups = app.client.dead_groups(pending).await?;
-    let mut by_code: Map<String, Value> = Map::new();
+    let mut by_failure_code: BTreeMap<String, u64> = BTreeMap::new();
     for group in &groups {
-        let count = by_code.get(&group.kind).and_then(Value::as_u64).unwrap_or(0) + group.count;
-        by_code.insert(group.kind.clone(), count.into());
+        *by_failure_code.entry(group.kind.clone()).or_default() += group.count;
     }
     let (open, total) = (groups.iter().map(|group| group.count).sum::<u64>(), total(&app.client, all).await?);
-    let stats = json!({
-        "total": total, "pending": open, "retrying": 0, "resolved": total.saturating_sub(open), "abandoned": 0,
-        "byFailureCode": by_code,
-    });
-    answer(StatusCode::OK, &json!({ "success": true, "stats": stats }))
+    let resolved = total.saturating_sub(open);
+    let stats = DlqStats { total, pending: open, retrying: 0, resolved, abandoned: 0, by_failure_code };
+    answer(StatusCode::OK, &DlqView::Stats(DlqStatsView { success: true, stats }))
 }
 
 /// `POST /api/admin/dlq`
@@ -106,6 +100,9 @@ pub(super) async fn act(
     let fields = body::object(&headers, body, FIELDS).await?;
     let client = app.client.clone().acting(caller.by().clone());
     let action = fields.get("action").and_then(Value::as_str).unwrap_or_default();
+    if ACTIONS.contains(&action) {
+        body::fits::<DlqAction>(&fields)?;
+    }
     match action {
         "retry" => {
             let job = dead(&app, &caller, &fields).await?;
@@ -118,10 +115,7 @@ pub(super) async fn act(
             } else {
                 "queued again with fresh attempts"
             };
-            answer(
-                StatusCode::OK,
-                &json!({ "success": true, "message": message, "newJobId": job.id, "dryRun": dry_run }),
-            )
+            done(DlqDone { new_job_id: Some(job.id), dry_run: Some(dry_run), ..told(message) })
         }
         "resolve" => {
             let note = match fields.get("notes") {
@@ -131,7 +125,7 @@ pub(super) async fn act(
             };
             let job = dead(&app, &caller, &fields).await?;
             client.move_dead(&[job.id], &DeadStep::Discard { note }).await?;
-            answer(StatusCode::OK, &json!({ "success": true, "message": "settled that the job stays dead" }))
+            done(told("settled that the job stays dead"))
         }
         "purge" => {
             // What is gone is gone, so not everybody who may retry may do this.
@@ -158,11 +152,17 @@ async fn purge(
     client: &Client,
     fields: &Map<String, Value>,
 ) -> Result<Response, ApiError> {
-    let days = match fields.get("olderThanDays") {
+    let days = match fields.get("olderThanDays").filter(|days| !days.is_null()) {
         None => 30,
-        Some(days) => days.as_u64().filter(|days| (1..=3650).contains(days)).ok_or_else(|| {
-            ApiError::invalid_request("olderThanDays must be a whole number of days from 1 to 3650")
-        })?,
+        Some(days) => {
+            days.as_f64().map(|days| days as u64).filter(|days| (1..=MAX_DAYS).contains(days)).ok_or_else(
+                || {
+                    ApiError::invalid_request(format!(
+                        "olderThanDays must be a whole number of days from 1 to {MAX_DAYS}"
+                    ))
+                },
+            )?
+        }
     };
     let horizon = sub(app.client.store().now().await?, DAY * u32::try_from(days).unwrap_or(u32::MAX));
     let filter = DeadFilter { tenant_id: caller.tenant(None)?, resolved: true, ..DeadFilter::default() };
@@ -178,7 +178,15 @@ async fn purge(
         }
     }
     let message = format!("purged {purged} resolved dead job(s) that died more than {days} day(s) ago");
-    answer(StatusCode::OK, &json!({ "success": true, "message": message, "purged": purged }))
+    done(DlqDone { purged: Some(purged), ..told(message) })
+}
+
+fn told(message: impl Into<String>) -> DlqDone {
+    DlqDone { success: true, message: message.into(), ..DlqDone::default() }
+}
+
+fn done(told: DlqDone) -> Result<Response, ApiError> {
+    answer(StatusCode::OK, &told)
 }
 
 async fn dead(app: &App, caller: &Caller, fields: &Map<String, Value>) -> Result<Job, ApiError> {
@@ -195,26 +203,26 @@ async fn dead(app: &App, caller: &Caller, fields: &Map<String, Value>) -> Result
 
 fn flag(fields: &Map<String, Value>, name: &str) -> Result<bool, ApiError> {
     match fields.get(name) {
-        None => Ok(false),
+        None | Some(Value::Null) => Ok(false),
         Some(Value::Bool(flag)) => Ok(*flag),
         Some(_) => Err(ApiError::invalid_request(format!("{name} must be true or false"))),
     }
 }
 
-fn entry(job: &Job) -> Value {
+fn entry(job: &Job) -> DlqEntry {
     let error = job.error.as_ref();
-    json!({
-        "id": job.id,
-        "jobId": job.id,
-        "jobType": job.job_type,
-        "payload": job.payload,
-        "failureReason": error.map(|error| error.message.clone()),
-        "failureCode": error.map(|error| error.kind.clone()),
-        "attemptCount": job.attempts,
-        "maxRetries": job.max_attempts,
-        "status": if job.resolved.is_some() { "resolved" } else { "pending" },
-        "resolution": job.resolved,
-        "createdAt": job.created_at,
-        "diedAt": job.finished_at,
-    })
+    DlqEntry {
+        id: job.id,
+        job_id: job.id,
+        job_type: job.job_type.clone(),
+        payload: job.payload.clone(),
+        failure_reason: error.map(|error| error.message.clone()),
+        failure_code: error.map(|error| error.kind.clone()),
+        attempt_count: job.attempts,
+        max_retries: job.max_attempts,
+        status: if job.resolved.is_some() { "resolved" } else { "pending" },
+        resolution: job.resolved.clone(),
+        created_at: job.created_at,
+        died_at: job.finished_at,
+    }
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use jobforge::clock;
-use serde_json::json;
+use jobforge_api::runbook::HealthShort;
 
 use crate::api_error::ApiError;
 use crate::caller::Anybody;
@@ -21,8 +21,8 @@ pub(super) async fn short(State(app): State<Arc<App>>) -> Result<Response, ApiEr
         true => (StatusCode::OK, "healthy", "connected"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy", "disconnected"),
     };
-    let services = json!({ "database": database });
-    answer(code, &json!({ "status": status, "timestamp": clock::wall().to_string(), "services": services }))
+    let services = [("database", database)].into();
+    answer(code, &HealthShort { status, timestamp: clock::wall(), services })
 }
 
 /// `GET /api/health/full`

@@ -1,0 +1,91 @@
+//! What JSON Schema says of requests beyond the types of their fields.
+
+use jobforge_core::schema::{YEARS, name, narrow, not_both};
+use schemars::Schema;
+use serde_json::{Value, json};
+
+use crate::requests::{MAX_FOR_MS, MAX_JOBS, MIN_FOR_MS};
+
+/// An empty filter is refused unless `all` says that it is meant.
+pub(crate) fn bulk(schema: &mut Schema) {
+    let named = |field: &str| json!({ "required": [field], "properties": { field: { "type": "string" } } });
+    let mut narrows: Vec<Value> = ["tenant_id", "type", "queue", "tag"].into_iter().map(named).collect();
+    narrows.push(json!({ "required": ["statuses"], "properties": { "statuses": { "minItems": 1 } } }));
+    let meant = json!({ "required": ["all"], "properties": { "all": { "const": true } } });
+    let some = json!({ "required": ["filter"], "properties": { "filter": { "anyOf": narrows } } });
+    schema.insert("anyOf".to_owned(), json!([some, meant]));
+    let example = json!({
+        "action": "cancel", "filter": { "type": "email.send", "queue": "mail" }, "dry_run": true, "reason": "spam",
+    });
+    schema.insert("examples".to_owned(), json!([example]));
+}
+
+pub(crate) fn reschedule(schema: &mut Schema) {
+    narrow(schema, "delay_ms", &json!({ "maximum": MAX_FOR_MS }));
+    narrow(schema, "run_at", &json!({ "pattern": YEARS }));
+    let one = |field: &str, other: &str| {
+        let properties = json!({ field: { "not": { "type": "null" } }, other: { "type": "null" } });
+        json!({ "required": [field], "properties": properties })
+    };
+    schema.insert("oneOf".to_owned(), json!([one("run_at", "delay_ms"), one("delay_ms", "run_at")]));
+    schema
+        .insert("examples".to_owned(), json!([{ "delay_ms": 60_000 }, { "run_at": "2027-01-31T08:00:00Z" }]));
+}
+
+pub(crate) fn token(schema: &mut Schema) {
+    let shown = r"^[\w.:/@-]([\w .:/@-]*[\w.:/@-])?$";
+    narrow(schema, "name", &json!({ "minLength": 1, "maxLength": 100, "pattern": shown }));
+    narrow(schema, "scopes", &json!({ "minItems": 1 }));
+    narrow(schema, "tenant_id", &name());
+    narrow(schema, "for_ms", &json!({ "minimum": MIN_FOR_MS, "maximum": MAX_FOR_MS }));
+    not_both(schema, "expires_at", "for_ms");
+    let weak = json!({ "items": { "enum": ["read", "enqueue", "operate"] } });
+    schema.insert(
+        "if".to_owned(),
+        json!({ "required": ["tenant_id"], "properties": { "tenant_id": { "type": "string" } } }),
+    );
+    schema.insert("then".to_owned(), json!({ "properties": { "scopes": weak } }));
+    schema.insert(
+        "examples".to_owned(),
+        json!([{ "name": "deploy", "scopes": ["enqueue"], "for_ms": 86_400_000 }]),
+    );
+}
+
+/// Job ids where an action takes them, and only there.
+pub(crate) fn debug_action(schema: &mut Schema) {
+    let ids = json!({ "minItems": 1, "maxItems": MAX_JOBS });
+    let names = named_jobs(&ids);
+    let without = json!({ "type": "null" });
+    let others = json!({ "properties": {
+        "action": { "not": { "const": "retry_specific" } }, "jobId": without, "jobIds": { "anyOf": [without, { "maxItems": 0 }] },
+    } });
+    let specific = json!({ "properties": { "action": { "const": "retry_specific" } }, "anyOf": names });
+    schema.insert("oneOf".to_owned(), json!([specific, others]));
+    schema.insert(
+        "examples".to_owned(),
+        json!([{ "action": "trigger_watchdog" }, { "action": "cancel_stuck" }]),
+    );
+}
+
+pub(crate) fn reprocess(schema: &mut Schema) {
+    schema.insert("anyOf".to_owned(), named_jobs(&json!({ "minItems": 1, "maxItems": MAX_JOBS })));
+    schema.insert("examples".to_owned(), json!([{ "jobId": "01890a5d-ac96-774b-bcce-b302099a8057" }]));
+}
+
+fn named_jobs(ids: &Value) -> Value {
+    let mut list = ids.clone();
+    list["type"] = "array".into();
+    let few = json!({ "anyOf": [{ "type": "null" }, { "maxItems": MAX_JOBS - 1 }] });
+    json!([
+        { "required": ["jobId"], "properties": { "jobId": { "type": "string" }, "jobIds": few } },
+        { "required": ["jobIds"], "properties": { "jobIds": list, "jobId": { "type": "null" } } },
+    ])
+}
+
+/// A dead job is named where one is meant.
+pub(crate) fn dlq_action(schema: &mut Schema) {
+    let named = json!({ "required": ["id"], "properties": { "id": { "type": "string" } } });
+    schema.insert("if".to_owned(), json!({ "properties": { "action": { "enum": ["retry", "resolve"] } } }));
+    schema.insert("then".to_owned(), named);
+    schema.insert("examples".to_owned(), json!([{ "action": "purge", "olderThanDays": 30 }]));
+}

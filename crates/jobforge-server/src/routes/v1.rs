@@ -1,0 +1,293 @@
+//! The routes of `/v1`, and what is asked without a token.
+
+use axum::routing::{delete, get, patch, post, put};
+use jobforge::core::operation::Operation;
+use jobforge::core::standing::Standing;
+use jobforge::core::token::Scope::{Admin, Enqueue, Operate, Read};
+use jobforge::core::watchdog::Run;
+use jobforge_api::requests::{
+    BulkRequest, EnqueueMany, FlagRequest, RescheduleRequest, ResolveRequest, TokenRequest,
+};
+use jobforge_api::{
+    AuditPage, AuditVerdict, DeadGroupList, FlagList, JobDetailView, JobList, JobView, LogList,
+    OperationList, QueueList, QueuePauseView, ReceiptList, ReceiptView, ResolvedView, SettingHistory,
+    SettingList, SettingsChanged, TimelineView, TokenList, TokenView, WatchdogList, WorkerList,
+};
+use serde_json::Value;
+
+use super::settings_patch::SettingsPatch;
+use super::table::Need::{self, All, Nobody, Own};
+use super::table::Route;
+use super::{admin, dead, events, front, health, jobs, operations, queues, settings};
+use crate::query::{
+    AUDIT, DEAD_FILTER, DEAD_PAGE, HISTORY, IDEMPOTENCY_KEY, IF_MATCH, JOB_FILTER, Kind, LAST_EVENT, LIMIT,
+};
+
+type Handler = axum::routing::MethodRouter<std::sync::Arc<crate::server::App>>;
+
+fn look(path: &'static str, need: Need, says: &'static str, handler: Handler) -> Route {
+    Route::new("GET", path, need, says, handler)
+}
+
+fn act(path: &'static str, need: Need, says: &'static str, handler: Handler) -> Route {
+    Route::new("POST", path, need, says, handler)
+}
+
+/// A route below one job.
+fn job(route: Route) -> Route {
+    route.refuses(404, &["job_not_found"])
+}
+
+/// What may be wrong with a job that is enqueued.
+fn enqueues(route: Route) -> Route {
+    route
+        .hears(IDEMPOTENCY_KEY)
+        .refuses(400, &["payload_unstorable", "payload_too_large", "duplicate_key", "bad_idempotency_key"])
+        .refuses(409, &["idempotency_conflict", "duplicate_id"])
+        .refuses(422, &["invalid_job", "idempotency_key_mismatch"])
+}
+
+/// What may be wrong with a change of settings.
+fn changes_settings(route: Route) -> Route {
+    route.gives::<SettingsChanged>(200).tells(200, "ETag").refuses(
+        422,
+        &[
+            "unknown_setting",
+            "settings_disagree",
+            "bad_setting",
+            "local_setting",
+            "duplicate_key",
+            "no_setting",
+            "expired",
+        ],
+    )
+}
+
+/// Everything below `/v1`.
+pub(super) fn routes() -> Vec<Route> {
+    [of_jobs(), of_queues(), of_admins()].into_iter().flatten().collect()
+}
+
+fn of_jobs() -> Vec<Route> {
+    vec![
+        look("/v1/jobs", Own(Read), "List jobs, newest first", get(jobs::list))
+            .query(JOB_FILTER)
+            .gives::<JobList>(200),
+        enqueues(act("/v1/jobs", Own(Enqueue), "Enqueue a job", post(jobs::enqueue)))
+            .takes::<jobforge::core::enqueue::JobRequest>()
+            .gives::<ReceiptView>(201)
+            .gives::<ReceiptView>(200)
+            .tells(201, "Location")
+            .tells(200, "Location"),
+        enqueues(act(
+            "/v1/jobs/many",
+            Own(Enqueue),
+            "Enqueue many jobs, all or none",
+            post(jobs::enqueue_many),
+        ))
+        .takes::<EnqueueMany>()
+        .gives::<ReceiptList>(200),
+        act(
+            "/v1/jobs/bulk",
+            Own(Operate),
+            "Cancel, retry or delete many jobs in the background",
+            post(operations::begin),
+        )
+        .hears(IDEMPOTENCY_KEY)
+        .takes::<BulkRequest>()
+        .gives::<Operation>(202)
+        .gives::<Operation>(200)
+        .tells(202, "Location")
+        .tells(200, "Location")
+        .refuses(400, &["bad_idempotency_key"])
+        .refuses(409, &["idempotency_conflict"]),
+        job(look("/v1/jobs/{id}", Own(Read), "One job with its attempts and result", get(jobs::detail)))
+            .gives::<JobDetailView>(200),
+        job(Route::new(
+            "DELETE",
+            "/v1/jobs/{id}",
+            Own(Operate),
+            "Remove a job that is not running",
+            delete(jobs::delete),
+        ))
+        .gives_nothing()
+        .refuses(409, &["invalid_transition"]),
+        job(look(
+            "/v1/jobs/{id}/explain",
+            Own(Read),
+            "What a job is now, why, and what happens next",
+            get(jobs::explain),
+        ))
+        .gives::<Standing>(200),
+        job(look(
+            "/v1/jobs/{id}/timeline",
+            Own(Read),
+            "What happened to a job, in order",
+            get(jobs::timeline),
+        ))
+        .gives::<TimelineView>(200),
+        job(look("/v1/jobs/{id}/logs", Own(Read), "What a job's handler printed", get(jobs::logs)))
+            .gives::<LogList>(200),
+        job(act("/v1/jobs/{id}/cancel", Own(Operate), "End a queued or running job", post(jobs::cancel)))
+            .gives::<JobView>(200)
+            .refuses(409, &["invalid_transition"]),
+        job(act(
+            "/v1/jobs/{id}/retry",
+            Own(Operate),
+            "Run a job again with fresh attempts",
+            post(jobs::retry),
+        ))
+        .gives::<JobView>(200)
+        .refuses(409, &["invalid_transition"]),
+        job(act(
+            "/v1/jobs/{id}/reschedule",
+            Own(Operate),
+            "Run a job again later, with fresh attempts",
+            post(jobs::reschedule),
+        ))
+        .takes::<RescheduleRequest>()
+        .gives::<JobView>(200)
+        .refuses(409, &["invalid_transition"]),
+        look("/v1/operations", Own(Read), "Operations on many jobs, newest first", get(operations::list))
+            .query(&[LIMIT])
+            .gives::<OperationList>(200),
+        look("/v1/operations/{id}", Own(Read), "An operation and how far it is", get(operations::one))
+            .gives::<Operation>(200)
+            .refuses(404, &["operation_not_found"]),
+        act(
+            "/v1/operations/{id}/cancel",
+            Own(Operate),
+            "End an operation; what it did stays done",
+            post(operations::cancel),
+        )
+        .gives::<Operation>(200)
+        .refuses(404, &["operation_not_found"])
+        .refuses(409, &["operation_ended"]),
+        look(
+            "/v1/events",
+            Own(Read),
+            "Jobs and workers as they change (server-sent events)",
+            get(events::stream),
+        )
+        .hears(LAST_EVENT)
+        .gives_text("text/event-stream")
+        .refuses(429, &["too_many_failures", "rate_limited", "too_many_streams"]),
+    ]
+}
+
+fn of_queues() -> Vec<Route> {
+    vec![
+        look("/v1/queues", All(Read), "Queues and what is in them", get(queues::list))
+            .gives::<QueueList>(200),
+        act(
+            "/v1/queues/{name}/pause",
+            All(Operate),
+            "Let nothing more of a queue start",
+            post(queues::pause),
+        )
+        .gives::<QueuePauseView>(200),
+        act("/v1/queues/{name}/resume", All(Operate), "Let a queue run again", post(queues::resume))
+            .gives::<QueuePauseView>(200),
+        look("/v1/workers", All(Read), "Workers and their leases", get(queues::workers))
+            .gives::<WorkerList>(200),
+        look("/v1/watchdog/runs", All(Read), "What watchdogs did, newest first", get(queues::watchdog_runs))
+            .query(&[LIMIT])
+            .gives::<WatchdogList>(200),
+        act("/v1/watchdog/run", All(Operate), "Sweep once, now", post(queues::watchdog_run))
+            .gives::<Run>(200),
+        look("/v1/dead/groups", Own(Read), "What jobs died of, the most frequent first", get(dead::groups))
+            .query(DEAD_FILTER)
+            .gives::<DeadGroupList>(200),
+        look("/v1/dead/jobs", Own(Read), "Dead jobs, newest first", get(dead::jobs))
+            .query(DEAD_PAGE)
+            .gives::<JobList>(200),
+        job(act("/v1/dead/resolve", Own(Operate), "Settle that dead jobs stay dead", post(dead::resolve)))
+            .takes::<ResolveRequest>()
+            .gives::<ResolvedView>(200),
+    ]
+}
+
+fn of_admins() -> Vec<Route> {
+    vec![
+        look("/v1/settings", All(Read), "Settings with value, source and effect", get(settings::list))
+            .gives::<SettingList>(200)
+            .tells(200, "ETag"),
+        changes_settings(Route::new(
+            "PATCH",
+            "/v1/settings",
+            All(Admin),
+            "Change stored settings, all or none; null takes one out",
+            patch(settings::change),
+        ))
+        .hears(IF_MATCH)
+        .takes::<SettingsPatch>()
+        .refuses(400, &["bad_if_match"])
+        .refuses(412, &["settings_changed"]),
+        changes_settings(act(
+            "/v1/settings/{key}/revert",
+            All(Admin),
+            "Undo the last change of a setting",
+            post(settings::revert),
+        ))
+        .at(Kind::Words(super::settings_patch::keys()))
+        .refuses(409, &["no_history"]),
+        look("/v1/settings/history", All(Read), "Changes of settings, newest first", get(settings::history))
+            .query(HISTORY)
+            .gives::<SettingHistory>(200),
+        look("/v1/flags", All(Read), "Flags and whether they are on", get(settings::flags))
+            .gives::<FlagList>(200),
+        changes_settings(Route::new(
+            "PUT",
+            "/v1/flags/{name}",
+            All(Admin),
+            "Switch a flag on or off, for a while or for good",
+            put(settings::set_flag),
+        ))
+        .takes::<FlagRequest>()
+        .refuses(404, &["flag_not_found"]),
+        look("/v1/audit", Own(Read), "Who did what, newest first", get(admin::audit))
+            .query(AUDIT)
+            .gives::<AuditPage>(200),
+        look("/v1/audit/verify", All(Read), "Whether the audit log is whole", get(admin::verify))
+            .gives::<AuditVerdict>(200),
+        look("/v1/tokens", All(Admin), "Tokens, without their secrets", get(admin::tokens))
+            .gives::<TokenList>(200),
+        act("/v1/tokens", All(Admin), "Make a token; its text is told once", post(admin::create_token))
+            .takes::<TokenRequest>()
+            .gives::<TokenView>(201),
+        Route::new("DELETE", "/v1/tokens/{id}", All(Admin), "Take a token back", delete(admin::revoke_token))
+            .at(Kind::Text)
+            .gives_nothing()
+            .refuses(404, &["token_not_found"]),
+        look("/v1/openapi.json", Own(Read), "This description", get(super::description))
+            .gives::<std::collections::BTreeMap<String, Value>>(200),
+    ]
+}
+
+/// What is answered to everybody before anything else is asked.
+pub(super) fn free() -> Vec<Route> {
+    const TROUBLE: &[&str] = &[
+        "database_slow",
+        "database_unreachable",
+        "database_refused",
+        "schema_too_old",
+        "schema_too_new",
+        "schema_drift",
+        "database_too_old",
+        "database_in_use",
+        "database_read_only",
+        "storage_full",
+        "database_corrupt",
+        "database_interrupted",
+        "database_failed",
+    ];
+    let text = |path, says, handler| look(path, Nobody, says, handler).gives_text("text/plain");
+    vec![
+        text("/", "What this is and what it answers, for people", get(front::page)),
+        text("/livez", "Whether this process answers", get(health::live)),
+        text("/readyz", "Whether the database answers and its schema fits", get(health::ready))
+            .refuses(503, TROUBLE),
+        text("/startupz", "Whether /readyz was fine once since the start", get(health::startup))
+            .refuses(503, TROUBLE),
+    ]
+}
