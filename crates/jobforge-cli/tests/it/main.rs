@@ -9,6 +9,7 @@
 mod site;
 
 mod admin;
+mod backup;
 mod bad_input;
 mod dead;
 mod faults;
@@ -26,4 +27,5 @@ mod socket;
 mod sql_surface;
 mod sql_worker;
 mod supervised;
+mod tidying;
 mod watchdog;
