@@ -1,12 +1,14 @@
 //! What can be typed.
 
 mod admin;
+mod db;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use admin::{AuditArgs, AuditCommand, ConfigCommand, FlagCommand, TokenCommand};
+pub(crate) use db::{BackupArgs, DbCommand, PurgeArgs, RestoreArgs};
 
 /// Durable background jobs that can always say what they are doing
 #[derive(Debug, Parser)]
@@ -92,7 +94,7 @@ pub(crate) enum Command {
     /// Look at feature flags and switch them
     #[command(subcommand)]
     Flag(FlagCommand),
-    /// Prepare and check the database
+    /// Prepare, check, copy and tidy the database
     #[command(subcommand)]
     Db(DbCommand),
     /// Really kill, freeze or cut off a worker of its own, and measure how its work comes back
@@ -398,22 +400,6 @@ pub(crate) enum QueueCommand {
         /// The queue
         queue: String,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DbCommand {
-    /// Bring the schema up to date
-    Migrate {
-        /// Also make the views that the runbooks ask: `qc_jobs`, `executions`, `worker_heartbeats`, `job_dlq` (PostgreSQL)
-        #[arg(long)]
-        runbook_views: bool,
-    },
-    /// Make the roles `jobforge_app`, `jobforge_readonly` and `jobforge_service`, and give them their rights (PostgreSQL)
-    Grant,
-    /// Show where the data is and which schema it has
-    Status,
-    /// Look for rows that break the rules of a consistent database
-    Check,
 }
 
 #[derive(Debug, Subcommand)]

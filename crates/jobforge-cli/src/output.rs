@@ -166,6 +166,14 @@ pub(crate) fn progress(total: u64, what: &str) -> ProgressBar {
     bar
 }
 
+/// The same for work of which nobody knows how long it is.
+pub(crate) fn spinner(what: &str) -> ProgressBar {
+    let bar = progress(0, what);
+    let style = ProgressStyle::with_template("{spinner} {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar
+}
+
 /// Asks before something dangerous; without a terminal, only `--yes` will do.
 pub(crate) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
     if yes {

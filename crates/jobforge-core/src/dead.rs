@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::job::{ErrorInfo, JobId};
 
 /// Kinds of errors that we write ourselves: the kind says it all, whatever figures the sentence has.
-const OWN_KINDS: [&str; 5] = ["worker_lost", "heartbeat_late", "no_progress", "timeout", "poison"];
+const OWN_KINDS: [&str; 6] =
+    ["worker_lost", "heartbeat_late", "no_progress", "timeout", "poison", "restored"];
 /// How much of a message tells its cause.
 const TELLING_CHARS: usize = 300;
 /// The shortest run of hexadecimal digits that is taken for an identity.

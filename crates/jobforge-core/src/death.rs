@@ -78,6 +78,8 @@ pub enum Proof {
     Rebooted,
     /// The server that it spoke to saw its process end, though not how: that only a parent is told.
     Ended,
+    /// The database is a copy, restored: whoever held a lease where the copy was made holds none here.
+    Restored,
 }
 
 impl fmt::Display for Proof {
@@ -91,6 +93,7 @@ impl fmt::Display for Proof {
             Self::SlotTaken { slot } => write!(f, "successor holds slot {slot}"),
             Self::Rebooted => f.write_str("boot id changed"),
             Self::Ended => f.write_str("its process ended, as its server saw"),
+            Self::Restored => f.write_str("the database was restored from a backup"),
         }
     }
 }
@@ -142,6 +145,7 @@ mod tests {
         assert_eq!(Proof::SlotTaken { slot: "mail".to_owned() }.to_string(), "successor holds slot mail");
         assert_eq!(Proof::Rebooted.to_string(), "boot id changed");
         assert_eq!(Proof::Ended.to_string(), "its process ended, as its server saw");
+        assert_eq!(Proof::Restored.to_string(), "the database was restored from a backup");
     }
 
     #[test]

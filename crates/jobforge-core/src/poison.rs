@@ -36,7 +36,7 @@ pub fn takes_down(proof: &Proof) -> bool {
         // What ends itself says so by its code: 0, 75 for a lease that was lost, 130 when it was told to.
         Proof::Exited { code } => !matches!(code, 0 | 75 | 130),
         Proof::Signaled { .. } | Proof::SlotTaken { .. } | Proof::Ended => true,
-        Proof::Rebooted => false,
+        Proof::Rebooted | Proof::Restored => false,
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::death::Proof;
 use crate::job::{ErrorInfo, Job, JobId, Lease, QueuedBecause};
 use crate::poison::{self, Crash};
 use crate::presence::FAST_AFTER;
@@ -303,8 +304,10 @@ fn rescue(suspect: &Suspect, cause: &Cause, as_of: Timestamp, policy: &RescuePol
     let job = &suspect.job;
     let on_lost = policy.on_lost.of(job);
     let crash = crash(suspect, cause, as_of);
-    // Whoever died beside others may be innocent; what an operator has decided for every loss goes for it all the same.
-    let innocent = on_lost == OnLost::Requeue && crash.as_ref().is_some_and(|crash| crash.beside > 0);
+    // Whoever died beside others may be innocent, and what was restored is; what an operator has decided for every loss
+    // goes for it all the same.
+    let blameless = is_restored(suspect) || crash.as_ref().is_some_and(|crash| crash.beside > 0);
+    let innocent = on_lost == OnLost::Requeue && blameless;
     let crashes = crash.map_or_else(|| job.crashes.clone(), |crash| poison::remember(&job.crashes, crash));
     let lost_lease = cause.loses_lease();
     let misses = job.misses + u32::from(lost_lease && !innocent);
@@ -335,6 +338,12 @@ fn rescue(suspect: &Suspect, cause: &Cause, as_of: Timestamp, policy: &RescuePol
         error: error(suspect, cause, as_of, to, misses, &crashes),
         crashes,
     }
+}
+
+/// Whether the job's worker held it only where a copy of the database was made.
+pub fn is_restored(suspect: &Suspect) -> bool {
+    let death = suspect.worker.as_ref().and_then(|worker| worker.death.as_ref());
+    death.is_some_and(|death| death.proof == Proof::Restored)
 }
 
 /// The death of the worker, if it was taken down by one of its jobs.
@@ -370,6 +379,7 @@ fn error(
     let poison = poison::accusation(crashes).filter(|_| to == Status::Dead && died);
     let kind = match cause {
         _ if poison.is_some() => "poison",
+        Cause::WorkerEnded { .. } if is_restored(suspect) => "restored",
         Cause::DeadlinePassed { .. } => "timeout",
         Cause::NoProgress { .. } => "no_progress",
         Cause::HeartbeatLate { .. } => "heartbeat_late",
@@ -442,7 +452,7 @@ pub fn describe(cause: &Cause, suspect: &Suspect, as_of: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::death::{Death, Proof};
+    use crate::death::Death;
     use crate::fixtures::{running_job, worker};
 
     fn at(second: i64) -> Timestamp {
@@ -582,6 +592,29 @@ mod tests {
         let accused = "poison: it killed its worker 2 times while nothing else ran there \
                        (signal 11 (SIGSEGV); signal 11 (SIGSEGV))";
         assert_eq!(last.error.message, accused);
+    }
+
+    #[test]
+    fn a_job_of_a_restored_database_loses_nothing_but_what_the_operator_decided_for_every_loss() {
+        let mut job = running_job(100);
+        (job.max_attempts, job.attempts, job.misses) = (1, 1, 1);
+        let mut before = worker(100, 120);
+        (before.state, before.end_reason) = (WorkerState::Dead, Some(Proof::Restored.to_string()));
+        before.death = Some(Death::new(Proof::Restored, []));
+        let fate = |on_lost: OnLost| {
+            let policy = RescuePolicy { on_lost: on_lost.into(), ..RescuePolicy::default() };
+            plan(&page(job.clone(), Some(before.clone()), 101), &policy).remove(0)
+        };
+        let line = fate(OnLost::Requeue);
+        assert_eq!((line.to, line.misses, line.burns_attempt), (Status::Queued, 1, false));
+        assert_eq!((line.error.kind.as_str(), line.crashes.len()), ("restored", 0));
+        assert!(
+            line.error.message.ends_with("the database was restored from a backup"),
+            "{}",
+            line.error.message
+        );
+        assert_eq!(fate(OnLost::Fail).to, Status::Failed);
+        assert_eq!(fate(OnLost::DeadLetter).to, Status::Dead);
     }
 
     #[test]

@@ -5,13 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::settings::Settings;
 use crate::state::Status;
 use crate::time::sub;
 
 /// Rows deleted per statement, so that a purge never holds a long lock.
 pub const PURGE_BATCH: usize = 1000;
 /// Longest horizon, in days: a hundred years.
-const MAX_DAYS: i64 = 36_500;
+pub const MAX_DAYS: i64 = 36_500;
 
 /// Days that ended jobs are kept, per status. Idempotency keys live as long as their jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,34 @@ impl Default for Retention {
 }
 
 impl Retention {
+    /// What the settings say.
+    pub fn from_settings(settings: &Settings) -> Self {
+        let days = |key| i64::try_from(settings.integer(key)).unwrap_or(MAX_DAYS);
+        Self {
+            succeeded_days: days("retention_succeeded_days"),
+            failed_days: days("retention_failed_days"),
+            dead_days: days("retention_dead_days"),
+            canceled_days: days("retention_canceled_days"),
+        }
+    }
+
+    /// The same for some statuses; the others are kept for as long as anything can be.
+    #[must_use]
+    pub fn only(self, statuses: &[Status]) -> Self {
+        let days = |status, days| if statuses.contains(&status) { days } else { MAX_DAYS };
+        Self {
+            succeeded_days: days(Status::Succeeded, self.succeeded_days),
+            failed_days: days(Status::Failed, self.failed_days),
+            dead_days: days(Status::Dead, self.dead_days),
+            canceled_days: days(Status::Canceled, self.canceled_days),
+        }
+    }
+
+    /// So many days for every status.
+    pub fn all(days: i64) -> Self {
+        Self { succeeded_days: days, failed_days: days, dead_days: days, canceled_days: days }
+    }
+
     /// Checks the ranges; zero days would delete what has just ended and is refused.
     ///
     /// # Errors
@@ -75,6 +104,19 @@ mod tests {
         let horizons = Retention::default().horizons(now);
         assert_eq!(horizons[0].1.to_string(), "2026-10-23T12:00:00Z");
         assert_eq!(horizons[2].1.to_string(), "2026-08-24T12:00:00Z");
+    }
+
+    #[test]
+    fn the_defaults_of_the_settings_are_the_defaults_here() {
+        assert_eq!(Retention::from_settings(&Settings::defaults()), Retention::default());
+    }
+
+    #[test]
+    fn statuses_that_are_left_out_are_kept_for_a_hundred_years() {
+        let only = Retention::all(7).only(&[Status::Failed, Status::Dead]);
+        let expected = Retention { failed_days: 7, dead_days: 7, ..Retention::all(MAX_DAYS) };
+        assert_eq!(only, expected);
+        assert_eq!(only.validate(), Ok(()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod traits;
 
 mod migrate;
 pub mod postgres;
+pub mod restored;
 mod slow;
 pub mod sqlite;
 

@@ -207,6 +207,25 @@ pub struct Finding {
     pub self_healing: bool,
 }
 
+/// What a part of the database takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartSize {
+    /// A table, or the file.
+    pub part: String,
+    /// Its bytes, indexes included.
+    pub bytes: u64,
+}
+
+/// Rows of one kind that are forgotten in one step.
+pub const TIDY_BATCH: usize = 1000;
+/// How long workers and watchdogs that ended are remembered; a worker longer while a job runs under it.
+pub const ENDED_KEPT: Duration = Duration::from_secs(86_400);
+/// How long operations that ended are kept.
+pub const OPERATIONS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+/// How long it is kept when a token that has ended was last used. The token itself stays: the last one that ended still
+/// tells that the server is not open to everybody.
+pub const LAST_USE_KEPT: Duration = Duration::from_secs(90 * 86_400);
+
 /// How long recorded runs of the watchdog are kept.
 pub const RUNS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 

@@ -35,7 +35,7 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::rows::{
     Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    QueueInfo, RescueReport, WakeEvent,
+    PartSize, QueueInfo, RescueReport, WakeEvent,
 };
 
 /// Putting jobs in.
@@ -144,7 +144,7 @@ pub trait Watchdog: Send + Sync {
     /// Marks workers as lost whose lease has run out, the longest overdue first, at most so many, and returns them.
     async fn expire_workers(&self, at_most: u32, at: Now) -> Result<Vec<WorkerId>>;
 
-    /// Records a run, and forgets those of long ago.
+    /// Records a run, and forgets a batch of what ended long ago: see [`Upkeep::tidy`].
     async fn record_run(&self, run: &Run, at: Now) -> Result<()>;
 
     /// Marks all that a dead process was as dead, and takes the jobs that it held back by the plan of
@@ -229,6 +229,9 @@ pub trait DeadLetters: Send + Sync {
 pub trait Purge: Send + Sync {
     /// Deletes at most one batch of ended jobs past their horizon; returns how many of each status. All zero is done.
     async fn purge(&self, retention: &Retention, at: Now) -> Result<Vec<(Status, u64)>>;
+
+    /// How many ended jobs of each status are past their horizon. Counts them all, so it is for people who ask.
+    async fn purgeable(&self, retention: &Retention, at: Now) -> Result<Vec<(Status, u64)>>;
 }
 
 /// Who did what.
@@ -326,6 +329,35 @@ pub trait Admin: Send + Sync {
     fn location(&self) -> &str;
 }
 
+/// Is told of each part before it is worked on.
+pub type TellPart = dyn Fn(&str) + Send + Sync;
+
+/// Looking after the database as a whole.
+#[async_trait]
+pub trait Upkeep: Send + Sync {
+    /// Forgets what was kept of workers, watchdogs, operations and tokens that ended long ago, at most [`TIDY_BATCH`] of
+    /// each; says how many rows went. Never a worker that a job still runs under, never a token, never an audit entry.
+    ///
+    /// [`TIDY_BATCH`]: crate::rows::TIDY_BATCH
+    async fn tidy(&self, at: Now) -> Result<u64>;
+
+    /// The bytes that each table with its indexes takes, or the file.
+    async fn sizes(&self) -> Result<Vec<PartSize>>;
+
+    /// Gives back the space of what was deleted, and counts anew what plans are made by; `told` is called before each part.
+    async fn vacuum(&self, told: &TellPart) -> Result<()>;
+
+    /// How often the database was restored, or taken over by a standby: fences are above 2^32 times this.
+    async fn epoch(&self) -> Result<i64>;
+
+    /// Makes a database that was restored from a copy begin anew, in one transaction: nobody holds a lease of before any
+    /// more, whoever watched or went on with something is forgotten, and all fences from now on are above those that were
+    /// given out where the copy was made, or by what it replaces, of which the epoch is given. Returns who held a lease.
+    ///
+    /// Jobs that ran are taken back by [`crate::restored::take_back`], or by the watchdog.
+    async fn begin_anew(&self, replaced: i64, at: Now) -> Result<Vec<WorkerId>>;
+}
+
 /// Being told of changes. A hint only: whoever waits must also look from time to time.
 pub trait Wake: Send + Sync {
     /// Subscribes to what happens from now on.
@@ -350,8 +382,11 @@ impl<T: Audit + Tokens + ChangeSettings + Operations> Administer for T {}
 
 /// A database that keeps jobs.
 pub trait Store:
-    WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Administer + Admin
+    WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Administer + Admin + Upkeep
 {
 }
 
-impl<T: WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Administer + Admin> Store for T {}
+impl<T: WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Administer + Admin + Upkeep>
+    Store for T
+{
+}

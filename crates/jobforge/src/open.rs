@@ -120,26 +120,42 @@ impl OpenOptions {
     }
 }
 
-async fn open_unverified(options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
-    let url = options.database_url.trim();
-    if options.is_postgres() {
-        let postgres = PostgresOptions {
-            direct_url: options.direct_url.clone(),
-            pooler: options.pooler,
-            pool_size: options.pool_size,
-            slow_query: options.slow_query,
-            ..PostgresOptions::new(url)
-        };
-        return Ok(Arc::new(PostgresStore::connect(postgres).await?));
+impl OpenOptions {
+    /// Opens PostgreSQL for what only it can do, without looking at its schema.
+    ///
+    /// # Errors
+    /// As [`open_store`], but for the schema.
+    pub async fn open_postgres(&self) -> Result<PostgresStore, StoreError> {
+        PostgresStore::connect(PostgresOptions {
+            direct_url: self.direct_url.clone(),
+            pooler: self.pooler,
+            pool_size: self.pool_size,
+            slow_query: self.slow_query,
+            ..PostgresOptions::new(self.database_url.trim())
+        })
+        .await
     }
-    let path = sqlite_path(url, options)?;
-    let store = SqliteStore::open(SqliteOptions {
-        path,
-        synchronous: options.synchronous,
-        slow_query: options.slow_query,
-        exclusive: options.purpose == Purpose::Own,
-        create: options.create,
-    })?;
+
+    /// Opens an embedded database for what only it can do, without looking at its schema.
+    ///
+    /// # Errors
+    /// As [`open_store`], but for the schema.
+    pub fn open_sqlite(&self) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open(SqliteOptions {
+            path: sqlite_path(self.database_url.trim(), self)?,
+            synchronous: self.synchronous,
+            slow_query: self.slow_query,
+            exclusive: self.purpose == Purpose::Own,
+            create: self.create,
+        })
+    }
+}
+
+async fn open_unverified(options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
+    if options.is_postgres() {
+        return Ok(Arc::new(options.open_postgres().await?));
+    }
+    let store = options.open_sqlite()?;
     if options.create {
         store.migrate().await?;
     }

@@ -31,6 +31,7 @@ pub mod presence;
 pub mod rescue;
 pub mod retention;
 pub mod settle;
+pub mod upkeep;
 pub mod wake;
 pub mod watchdog;
 pub mod workers;
@@ -295,6 +296,19 @@ macro_rules! conformance {
                 attempts_result_and_log_go_with_the_job,
                 a_key_is_free_again_after_its_job_was_purged,
                 a_purge_takes_a_batch_at_a_time_until_nothing_is_left,
+                what_would_be_purged_is_counted_and_stays,
+            }
+            upkeep {
+                workers_that_ended_are_forgotten_but_never_one_that_a_job_runs_under,
+                forgetting_goes_a_batch_at_a_time_and_ends,
+                operations_are_forgotten_a_month_after_their_end_and_deeds_never,
+                a_token_that_ended_stays_but_not_when_it_was_last_used,
+                a_restored_copy_voids_every_lease_and_takes_its_jobs_back_at_no_cost,
+                a_copy_of_a_restored_copy_has_higher_fences_again,
+                what_was_running_in_a_copy_goes_by_what_was_decided_for_every_loss,
+                a_job_on_its_last_attempt_is_not_dead_because_of_a_restore,
+                somebody_else_goes_on_at_once_with_what_was_going_on_in_a_copy,
+                a_worker_that_had_ended_before_the_copy_keeps_its_end,
             }
             wake {
                 a_subscriber_hears_of_new_work,
@@ -340,6 +354,7 @@ mod tests {
             include_str!("operate.rs"),
             include_str!("inspect.rs"),
             include_str!("retention.rs"),
+            include_str!("upkeep.rs"),
             include_str!("wake.rs"),
             include_str!("watchdog.rs"),
         ];

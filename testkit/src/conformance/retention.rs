@@ -107,3 +107,20 @@ pub async fn a_purge_takes_a_batch_at_a_time_until_nothing_is_left(store: Arc<dy
     assert_eq!(claim(&store, &worker, 1, at(1)).await?.len(), 0);
     Ok(())
 }
+
+pub async fn what_would_be_purged_is_counted_and_stays(store: Arc<dyn Store>) -> Result<()> {
+    for status in [Status::Succeeded, Status::Failed, Status::Dead, Status::Canceled] {
+        ended_job(&store, status, job("email"), at(0)).await?;
+    }
+    let recent = ended_job(&store, Status::Succeeded, job("email"), at(DAY)).await?;
+    let as_of = 2 * DAY;
+    let mut counted = store.purgeable(&RETENTION, at(as_of + 1)).await?;
+    counted.sort();
+    let expected = [(Status::Succeeded, 2), (Status::Failed, 1), (Status::Dead, 0), (Status::Canceled, 0)];
+    assert_eq!(counted, expected);
+    assert!(exists(&store, recent).await?);
+    assert_eq!(purge(&store, as_of + 1).await?, [(Status::Succeeded, 2), (Status::Failed, 1)]);
+    let nothing = RETENTION.only(&[]);
+    assert!(store.purgeable(&nothing, at(100 * DAY)).await?.iter().all(|(_, count)| *count == 0));
+    Ok(())
+}

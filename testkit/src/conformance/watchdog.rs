@@ -18,7 +18,7 @@ use crate::fixtures::{
     settle_one, success,
 };
 
-fn run(second: i64) -> Run {
+pub(super) fn run(second: i64) -> Run {
     Run {
         watchdog: "host-a:7".to_owned(),
         started_at: moment(second),

@@ -22,9 +22,11 @@ use jobforge_core::worker::{NewWorker, Renewal, WorkerRow};
 use jobforge_store::Result;
 use jobforge_store::rows::{
     Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    QueueInfo, WakeEvent,
+    PartSize, QueueInfo, WakeEvent,
 };
-use jobforge_store::traits::{Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, Wake, WorkerSide};
+use jobforge_store::traits::{
+    Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, TellPart, Upkeep, Wake, WorkerSide,
+};
 use tokio::sync::broadcast;
 
 use super::broken;
@@ -307,6 +309,34 @@ impl Purge for SimStore {
     async fn purge(&self, retention: &Retention, _: Now) -> Result<Vec<(Status, u64)>> {
         let retention = *retention;
         self.call("purge", move |world| wait(world.store().purge(&retention, world.at()))).await
+    }
+
+    async fn purgeable(&self, retention: &Retention, _: Now) -> Result<Vec<(Status, u64)>> {
+        let retention = *retention;
+        self.call("purgeable", move |world| wait(world.store().purgeable(&retention, world.at()))).await
+    }
+}
+
+#[async_trait]
+impl Upkeep for SimStore {
+    async fn tidy(&self, _: Now) -> Result<u64> {
+        self.call("tidy", move |world| wait(world.store().tidy(world.at()))).await
+    }
+
+    async fn sizes(&self) -> Result<Vec<PartSize>> {
+        self.call("sizes", move |world| wait(world.store().sizes())).await
+    }
+
+    async fn vacuum(&self, _: &TellPart) -> Result<()> {
+        self.call("vacuum", move |world| wait(world.store().vacuum(&|_| {}))).await
+    }
+
+    async fn epoch(&self) -> Result<i64> {
+        self.call("epoch", move |world| wait(world.store().epoch())).await
+    }
+
+    async fn begin_anew(&self, replaced: i64, _: Now) -> Result<Vec<WorkerId>> {
+        self.call("begin_anew", move |world| wait(world.store().begin_anew(replaced, world.at()))).await
     }
 }
 

@@ -79,7 +79,7 @@ impl DeathRequest {
             Proof::Signaled { signal, name, oom_kills } => {
                 ProcessEnd::Signaled { signal: *signal, name: name.clone(), oom_kills: *oom_kills }
             }
-            Proof::SlotTaken { .. } | Proof::Rebooted | Proof::Ended => return None,
+            Proof::SlotTaken { .. } | Proof::Rebooted | Proof::Ended | Proof::Restored => return None,
         };
         let ProcessId { machine_id: _, boot_id, pid_namespace, pid, started } = report.process.clone();
         let process = ProcessView { boot_id, pid_namespace, pid, started };

@@ -138,9 +138,12 @@ pub struct PurgeRequest {
     pub worker_id: WorkerId,
     /// How long to keep what.
     pub keep: Retention,
+    /// Only count what there is to delete, all of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
-/// What one batch deleted.
+/// What one batch deleted, or all that there is to delete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurgeAnswer {
     /// How many of each status; all zero means that nothing is left to delete.

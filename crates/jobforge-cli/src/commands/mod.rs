@@ -57,8 +57,12 @@ impl Context {
     /// Opens the database beside whoever owns it; it must exist.
     pub(crate) async fn visit(&self) -> Result<Client, Failure> {
         let store = open_store(&OpenOptions::from_settings(&self.settings, Purpose::Visit, false)).await;
-        let by = By::named(who()).because(self.reason.as_deref());
-        Ok(Client::new(store.map_err(|error| self.explain_open(&error))?).acting(by))
+        Ok(Client::new(store.map_err(|error| self.explain_open(&error))?).acting(self.by()))
+    }
+
+    /// Who does it and why, for the audit log.
+    pub(crate) fn by(&self) -> By {
+        By::named(who()).because(self.reason.as_deref())
     }
 
     /// What counts now: what is stored for the whole fleet, below what this process has of its own.

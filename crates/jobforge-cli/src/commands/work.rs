@@ -9,6 +9,7 @@ use jobforge::builtin::BuiltinConfig;
 use jobforge::builtin::exec::ExecConfig;
 use jobforge::builtin::outbound::HttpConfig;
 use jobforge::builtin::secrets::SecretsConfig;
+use jobforge::core::retention::Retention;
 use jobforge::core::settings::{Settings, Source};
 use jobforge::process::SlotLock;
 use jobforge::store::WorkerStore;
@@ -282,5 +283,6 @@ fn builtins(settings: &Settings, any_program: bool) -> Result<BuiltinConfig, Fai
             })?,
         },
         secrets: SecretsConfig { folder: (!folder.is_empty()).then(|| PathBuf::from(folder)), hosts },
+        retention: Retention::from_settings(settings),
     })
 }

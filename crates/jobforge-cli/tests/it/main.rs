@@ -9,6 +9,7 @@
 mod site;
 
 mod admin;
+mod backup;
 mod bad_input;
 mod dead;
 mod faults;
@@ -27,4 +28,5 @@ mod sql_surface;
 mod sql_worker;
 mod stored_policy;
 mod supervised;
+mod tidying;
 mod watchdog;

@@ -27,11 +27,11 @@ use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge::core::worker::{NewWorker, Renewal, WorkerRow};
 use jobforge::store::rows::{
     Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    QueueInfo, RescueReport, WakeEvent,
+    PartSize, QueueInfo, RescueReport, WakeEvent,
 };
 use jobforge::store::traits::{
     Admin, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, StoredSettings,
-    Tokens, Wake, Watchdog, WorkerSide,
+    TellPart, Tokens, Upkeep, Wake, Watchdog, WorkerSide,
 };
 use jobforge::store::{Result, StoreError};
 use tokio::sync::broadcast;
@@ -223,6 +223,28 @@ impl DeadLetters for FailingStore {
 #[async_trait]
 impl Purge for FailingStore {
     async fn purge(&self, _: &Retention, _: Now) -> Result<Vec<(Status, u64)>> {
+        self.fail()
+    }
+    async fn purgeable(&self, _: &Retention, _: Now) -> Result<Vec<(Status, u64)>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Upkeep for FailingStore {
+    async fn tidy(&self, _: Now) -> Result<u64> {
+        self.fail()
+    }
+    async fn sizes(&self) -> Result<Vec<PartSize>> {
+        self.fail()
+    }
+    async fn vacuum(&self, _: &TellPart) -> Result<()> {
+        self.fail()
+    }
+    async fn epoch(&self) -> Result<i64> {
+        self.fail()
+    }
+    async fn begin_anew(&self, _: i64, _: Now) -> Result<Vec<WorkerId>> {
         self.fail()
     }
 }

@@ -1,5 +1,5 @@
--- Puts back what restored_out.sql set aside. Jobs come first, because the others refer to them; what was running when the
--- dump was made is queued again, its old attempt on record.
+-- Puts back what restored_out.sql set aside, in the place of what a new schema begins with. Jobs come first, because the
+-- others refer to them. Whoever ran jobs where the dump was made loses them by begin_anew.sql, which follows.
 DO $$
 DECLARE
   kept record;
@@ -12,8 +12,8 @@ BEGIN
     INTO columns
     FROM pg_attribute a
     JOIN pg_attribute b ON b.attrelid = ('pg_temp.restored_' || kept.name)::regclass AND b.attname = a.attname AND NOT b.attisdropped
-    WHERE a.attrelid = kept.name::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = '';
+    WHERE a.attrelid = kept.name::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = '' AND a.attgenerated = '';
+    EXECUTE format('DELETE FROM %I', kept.name);
     EXECUTE format('INSERT INTO %I (%s) SELECT %s FROM pg_temp.%I ON CONFLICT DO NOTHING', kept.name, columns, columns, 'restored_' || kept.name);
   END LOOP;
-  UPDATE jobforge_jobs SET status = 'queued', locked_by = NULL, locked_at = NULL, run_at = now() WHERE status = 'running';
 END $$;

@@ -169,7 +169,9 @@ CREATE TABLE jobforge_workers (
 CREATE TABLE jobforge_fleet (
     one             INTEGER NOT NULL PRIMARY KEY DEFAULT 1 CHECK (one = 1),
     -- The shortest lease of workers that let it grow.
-    least_lease_ms  INTEGER NOT NULL DEFAULT 0
+    least_lease_ms  INTEGER NOT NULL DEFAULT 0,
+    -- Fences are above this. Grows whenever the file is restored from a copy, above all that may have been given out since.
+    lease_base      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 INSERT INTO jobforge_fleet DEFAULT VALUES;
 

@@ -8,7 +8,7 @@ UPDATE jobforge_jobs
 SET
     status = 'running',
     attempts = attempts + 1,
-    lease = lease + 1,
+    lease = max(lease + 1, (SELECT lease_base FROM jobforge_fleet)),
     locked_by = ?1,
     locked_at = ?2,
     started_at = ?2,

@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 
 use super::PostgresStore;
 use super::session::{Sql, map_error, sql};
+use super::upkeep;
 use crate::error::{Result, StoreError};
 use crate::migrate::{self, Applied, Migration};
 use crate::rows::{Capabilities, Finding, MAX_FINDINGS, MigrationInfo};
@@ -57,7 +58,7 @@ impl Admin for PostgresStore {
         // the lock is the transaction's, which a pooler keeps on one server connection.
         let (mut client, driver) = self.direct.open().await?;
         let task = tokio::spawn(driver.run_silent());
-        let outcome = self.migrate_on(&mut client).await;
+        let outcome = self.migrate_on(&mut client, newest_version()).await;
         drop(client);
         // Not awaited: a pooler may keep the connection's other end open.
         task.abort();
@@ -116,7 +117,8 @@ impl Admin for PostgresStore {
 }
 
 impl PostgresStore {
-    async fn migrate_on(&self, client: &mut Client) -> Result<Vec<MigrationInfo>> {
+    /// Applies what is pending up to a version.
+    pub(super) async fn migrate_on(&self, client: &mut Client, newest: i64) -> Result<Vec<MigrationInfo>> {
         let fault = |error| self.fault("migrate", error);
         let transaction = client.transaction().await.map_err(fault)?;
         // Creating tables is refused on a standby; say so instead of failing in the middle.
@@ -136,7 +138,8 @@ impl PostgresStore {
             .map_err(fault)?;
         let applied = rows.iter().filter_map(applied_row).collect::<Vec<_>>();
         let mut done = Vec::new();
-        for step in migrate::pending(MIGRATIONS, &applied, &self.location)? {
+        let pending = migrate::pending(MIGRATIONS, &applied, &self.location)?;
+        for step in pending.into_iter().filter(|step| step.version <= newest) {
             transaction.batch_execute(step.sql).await.map_err(fault)?;
             // Both values are ours: a number and hex digits, and a name from the list above.
             let record = format!(
@@ -150,6 +153,7 @@ impl PostgresStore {
         }
         if restored {
             transaction.batch_execute(RESTORED_IN).await.map_err(fault)?;
+            upkeep::begin_anew_in(&transaction, 0).await.map_err(fault)?;
         }
         if !done.is_empty() {
             transaction.batch_execute("SELECT jobforge_close()").await.map_err(fault)?;

@@ -14,6 +14,7 @@ mod enqueue;
 mod fleet;
 mod heartbeat;
 mod inspect;
+mod load;
 mod operate;
 mod operations;
 mod presence;
@@ -24,6 +25,7 @@ mod settings;
 mod settle;
 mod surface;
 mod tokens;
+mod upkeep;
 mod wake;
 mod watchdog;
 mod workers;
@@ -39,6 +41,7 @@ use crate::slow::SlowLog;
 
 pub use connect::{Pooler, PostgresOptions};
 pub use enqueue::enqueue_in;
+pub use load::{DumpedStep, Loaded};
 
 /// A PostgreSQL database that keeps jobs.
 pub struct PostgresStore {

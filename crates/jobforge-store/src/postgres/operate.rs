@@ -9,6 +9,7 @@ use jobforge_core::job::JobId;
 use jobforge_core::retention::{PURGE_BATCH, Retention};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::PostgresStore;
@@ -21,6 +22,7 @@ use crate::traits::{Inspect, Operate, Purge};
 static MOVE: Sql = sql!("job_move", UUID_ARRAY, TEXT, INT8, JSONB);
 static DELETE: Sql = sql!("job_delete", UUID_ARRAY, JSONB);
 static PAUSE: Sql = sql!("queue_pause", TEXT, BOOL, JSONB);
+static PURGEABLE: Sql = sql!("purgeable", TEXT_ARRAY, TIMESTAMPTZ_ARRAY);
 static PURGE: Sql = sql!("purge", TEXT_ARRAY, TIMESTAMPTZ_ARRAY, INT8);
 
 #[async_trait]
@@ -48,16 +50,30 @@ impl Operate for PostgresStore {
 #[async_trait]
 impl Purge for PostgresStore {
     async fn purge(&self, retention: &Retention, at: Now) -> Result<Vec<(Status, u64)>> {
+        let (statuses, horizons) = self.horizons(retention, at).await?;
+        let batch = i64::try_from(PURGE_BATCH).unwrap_or(i64::MAX);
+        let rows = self.query(at, &PURGE, &[&statuses, &horizons, &batch]).await?;
+        Ok(counts(&rows))
+    }
+
+    async fn purgeable(&self, retention: &Retention, at: Now) -> Result<Vec<(Status, u64)>> {
+        let (statuses, horizons) = self.horizons(retention, at).await?;
+        Ok(counts(&self.query(at, &PURGEABLE, &[&statuses, &horizons]).await?))
+    }
+}
+
+impl PostgresStore {
+    async fn horizons(&self, retention: &Retention, at: Now) -> Result<(Vec<&'static str>, Vec<Timestamp>)> {
         let now = match at.fixed() {
             Some(moment) => moment,
             None => self.now().await?,
         };
-        let (statuses, horizons): (Vec<&str>, Vec<Timestamp>) =
-            retention.horizons(now).into_iter().map(|(status, before)| (status.as_str(), before)).unzip();
-        let batch = i64::try_from(PURGE_BATCH).unwrap_or(i64::MAX);
-        let rows = self.query(at, &PURGE, &[&statuses, &horizons, &batch]).await?;
-        Ok(rows.iter().map(|row| (status(row.get(0)), row.get::<_, i64>(1).unsigned_abs())).collect())
+        Ok(retention.horizons(now).into_iter().map(|(status, before)| (status.as_str(), before)).unzip())
     }
+}
+
+fn counts(rows: &[Row]) -> Vec<(Status, u64)> {
+    rows.iter().map(|row| (status(row.get(0)), row.get::<_, i64>(1).unsigned_abs())).collect()
 }
 
 /// What a move did, from where the job stood: the statements follow the same rule.
@@ -74,5 +90,5 @@ fn outcome(step: Move, from: Status) -> Moved {
 
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&MOVE, &DELETE, &PAUSE, &PURGE]
+    vec![&MOVE, &DELETE, &PAUSE, &PURGE, &PURGEABLE]
 }

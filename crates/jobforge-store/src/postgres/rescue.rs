@@ -23,7 +23,7 @@ use super::rows::{Json, job, millis, worker};
 use super::session::{Sql, sql};
 use crate::error::Result;
 use crate::rows::{Deaths, RescueReport};
-use crate::traits::{Inspect, Watchdog};
+use crate::traits::{Inspect, Upkeep, Watchdog};
 
 static SUSPECTS: Sql = sql!("suspects", INT8, INT8, TEXT_ARRAY, INT8);
 static WORKERS_BY_ID: Sql = sql!("workers_by_id", TEXT_ARRAY);
@@ -43,7 +43,6 @@ pub(super) static RESCUE: Sql = sql!(
 );
 static EXPIRE: Sql = sql!("worker_expire", INT8);
 static STOPPED: Sql = sql!("worker_stopped", TEXT, TEXT, INT8, INT8, INT8, BOOL);
-static FORGET: Sql = sql!("worker_forget");
 static RECONCILE: Sql = sql!("reconcile", INT8);
 
 /// Jobs mended by one reconciliation.
@@ -126,7 +125,8 @@ impl Watchdog for PostgresStore {
     }
 
     async fn record_run(&self, run: &Run, at: Now) -> Result<()> {
-        self.put_run(run, at).await
+        self.put_run(run, at).await?;
+        self.tidy(at).await.map(drop)
     }
 
     async fn expire_workers(&self, at_most: u32, at: Now) -> Result<Vec<WorkerId>> {
@@ -147,7 +147,6 @@ impl Watchdog for PostgresStore {
     }
 
     async fn reconcile(&self, at: Now) -> Result<u64> {
-        self.query(at, &FORGET, &[]).await?;
         let rows = self.query(at, &RECONCILE, &[&RECONCILE_BATCH]).await?;
         Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
     }
@@ -203,5 +202,5 @@ pub(super) fn report(plan: &[Rescue], rows: &[Row]) -> RescueReport {
 
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&SUSPECTS, &WORKERS_BY_ID, &RESCUE, &EXPIRE, &STOPPED, &FORGET, &RECONCILE]
+    vec![&SUSPECTS, &WORKERS_BY_ID, &RESCUE, &EXPIRE, &STOPPED, &RECONCILE]
 }

@@ -100,6 +100,7 @@ impl Lab {
 fn statements() -> Vec<&'static Sql> {
     [
         admin::statements(),
+        super::upkeep::statements(),
         audit::statements(),
         operations::statements(),
         settings::statements(),

@@ -13,9 +13,8 @@ use super::rows::{self, earlier, limit};
 use super::statements;
 use super::tx::{Tx, as_of};
 use super::watchdog;
-use super::workers::REMEMBERED;
 use crate::error::Result;
-use crate::rows::{JobDetail, JobFilter, LogTail, MAX_PAGE};
+use crate::rows::{ENDED_KEPT, JobDetail, JobFilter, LogTail, MAX_PAGE};
 
 /// A filter that an index says matches at most so many jobs is answered from that index; any other in the order of ids.
 const FEW: usize = 5_000;
@@ -146,5 +145,5 @@ fn of_status(tx: &Tx<'_>, status: Status, most: i64) -> Result<Vec<String>> {
 /// Workers that are active or ended lately.
 pub(super) fn workers(tx: &Tx<'_>, at: Now) -> Result<Vec<WorkerRow>> {
     let now = tx.now(at)?;
-    tx.prepare(&statements::WORKERS)?.all([earlier(now, REMEMBERED)], rows::worker)
+    tx.prepare(&statements::WORKERS)?.all([earlier(now, ENDED_KEPT)], rows::worker)
 }

@@ -40,7 +40,9 @@ mod settings;
 mod tokens;
 
 mod check;
+mod copy;
 mod migrate;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +53,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
+pub use self::copy::{Told, close_log, copy_file, own_file};
 pub use self::open::{SqliteOptions, Synchronous};
 
 use self::home::Home;

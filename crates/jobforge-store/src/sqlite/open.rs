@@ -125,7 +125,7 @@ fn from_io(location: &str, error: io::Error) -> StoreError {
 }
 
 /// Locks the file beside the database and writes who we are into it; the lock ends with the process, however it ends.
-fn own(path: &Path) -> Result<File> {
+pub(super) fn own(path: &Path) -> Result<File> {
     let lock_path = lock_path(path);
     let failed = |error| from_io(&lock_path.display().to_string(), error);
     let mut lock = File::options()

@@ -21,3 +21,15 @@ pub(super) fn purge(tx: &Tx<'_>, retention: &Retention, at: Now) -> Result<Vec<(
     }
     Ok(purged)
 }
+
+/// How many there are to delete.
+pub(super) fn purgeable(tx: &Tx<'_>, retention: &Retention, at: Now) -> Result<Vec<(Status, u64)>> {
+    let now = as_of(tx.now(at)?);
+    let mut found = Vec::new();
+    for (status, horizon) in retention.horizons(now) {
+        let params = params![status.as_str(), micros(horizon)];
+        let count: Option<i64> = tx.prepare(&statements::PURGEABLE)?.one(params, |row| row.get(0))?;
+        found.push((status, count.unwrap_or(0).unsigned_abs()));
+    }
+    Ok(found)
+}

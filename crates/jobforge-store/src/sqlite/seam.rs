@@ -27,13 +27,15 @@ use super::{
     SqliteStore, check, claim, dead, death, enqueue, heartbeat, inspect, migrate, operate, queues, rescue,
     retention,
 };
-use super::{settle, tx, watchdog, workers};
+use super::{settle, tx, upkeep, watchdog, workers};
 use crate::error::Result;
 use crate::rows::{
     Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    QueueInfo, RescueReport, WakeEvent,
+    PartSize, QueueInfo, RescueReport, TIDY_BATCH, WakeEvent,
 };
-use crate::traits::{Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, Wake, Watchdog, WorkerSide};
+use crate::traits::{
+    Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, TellPart, Upkeep, Wake, Watchdog, WorkerSide,
+};
 
 #[async_trait]
 impl Enqueue for SqliteStore {
@@ -131,7 +133,11 @@ impl Watchdog for SqliteStore {
 
     async fn record_run(&self, run: &Run, at: Now) -> Result<()> {
         let run = run.clone();
-        self.write("record_run", 1, move |tx| watchdog::record(tx, &run, at)).await
+        self.write("record_run", 1, move |tx| {
+            watchdog::record(tx, &run)?;
+            upkeep::tidy(tx, at).map(drop)
+        })
+        .await
     }
 
     async fn report_death(&self, report: &DeathReport, policy: &RescuePolicy, at: Now) -> Result<Deaths> {
@@ -261,6 +267,11 @@ impl Purge for SqliteStore {
         let retention = *retention;
         self.write("purge", PURGE_BATCH, move |tx| retention::purge(tx, &retention, at)).await
     }
+
+    async fn purgeable(&self, retention: &Retention, at: Now) -> Result<Vec<(Status, u64)>> {
+        let retention = *retention;
+        self.read("purgeable", move |tx| retention::purgeable(tx, &retention, at)).await
+    }
 }
 
 #[async_trait]
@@ -292,6 +303,30 @@ impl Admin for SqliteStore {
 
     fn location(&self) -> &str {
         &self.home.location
+    }
+}
+
+#[async_trait]
+impl Upkeep for SqliteStore {
+    async fn tidy(&self, at: Now) -> Result<u64> {
+        self.write("tidy", TIDY_BATCH, move |tx| upkeep::tidy(tx, at)).await
+    }
+
+    async fn sizes(&self) -> Result<Vec<PartSize>> {
+        self.read("sizes", upkeep::sizes).await
+    }
+
+    async fn vacuum(&self, told: &TellPart) -> Result<()> {
+        told("the file");
+        self.vacuum_file().await
+    }
+
+    async fn epoch(&self) -> Result<i64> {
+        self.read("epoch", upkeep::epoch).await
+    }
+
+    async fn begin_anew(&self, replaced: i64, at: Now) -> Result<Vec<WorkerId>> {
+        self.write("begin_anew", 1, move |tx| upkeep::begin_anew(tx, replaced, at)).await
     }
 }
 

@@ -10,9 +10,8 @@ use rusqlite::{Row, params};
 use super::rows::{self, count, earlier, json, limit, maybe_at, maybe_json, micros, millis};
 use super::statements;
 use super::tx::{Tx, as_of};
-use super::workers::REMEMBERED;
 use crate::error::Result;
-use crate::rows::RUNS_KEPT;
+use crate::rows::ENDED_KEPT;
 
 pub(super) fn survey(tx: &Tx<'_>, at: Now) -> Result<Survey> {
     let now = tx.now(at)?;
@@ -37,7 +36,6 @@ pub(super) fn sign(
     at: Now,
 ) -> Result<()> {
     let now = tx.now(at)?;
-    tx.prepare(&statements::WATCHDOG_FORGET)?.execute([earlier(now, REMEMBERED)])?;
     let (guard, until) = held.map(|held| (held.guard.as_str(), micros(held.until))).unzip();
     tx.prepare(&statements::WATCHDOG_SIGN)?.execute(params![
         watchdog,
@@ -49,9 +47,7 @@ pub(super) fn sign(
     Ok(())
 }
 
-pub(super) fn record(tx: &Tx<'_>, run: &Run, at: Now) -> Result<()> {
-    let now = tx.now(at)?;
-    tx.prepare(&statements::WATCHDOG_RUN_FORGET)?.execute([earlier(now, RUNS_KEPT)])?;
+pub(super) fn record(tx: &Tx<'_>, run: &Run) -> Result<()> {
     tx.prepare(&statements::WATCHDOG_RUN_PUT)?.execute(params![
         run.watchdog,
         micros(run.started_at),
@@ -71,7 +67,7 @@ pub(super) fn record(tx: &Tx<'_>, run: &Run, at: Now) -> Result<()> {
 
 pub(super) fn watchdogs(tx: &Tx<'_>, at: Now) -> Result<Vec<WatchdogRow>> {
     let now = tx.now(at)?;
-    tx.prepare(&statements::WATCHDOGS)?.all([earlier(now, REMEMBERED)], |row| {
+    tx.prepare(&statements::WATCHDOGS)?.all([earlier(now, ENDED_KEPT)], |row| {
         Ok(WatchdogRow {
             id: row.get(0)?,
             started_at: rows::at(row, 1)?,

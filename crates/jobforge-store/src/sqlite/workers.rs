@@ -8,14 +8,11 @@ use jobforge_core::worker::{NewWorker, Renewal};
 use rusqlite::params;
 
 use super::death;
-use super::rows::{earlier, json, later, millis};
+use super::rows::{json, later, millis};
 use super::statements;
 use super::tx::Tx;
 use crate::error::Result;
 use crate::rows::Deaths;
-
-/// Ended workers are remembered for a day, and longer while they hold a job.
-pub(super) const REMEMBERED: Duration = Duration::from_secs(86_400);
 
 /// Makes a worker known with its lease running, and buries those before it in its slot.
 pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, at: Now) -> Result<Deaths> {
@@ -87,7 +84,7 @@ pub(super) fn renew_all_times(tx: &Tx<'_>, at: Now) -> Result<()> {
     Ok(())
 }
 
-/// Marks workers as lost whose lease has run out, and forgets those that ended long ago.
+/// Marks workers as lost whose lease has run out.
 pub(super) fn expire(tx: &Tx<'_>, at_most: u32, at: Now) -> Result<Vec<WorkerId>> {
     let now = tx.now(at)?;
     let silent = tx
@@ -100,6 +97,5 @@ pub(super) fn expire(tx: &Tx<'_>, at_most: u32, at: Now) -> Result<Vec<WorkerId>
         tx.prepare(&statements::EXPIRE_MARK)?.execute(params![id.as_str(), now, reason])?;
         lost.push(id);
     }
-    tx.prepare(&statements::EXPIRE_FORGET)?.execute([earlier(now, REMEMBERED)])?;
     Ok(lost)
 }

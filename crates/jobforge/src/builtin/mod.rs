@@ -19,6 +19,7 @@ pub mod trial;
 use std::fmt::Display;
 use std::sync::Arc;
 
+use jobforge_core::retention::Retention;
 use jobforge_core::settle::RetryPolicy;
 use jobforge_store::WorkerStore;
 
@@ -38,6 +39,8 @@ pub struct BuiltinConfig {
     pub http: HttpConfig,
     /// Secrets for the connectors.
     pub secrets: SecretsConfig,
+    /// How long clean-up jobs keep what their payload does not name.
+    pub retention: Retention,
 }
 
 /// Adds every built-in handler. `exec` is left out unless the operator switched it on, so that jobs of that type wait,
@@ -64,7 +67,8 @@ pub(crate) fn register(
     let webhook = move |payload, ctx| webhook::run(payload, ctx, Arc::clone(&outbound));
     registry.add_named("connector.webhook.deliver", None, retry, webhook);
     let store = Arc::clone(store);
-    registry.add(move |payload, ctx| cleanup::run(payload, ctx, Arc::clone(&store)));
+    let retention = config.retention;
+    registry.add(move |payload, ctx| cleanup::run(payload, ctx, Arc::clone(&store), retention));
     Ok(())
 }
 

@@ -274,10 +274,20 @@ impl WorkerSide for RemoteStore {
 #[async_trait]
 impl Purge for RemoteStore {
     async fn purge(&self, retention: &Retention, _: Now) -> Result<Vec<(Status, u64)>> {
+        self.purge_as(retention, false).await
+    }
+
+    async fn purgeable(&self, retention: &Retention, _: Now) -> Result<Vec<(Status, u64)>> {
+        self.purge_as(retention, true).await
+    }
+}
+
+impl RemoteStore {
+    async fn purge_as(&self, retention: &Retention, dry_run: bool) -> Result<Vec<(Status, u64)>> {
         let worker_id = self.known().worker.clone();
         let worker_id = worker_id.ok_or_else(|| self.odd("purge", "no worker has registered"))?;
-        let answer: PurgeAnswer =
-            self.others.post("purge", &PurgeRequest { worker_id, keep: *retention }).await?;
+        let request = PurgeRequest { worker_id, keep: *retention, dry_run };
+        let answer: PurgeAnswer = self.others.post("purge", &request).await?;
         Ok(answer.deleted)
     }
 }

@@ -24,8 +24,8 @@ const SEAL_EVERY: Duration = Duration::from_secs(5);
 /// Between two reconciliations of the side tables.
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
 
-/// Keeps right what says which jobs may be claimed, forgets workers that ended long ago, names what jobs died of, and
-/// seals the audit log.
+/// Keeps right what says which jobs may be claimed, names what jobs died of, and seals the audit log. What ended long ago is
+/// forgotten by whoever records a run of the watchdog.
 #[derive(Clone)]
 pub struct Housekeeper {
     store: Arc<dyn Store>,
@@ -110,7 +110,8 @@ pub async fn purge(
     let mut total: Vec<(Status, u64)> = Vec::new();
     loop {
         let batch = store.purge(retention, Now::Database).await?;
-        let deleted: u64 = batch.iter().map(|(_, count)| count).sum();
+        // A batch is of each status: as long as one was full there may be more of it.
+        let full = batch.iter().any(|(_, count)| *count >= PURGE_BATCH as u64);
         for (status, count) in batch {
             match total.iter_mut().find(|(known, _)| *known == status) {
                 Some((_, sum)) => *sum += count,
@@ -118,7 +119,7 @@ pub async fn purge(
             }
         }
         progress(&total);
-        if deleted < PURGE_BATCH as u64 || enough() {
+        if !full || enough() {
             return Ok(total);
         }
     }

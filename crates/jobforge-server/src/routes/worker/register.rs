@@ -101,7 +101,11 @@ pub(super) async fn purge(
         let detail = format!("only a worker that runs a job of type {} may purge", CleanupPayload::TYPE);
         return Err(ApiError::conflict("no_cleanup_job", title, detail));
     }
-    let deleted = workers.store.purge(&request.keep, Now::Database).await?;
+    let deleted = if request.dry_run {
+        workers.store.purgeable(&request.keep, Now::Database).await?
+    } else {
+        workers.store.purge(&request.keep, Now::Database).await?
+    };
     json(StatusCode::OK, &PurgeAnswer { deleted })
 }
 

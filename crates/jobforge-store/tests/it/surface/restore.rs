@@ -4,8 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
+use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::time::Now;
 use jobforge_store::postgres::{PostgresOptions, PostgresStore};
+use jobforge_store::restored::take_back;
 use jobforge_store::traits::Admin;
 use testkit::Result;
 use testkit::postgres::{TestDatabase, find_binaries};
@@ -61,6 +63,8 @@ async fn works(database: &TestDatabase) -> Result<()> {
     let store = PostgresStore::connect(PostgresOptions::new(database.url())).await?;
     store.migrate().await?;
     store.verify_schema().await?;
+    let taken_back = take_back(&store, &RescuePolicy::default(), Now::Database).await?;
+    ensure!(taken_back.len() == 1 && taken_back[0].error.kind == "restored", "{taken_back:?}");
     let findings = store.check(Now::Database).await?;
     ensure!(findings.is_empty(), "{findings:?}");
     let counts = "SELECT string_agg(status || ' ' || n, ', ' ORDER BY status)
@@ -69,10 +73,13 @@ async fn works(database: &TestDatabase) -> Result<()> {
     ensure!(counts.trim() == "failed 1, queued 3, succeeded 1", "{counts}");
     let kept = database.psql("SELECT (SELECT result ->> 'rows' FROM jobforge_job_results), (SELECT count(*) FROM jobforge_connector_configs)")?;
     ensure!(kept.trim() == "7|1", "{kept}");
-    // What ran when the dump was made runs again; what has a key keeps it; what waits, waits.
+    // What ran when the dump was made runs again, at no cost; what has a key keeps it; what waits, waits.
     let claimed =
         database.psql("SELECT count(*), max(attempts) FROM jobforge_claim_jobs('worker-00000002', 10)")?;
-    ensure!(claimed.trim() == "2|2", "{claimed}");
+    ensure!(claimed.trim() == "2|1", "{claimed}");
+    let fences = database
+        .psql("SELECT min(lease) >= (1::bigint << 32) FROM jobforge_jobs WHERE status = 'running'")?;
+    ensure!(fences.trim() == "t", "no fence is below those of before");
     let again = database.psql("SELECT jobforge_enqueue_job('acme', 'later', '{}', 'key-1') -> 'created'")?;
     ensure!(again.trim() == "false", "{again}");
     Ok(())

@@ -1,6 +1,17 @@
-//! `jobforge db`: preparing and checking the database.
+//! `jobforge db`: preparing, checking, copying and tidying the database.
+
+mod backup;
+mod check;
+mod file;
+mod programs;
+mod purge;
+mod restore;
+mod restore_postgres;
+mod restore_sqlite;
+mod vacuum;
 
 use jobforge::core::time::Now;
+use jobforge::store::restored;
 use jobforge::{OpenOptions, Purpose};
 
 use super::Context;
@@ -13,7 +24,11 @@ pub(crate) async fn run(context: Context, command: DbCommand) -> Result<(), Fail
         DbCommand::Migrate { runbook_views } => migrate(&context, runbook_views).await,
         DbCommand::Grant => grant(&context).await,
         DbCommand::Status => status(&context).await,
-        DbCommand::Check => check(&context).await,
+        DbCommand::Check => check::run(&context).await,
+        DbCommand::Purge(args) => purge::run(&context, &args).await,
+        DbCommand::Vacuum => vacuum::run(&context).await,
+        DbCommand::Backup(args) => backup::run(&context, &args).await,
+        DbCommand::Restore(args) => restore::run(&context, &args).await,
     }
 }
 
@@ -25,7 +40,13 @@ async fn migrate(context: &Context, runbook_views: bool) -> Result<(), Failure> 
     }
     let store = options.open_unverified().await?;
     let applied = store.migrate().await?;
-    let surface = store.sql_surface(runbook_views).await?;
+    // A dump of the tables alone becomes a queue by the migration; what ran where it was made is taken back.
+    let taken_back =
+        restored::take_back(store.as_ref(), &context.settings.rescue_policy(), Now::Database).await?;
+    let mut surface = store.sql_surface(runbook_views).await?;
+    if !taken_back.is_empty() {
+        surface.push(restore::took_back(&taken_back));
+    }
     if context.json {
         tell(&surface);
         return output::json(&applied);
@@ -97,26 +118,4 @@ async fn status(context: &Context) -> Result<(), Failure> {
         output::table(&["version", "migration", "state"], &[], rows);
     }
     verified.map_err(Failure::from)
-}
-
-async fn check(context: &Context) -> Result<(), Failure> {
-    let client = context.visit().await?;
-    let findings = client.store().check(Now::Database).await?;
-    if context.json {
-        output::json(&findings)?;
-    } else if findings.is_empty() {
-        output::note(&format!("{} keeps every rule", client.store().location()));
-    } else {
-        for finding in &findings {
-            output::say(&format!("{}: {}", output::bold(&finding.rule), finding.meaning));
-            let healing =
-                if finding.self_healing { "mends itself while a server runs" } else { "needs a person" };
-            output::say(&format!("    {healing}; {}", finding.rows.join(", ")));
-        }
-    }
-    if findings.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(failure::FOUND, format!("{} rule(s) are broken", findings.len()))
-        .hint("`jobforge job explain JOB` says what is known about a job"))
 }

@@ -1,0 +1,85 @@
+//! Looking after the database as a whole: forgetting, sizes, vacuum, and a fresh start after it was restored.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jobforge_core::death::{Death, Proof};
+use jobforge_core::job::WorkerId;
+use jobforge_core::time::Now;
+use tokio_postgres::{Statement, Transaction};
+
+use super::PostgresStore;
+use super::rows::{Json, millis};
+use super::session::{Sql, fix_clock, run, sql};
+use crate::error::Result;
+use crate::rows::{ENDED_KEPT, LAST_USE_KEPT, OPERATIONS_KEPT, PartSize, RUNS_KEPT, TIDY_BATCH};
+use crate::traits::{TellPart, Upkeep};
+
+static TIDY: Sql = sql!("tidy", INT8, INT8, INT8, INT8, INT8);
+static SIZES: Sql = sql!("sizes");
+static BEGIN_ANEW: Sql = sql!("begin_anew", TEXT, JSONB, INT8);
+static EPOCH: Sql = sql!("epoch");
+
+#[async_trait]
+impl Upkeep for PostgresStore {
+    async fn tidy(&self, at: Now) -> Result<u64> {
+        let batch = i64::try_from(TIDY_BATCH).unwrap_or(i64::MAX);
+        let [ended, runs, operations, uses]: [i64; 4] =
+            [ENDED_KEPT, RUNS_KEPT, OPERATIONS_KEPT, LAST_USE_KEPT].map(|kept: Duration| millis(kept));
+        let rows = self.query(at, &TIDY, &[&batch, &ended, &runs, &operations, &uses]).await?;
+        Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
+    }
+
+    async fn sizes(&self) -> Result<Vec<PartSize>> {
+        let rows = self.query(Now::Database, &SIZES, &[]).await?;
+        Ok(rows
+            .iter()
+            .map(|row| PartSize { part: row.get(0), bytes: row.get::<_, i64>(1).unsigned_abs() })
+            .collect())
+    }
+
+    async fn vacuum(&self, told: &TellPart) -> Result<()> {
+        let (client, driver) = self.direct.open().await?;
+        let task = tokio::spawn(driver.run_silent());
+        for table in self.sizes().await? {
+            told(&table.part);
+            // One statement each, outside of a transaction, as VACUUM wants it. The name came from the catalogue.
+            let vacuum = format!("VACUUM (ANALYZE) \"{}\"", table.part.replace('"', "\"\""));
+            client.batch_execute(&vacuum).await.map_err(|error| self.fault("vacuum", error))?;
+        }
+        drop(client);
+        task.abort();
+        Ok(())
+    }
+
+    async fn epoch(&self) -> Result<i64> {
+        let rows = self.query(Now::Database, &EPOCH, &[]).await?;
+        Ok(rows.first().map_or(0, |row| row.get(0)))
+    }
+
+    async fn begin_anew(&self, replaced: i64, at: Now) -> Result<Vec<WorkerId>> {
+        let fault = |error| self.fault("begin_anew", error);
+        let mut client = self.client("begin_anew").await?;
+        let transaction = client.transaction().await.map_err(fault)?;
+        fix_clock(&*transaction, at).await.map_err(fault)?;
+        let workers = begin_anew_in(&transaction, replaced).await.map_err(fault)?;
+        transaction.commit().await.map_err(fault)?;
+        Ok(workers)
+    }
+}
+
+/// Ends whoever held a lease where the copy was made, and lifts the fences.
+pub(super) async fn begin_anew_in(
+    transaction: &Transaction<'_>,
+    replaced: i64,
+) -> std::result::Result<Vec<WorkerId>, tokio_postgres::Error> {
+    let (words, certificate) = (Proof::Restored.to_string(), Json::of(&Death::new(Proof::Restored, [])));
+    let unnamed: Option<&Statement> = None;
+    let rows = run(transaction, unnamed, &BEGIN_ANEW, &[&words, &certificate, &replaced]).await?;
+    Ok(rows.iter().map(|row| WorkerId(row.get(0))).collect())
+}
+
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static Sql> {
+    vec![&TIDY, &SIZES, &BEGIN_ANEW, &EPOCH]
+}
