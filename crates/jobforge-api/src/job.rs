@@ -299,6 +299,9 @@ pub struct WorkerView {
     pub last_heartbeat_at: Timestamp,
     /// Until when it may act.
     pub lease_expires_at: Timestamp,
+    /// When it was told to restart, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_at: Option<Timestamp>,
     /// How it ended, if it did.
     pub end_reason: Option<String>,
 }
@@ -323,6 +326,7 @@ impl From<WorkerRow> for WorkerView {
             started_at: worker.started_at,
             last_heartbeat_at: worker.last_heartbeat_at,
             lease_expires_at: worker.lease_expires_at,
+            restart_at: worker.restart_at,
             end_reason: worker.end_reason,
         }
     }

@@ -9,6 +9,7 @@ mod jobs;
 mod openapi;
 mod operations;
 mod queues;
+mod restart;
 mod runbook;
 mod settings;
 mod table;
@@ -117,6 +118,12 @@ fn v1() -> Vec<Route> {
         ),
         act("/v1/queues/{name}/resume", All(Operate), "Let a queue run again", post(queues::resume)),
         look("/v1/workers", All(Read), "Workers and their leases", get(queues::workers)),
+        act(
+            "/v1/workers/{id}/restart",
+            All(Operate),
+            "Let a worker finish what it has and begin anew",
+            post(restart::restart),
+        ),
         look("/v1/watchdog/runs", All(Read), "What watchdogs did, newest first", get(queues::watchdog_runs))
             .query(&["limit"]),
         act("/v1/watchdog/run", All(Operate), "Sweep once, now", post(queues::watchdog_run)),

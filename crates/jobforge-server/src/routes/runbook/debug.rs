@@ -16,6 +16,7 @@ use jobforge::store::rows::{JobFilter, Move, Moved};
 use jobforge_api::FieldProblem;
 use serde_json::{Map, Value, json};
 
+use super::restart;
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::health::{Stuck, stuck};
@@ -27,7 +28,7 @@ use crate::server::App;
 use crate::{body, query};
 
 /// Fields of an action.
-pub(super) const FIELDS: &[&str] = &["action", "jobId", "jobIds", "reason"];
+pub(super) const FIELDS: &[&str] = &["action", "jobId", "jobIds", "workerId", "all", "reason"];
 /// Fields of a reprocess.
 pub(super) const REPROCESS: &[&str] = &["jobId", "jobIds", "reason"];
 /// What may be done.
@@ -113,6 +114,11 @@ pub(super) async fn act(
         let told = format!("{action} takes no job; leave jobId and jobIds out, or use retry_specific");
         return Err(ApiError::invalid_request(told));
     }
+    let named = ["workerId", "all"].into_iter().find(|field| fields.contains_key(*field));
+    if let Some(field) = named.filter(|_| action != "trigger_worker") {
+        let told = format!("{action} takes no {field}; leave it out, or use trigger_worker");
+        return Err(ApiError::invalid_request(told));
+    }
     match action.as_str() {
         "trigger_watchdog" => {
             caller.require_all_tenants()?;
@@ -134,7 +140,7 @@ pub(super) async fn act(
                 json!({ "success": true, "message": message, "cancelled": done.len(), "jobIds": done });
             answer(StatusCode::OK, &told)
         }
-        "trigger_worker" => restart(&app, &caller).await,
+        "trigger_worker" => restart::act(&app, &caller, restart::Which::read(&fields)?).await,
         other => Err(no_such_action(other)),
     }
 }
@@ -177,35 +183,19 @@ async fn retry(app: &App, caller: &Caller, ids: Vec<JobId>) -> Result<Response, 
     answer(StatusCode::OK, &told)
 }
 
-/// Restarts the work that hangs: the workers that hold stuck jobs are told to stop these, which run again elsewhere.
-async fn restart(app: &App, caller: &Caller) -> Result<Response, ApiError> {
-    let stuck = own_stuck(app, caller).await?;
-    let ids: Vec<JobId> = stuck.iter().map(|stuck| stuck.job.id).collect();
-    let done = move_all(app, caller, &ids, Move::RETRY).await?;
-    let mut told: Vec<Value> = Vec::new();
-    for stuck in stuck.iter().filter(|stuck| done.contains(&stuck.job.id)) {
-        told.push(json!({ "worker": stuck.worker, "jobId": stuck.job.id, "reason": stuck.reason }));
-    }
-    let message = match told.len() {
-        0 => "no worker holds a stuck job, so none was restarted".to_owned(),
-        count => {
-            format!("{count} stuck job(s) were taken from their workers, which stop them, and run again")
-        }
-    };
-    answer(
-        StatusCode::OK,
-        &json!({ "success": true, "message": message, "told": told, "restarted": done.len() }),
-    )
-}
-
-async fn move_all(app: &App, caller: &Caller, ids: &[JobId], step: Move) -> Result<Vec<JobId>, ApiError> {
+pub(super) async fn move_all(
+    app: &App,
+    caller: &Caller,
+    ids: &[JobId],
+    step: Move,
+) -> Result<Vec<JobId>, ApiError> {
     let moved = app.client.store().move_jobs(ids, step, caller.by(), Now::Database).await?;
     let done = ids.iter().zip(moved).filter(|(_, moved)| matches!(moved, Moved::Done { .. }));
     Ok(done.map(|(id, _)| *id).collect())
 }
 
 /// The stuck jobs that the caller may see: what is listed is what is canceled.
-async fn own_stuck(app: &App, caller: &Caller) -> Result<Vec<Stuck>, ApiError> {
+pub(super) async fn own_stuck(app: &App, caller: &Caller) -> Result<Vec<Stuck>, ApiError> {
     let policy = app.live.now().rescue_policy();
     let mut stuck = stuck(&**app.client.store(), &policy).await?;
     stuck.retain(|stuck| caller.sees(&stuck.job.tenant_id));
