@@ -1,7 +1,7 @@
 //! Jobs and what surrounds them, as seen from outside.
 
 use jiff::Timestamp;
-use jobforge_core::job::{ErrorInfo, Job, Resolution};
+use jobforge_core::job::{ErrorInfo, Job, JobId, Resolution, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::settle::RetryPolicy;
 use jobforge_core::worker::WorkerRow;
@@ -288,6 +288,61 @@ pub struct QueuePauseView {
     pub changed: bool,
 }
 
+/// What became of telling one worker to restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WorkerTold {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its label.
+    pub name: Option<String>,
+    /// Its machine.
+    pub hostname: Option<String>,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// Whether it is on the machine of the server that answers.
+    pub place: Option<WorkerPlace>,
+    /// Jobs that are stuck on it.
+    pub jobs: Vec<JobId>,
+    /// Why it shall restart.
+    pub reason: String,
+    /// Whether it does.
+    pub answer: RestartAnswer,
+}
+
+/// Where a worker is, seen from the server that answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerPlace {
+    /// On the same machine.
+    Local,
+    /// On another.
+    Remote,
+}
+
+/// Whether a worker that was told to restart does so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RestartAnswer {
+    /// It learns of it with its next renewal.
+    Told,
+    /// An earlier order has not been followed yet.
+    ToldBefore,
+    /// It speaks SQL and has no process that could be told.
+    NoProcess,
+    /// It has ended.
+    Gone,
+}
+
+impl WorkerTold {
+    /// Whether it restarts.
+    pub fn restarts(&self) -> bool {
+        matches!(self.answer, RestartAnswer::Told | RestartAnswer::ToldBefore)
+    }
+}
+
 /// A worker process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -312,6 +367,9 @@ pub struct WorkerView {
     pub last_heartbeat_at: Timestamp,
     /// Until when it may act.
     pub lease_expires_at: Timestamp,
+    /// When it was told to restart, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_at: Option<Timestamp>,
     /// How it ended, if it did.
     pub end_reason: Option<String>,
 }
@@ -337,6 +395,7 @@ impl From<WorkerRow> for WorkerView {
             started_at: worker.started_at,
             last_heartbeat_at: worker.last_heartbeat_at,
             lease_expires_at: worker.lease_expires_at,
+            restart_at: worker.restart_at,
             end_reason: worker.end_reason,
         }
     }

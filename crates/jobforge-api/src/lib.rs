@@ -22,7 +22,7 @@ pub use answers::{
 };
 pub use job::{
     AttemptView, ItemsView, JobDetailView, JobList, JobView, LogList, LogView, ProgressView, QueueList,
-    QueuePauseView, QueueView, ReceiptView, WorkerList, WorkerView,
+    QueuePauseView, QueueView, ReceiptView, RestartAnswer, WorkerList, WorkerPlace, WorkerTold, WorkerView,
 };
 pub use problem::{FieldProblem, Problem};
 

@@ -278,6 +278,12 @@ pub struct DebugAction {
     /// Or the jobs.
     #[serde(default)]
     pub job_ids: Option<Vec<Uuid>>,
+    /// The worker, for `trigger_worker`; those that hold stuck jobs if none is named.
+    #[serde(default)]
+    pub worker_id: Option<String>,
+    /// Every active worker, for `trigger_worker`.
+    #[serde(default)]
+    pub all: Option<bool>,
     /// Why.
     #[serde(default)]
     pub reason: Option<String>,
@@ -332,22 +338,12 @@ pub struct DebugDone {
     /// Jobs that were taken from their workers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restarted: Option<usize>,
-    /// From whom, and why.
+    /// The workers that restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub told: Option<Vec<WorkerTold>>,
-}
-
-/// A job that was taken from its worker.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct WorkerTold {
-    /// The worker.
-    pub worker: Option<WorkerId>,
-    /// The job.
-    pub job_id: JobId,
-    /// What was wrong with it.
-    pub reason: String,
+    /// The workers that cannot be told to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_told: Option<Vec<WorkerTold>>,
 }
 
 /// Dead letters, or their statistics.

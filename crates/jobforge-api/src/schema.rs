@@ -60,6 +60,13 @@ pub(crate) fn debug_action(schema: &mut Schema) {
         "action": { "not": { "const": "retry_specific" } }, "jobId": without, "jobIds": { "anyOf": [without, { "maxItems": 0 }] },
     } });
     let specific = json!({ "properties": { "action": { "const": "retry_specific" } }, "anyOf": names });
+    // A worker is named only to be restarted, and then not together with all of them.
+    let restart = json!({ "properties": { "action": { "const": "trigger_worker" } }, "anyOf": [
+        { "properties": { "workerId": without } }, { "properties": { "all": { "enum": [null, false] } } },
+    ] });
+    let elsewhere = json!({ "not": { "anyOf": [{ "required": ["workerId"] }, { "required": ["all"] }] },
+        "properties": { "action": { "not": { "const": "trigger_worker" } } } });
+    schema.insert("anyOf".to_owned(), json!([restart, elsewhere]));
     schema.insert("oneOf".to_owned(), json!([specific, others]));
     schema.insert(
         "examples".to_owned(),

@@ -74,6 +74,9 @@ pub(crate) enum Command {
     /// Look at, pause and resume queues
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Look at workers, and tell them to restart
+    #[command(subcommand)]
+    Worker(WorkerCommand),
     /// Look at dead jobs by what they died of, run them again, discard or purge them
     #[command(subcommand)]
     Dead(DeadCommand),
@@ -399,6 +402,25 @@ pub(crate) enum QueueCommand {
     Resume {
         /// The queue
         queue: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkerCommand {
+    /// List workers that are active or ended within the last day
+    List {
+        /// Only those that are active
+        #[arg(long)]
+        active: bool,
+    },
+    /// Let workers take no more jobs, finish what they have and begin anew
+    Restart {
+        /// The worker, as `worker list` names it
+        #[arg(value_name = "WORKER", required_unless_present = "all")]
+        worker: Option<String>,
+        /// Every active worker, all at once
+        #[arg(long, conflicts_with = "worker")]
+        all: bool,
     },
 }
 

@@ -29,6 +29,8 @@ pub(crate) const FOUND: u8 = 11;
 pub(crate) const CONFIG: u8 = 78;
 /// A worker gave itself up so that others may have its jobs (EX_TEMPFAIL of sysexits.h).
 pub(crate) const SELF_FENCED: u8 = 75;
+/// A worker was told to restart and has ended for that; its supervisor starts another.
+pub(crate) const RESTARTED: u8 = 79;
 /// Interrupted from the keyboard.
 pub(crate) const INTERRUPTED: u8 = 130;
 

@@ -105,6 +105,7 @@ pub(crate) fn worker(heard: i64, expires: i64) -> WorkerRow {
         end_reason: None,
         stopped_at: None,
         suspect_at: None,
+        restart_at: None,
         process: None,
         slot: None,
         death: None,

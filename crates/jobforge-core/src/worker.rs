@@ -37,6 +37,56 @@ pub struct Renewal {
     /// Counts the databases that have taken over from one another. When it changes, what was committed last may be gone
     /// with the one before: the worker asks for all its jobs at once.
     pub epoch: i64,
+    /// It was told to restart: it takes no more jobs, finishes what it has, and begins anew as another incarnation.
+    pub restart: bool,
+}
+
+/// The lease that a worker wishes from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseWish {
+    /// How long it lasts after a renewal.
+    pub lease: Duration,
+    /// Whether it may last longer in a large fleet: nobody has set its length.
+    pub scales: bool,
+}
+
+/// How much of the leases that it is given a worker counts on.
+///
+/// A shorter one at once. A longer one when it has been given it for as long as the one before lasted: a standby that takes
+/// over may know nothing of what was given last, and waits for the leases that it knows before others get their jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reliance {
+    lease: Duration,
+    /// The shortest longer lease that it has been given since a moment.
+    longer: Option<(Duration, Duration)>,
+}
+
+impl Reliance {
+    /// Begins with the lease of the registration.
+    pub fn on(lease: Duration) -> Self {
+        Self { lease, longer: None }
+    }
+
+    /// How long a lease is counted on.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// Takes note of the lease that a renewal gave which was sent at this moment.
+    pub fn given(&mut self, lease: Duration, sent: Duration) {
+        if lease <= self.lease {
+            *self = Self::on(lease);
+            return;
+        }
+        let (least, since) = self.longer.unwrap_or((lease, sent));
+        let least = least.min(lease);
+        if sent.saturating_sub(since) >= self.lease {
+            let longer = (lease > least).then_some((lease, sent));
+            *self = Self { lease: least, longer };
+        } else {
+            self.longer = Some((least, since));
+        }
+    }
 }
 
 /// What a worker says of itself when it registers.
@@ -141,6 +191,8 @@ pub struct WorkerRow {
     pub stopped_at: Option<Timestamp>,
     /// Since when its connection is lost, if it held one and it is.
     pub suspect_at: Option<Timestamp>,
+    /// When it was told to restart, if it was.
+    pub restart_at: Option<Timestamp>,
     /// Its process, if it could tell.
     pub process: Option<ProcessId>,
     /// The slot that it held.
@@ -154,6 +206,47 @@ pub struct WorkerRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_shorter_lease_counts_at_once() {
+        let mut reliance = Reliance::on(s(60));
+        reliance.given(s(20), s(5));
+        assert_eq!(reliance, Reliance::on(s(20)));
+    }
+
+    #[test]
+    fn a_longer_lease_counts_once_it_was_given_for_as_long_as_the_one_before() {
+        let mut reliance = Reliance::on(s(20));
+        for (sent, counts) in [(100, 20), (105, 20), (119, 20), (120, 60), (135, 60)] {
+            reliance.given(s(60), s(sent));
+            assert_eq!(reliance.lease(), s(counts), "at {sent} s");
+        }
+    }
+
+    #[test]
+    fn of_leases_that_grow_on_the_way_only_what_was_given_all_along_counts() {
+        let mut reliance = Reliance::on(s(20));
+        for (lease, sent, counts) in
+            [(30, 0, 20), (100, 10, 20), (100, 20, 30), (100, 49, 30), (100, 50, 100), (20, 51, 20)]
+        {
+            reliance.given(s(lease), s(sent));
+            assert_eq!(reliance.lease(), s(counts), "{lease} s at {sent} s");
+        }
+    }
+
+    #[test]
+    fn a_longer_lease_that_is_taken_back_on_the_way_begins_anew() {
+        let mut reliance = Reliance::on(s(20));
+        reliance.given(s(60), s(0));
+        reliance.given(s(20), s(10));
+        reliance.given(s(60), s(15));
+        reliance.given(s(60), s(25));
+        assert_eq!(reliance.lease(), s(20));
+    }
 
     #[test]
     fn leases_grow_with_the_fleet_so_that_it_renews_no_more_than_so_often_a_second() {

@@ -52,6 +52,8 @@ pub(crate) struct App {
     /// Streams of events that may be open at once.
     pub(crate) streams: Arc<Streams>,
     pub(crate) closing: CancellationToken,
+    /// Fires when no new work shall be sent here, though everything is still answered.
+    pub(crate) draining: CancellationToken,
     /// Whether the database has been ready once since the start.
     pub(crate) started: AtomicBool,
 }
@@ -66,6 +68,7 @@ impl App {
             health: Health::new(probes),
             streams: Arc::new(Streams::new()),
             closing: CancellationToken::new(),
+            draining: CancellationToken::new(),
             started: AtomicBool::new(false),
         }
     }
@@ -109,6 +112,12 @@ impl Server {
         self.address
     }
 
+    /// What to fire some time before the stop: `/readyz` is then answered with 503, so that load balancers look elsewhere while
+    /// everything is still answered here.
+    pub fn draining(&self) -> CancellationToken {
+        self.app.draining.clone()
+    }
+
     /// Answers until `stop` fires, then takes no new connection and lets requests under way end, for at most 10 s.
     ///
     /// # Errors
@@ -125,9 +134,11 @@ impl Server {
         tokio::spawn(self.gate.keep_looking(stop.clone()));
         tokio::spawn(self.probes.run(stop.clone()));
         tokio::spawn(self.app.bulk.clone().run(stop.clone()));
-        let (closing, stopped) = (self.app.closing.clone(), stop.clone());
+        let (closing, draining, stopped) =
+            (self.app.closing.clone(), self.app.draining.clone(), stop.clone());
         let told = async move {
             stopped.cancelled().await;
+            draining.cancel();
             // Streams would hold the stop up for as long as somebody listens.
             closing.cancel();
         };

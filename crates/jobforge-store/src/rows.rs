@@ -122,6 +122,31 @@ pub enum Move {
     Delete,
 }
 
+/// What became of telling a worker to restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartTold {
+    /// It was told now.
+    Told,
+    /// It had been told before and has not ended yet.
+    ToldBefore,
+    /// It speaks SQL and has no process that could be told.
+    NoProcess,
+    /// It has ended, or there was none.
+    Gone,
+}
+
+impl RestartTold {
+    /// From what was found of an active worker: whether it has no process, and whether it had been told.
+    pub(crate) fn of(found: Option<(bool, bool)>) -> Self {
+        match found {
+            None => Self::Gone,
+            Some((true, _)) => Self::NoProcess,
+            Some((false, true)) => Self::ToldBefore,
+            Some((false, false)) => Self::Told,
+        }
+    }
+}
+
 /// Which dead jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeadFilter {
@@ -257,6 +282,11 @@ pub enum WakeEvent {
     Moved {
         /// The job.
         id: JobId,
+    },
+    /// A worker was told something that it learns with its next renewal, which may come now.
+    Renew {
+        /// The worker.
+        worker: WorkerId,
     },
     /// Events may have been missed; look at everything.
     Everything,

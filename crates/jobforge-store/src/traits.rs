@@ -27,7 +27,7 @@ use jobforge_core::time::Now;
 use jobforge_core::token::TokenRow;
 use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
-use jobforge_core::worker::{NewWorker, Renewal, WorkerRow};
+use jobforge_core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -35,7 +35,7 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::rows::{
     Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    PartSize, QueueInfo, RescueReport, WakeEvent,
+    PartSize, QueueInfo, RescueReport, RestartTold, WakeEvent,
 };
 
 /// Putting jobs in.
@@ -66,10 +66,18 @@ pub trait WorkerSide: Send + Sync {
     /// Each job is running afterwards, under a lease number one higher than before, with one attempt used.
     async fn claim(&self, ask: &ClaimAsk, at: Now) -> Result<Claimed>;
 
-    /// Renews the worker's lease; `None` if it has none any more.
+    /// Renews the worker's lease; `None` if it has none any more. From then on the lease is as long as is wished; without a
+    /// wish as long as before.
     ///
-    /// A worker whose lease has run out or was taken cannot renew: it must stop its jobs and register anew.
-    async fn renew(&self, worker: &WorkerId, draining: bool, at: Now) -> Result<Option<Renewal>>;
+    /// A worker whose lease has run out or was taken cannot renew: it must stop its jobs and register anew. A shorter lease
+    /// takes nothing from one that was given before: others wait for that one, too.
+    async fn renew(
+        &self,
+        worker: &WorkerId,
+        draining: bool,
+        wish: Option<LeaseWish>,
+        at: Now,
+    ) -> Result<Option<Renewal>>;
 
     /// Stores reports and signs of life, each only under its lease; answers in the order of the beats.
     async fn heartbeat(&self, worker: &WorkerId, beats: &[Beat], at: Now) -> Result<Vec<BeatReply>>;
@@ -204,6 +212,9 @@ pub trait Operate: Send + Sync {
     async fn move_jobs(&self, ids: &[JobId], step: Move, by: &By, at: Now) -> Result<Vec<Moved>>;
     /// Pauses or resumes a queue; says whether that changed anything.
     async fn pause_queue(&self, queue: &str, paused: bool, by: &By, at: Now) -> Result<bool>;
+    /// Tells active workers to restart: they get no job any more, and learn of it with their next renewal. Answers in the
+    /// order of the ids.
+    async fn restart_workers(&self, workers: &[WorkerId], by: &By, at: Now) -> Result<Vec<RestartTold>>;
 }
 
 /// Dead letters: the dead jobs, by what they died of.

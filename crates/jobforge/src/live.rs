@@ -194,7 +194,8 @@ async fn announced(events: &mut broadcast::Receiver<WakeEvent>) {
     loop {
         match events.recv().await {
             Ok(WakeEvent::Everything) => return,
-            Ok(WakeEvent::Work { .. } | WakeEvent::Moved { .. }) | Err(RecvError::Lagged(_)) => {}
+            Ok(WakeEvent::Work { .. } | WakeEvent::Moved { .. } | WakeEvent::Renew { .. })
+            | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }

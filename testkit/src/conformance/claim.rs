@@ -203,7 +203,7 @@ pub async fn a_worker_that_is_unknown_silent_draining_or_gone_gets_nothing(
     let silent = register_for(&store, "worker-00000001", s(20), at(0)).await?;
     let draining = register(&store, "worker-00000002", at(0)).await?;
     let gone = register(&store, "worker-00000003", at(0)).await?;
-    assert!(store.renew(&draining, true, at(1)).await?.is_some());
+    assert!(store.renew(&draining, true, None, at(1)).await?.is_some());
     store.leave(&gone, "done", at(1)).await?;
     for worker in [&unknown, &silent, &draining, &gone] {
         assert_eq!(ids(&claim(&store, worker, 10, at(21)).await?), [], "{worker}");

@@ -107,7 +107,7 @@ async fn register(store: &Arc<dyn Store>, id: &str) -> Result<WorkerId> {
 pub async fn the_dead_can_neither_renew_nor_claim_nor_settle(store: Arc<dyn Store>) -> Result<()> {
     let (worker, held) = running_in(&store, "worker-00000001", 42).await?;
     report(&store, process(42), &RescuePolicy::default(), at(1)).await?;
-    assert!(store.renew(&worker, false, at(2)).await?.is_none());
+    assert!(store.renew(&worker, false, None, at(2)).await?.is_none());
     assert_eq!(claim(&store, &worker, 1, at(2)).await?.len(), 0);
     let fenced = Settled::Fenced { status: Status::Queued, lease: next(held.lease) };
     assert_eq!(settle_one(&store, &worker, &held, success(), at(2)).await?, fenced);
@@ -271,7 +271,7 @@ pub async fn a_stopped_process_is_noted_until_it_goes_on_or_renews(store: Arc<dy
     store.report_stopped(&process(42), false, at(6)).await?;
     assert_eq!(row(&store, &worker, 6).await?.stopped_at, None);
     store.report_stopped(&process(42), true, at(7)).await?;
-    assert!(store.renew(&worker, false, at(8)).await?.is_some());
+    assert!(store.renew(&worker, false, None, at(8)).await?.is_some());
     assert_eq!(row(&store, &worker, 8).await?.stopped_at, None);
     assert_eq!(store.report_stopped(&process(43), true, at(9)).await?, []);
     Ok(())

@@ -187,7 +187,7 @@ pub async fn facts_count_the_workers_that_could_run_the_job(store: Arc<dyn Store
     let leaving = register(&store, "worker-00000005", at(1)).await?;
     assert_eq!(count(2).await?, (4, 3));
     store.leave(&leaving, "done", at(2)).await?;
-    assert!(store.renew(&any, true, at(2)).await?.is_some());
+    assert!(store.renew(&any, true, None, at(2)).await?.is_some());
     assert_eq!(count(3).await?, (2, 1), "neither the one that left nor the one that drains");
     let short = register_for(&store, "worker-00000006", s(20), at(3)).await?;
     assert_eq!(count(4).await?, (3, 2));
@@ -255,7 +255,7 @@ pub async fn a_job_lives_its_life_on_the_databases_own_clock(store: Arc<dyn Stor
     let now = Now::Database;
     let before = store.now().await?;
     let (worker, held) = running_job(&store, "worker-00000001", now).await?;
-    assert!(store.renew(&worker, false, now).await?.is_some());
+    assert!(store.renew(&worker, false, None, now).await?.is_some());
     assert_eq!(heartbeat_one(&store, &worker, beat(&held), now).await?, BeatReply::Kept);
     assert!(sweep(&store, &RescuePolicy::default(), now).await?.moved.is_empty());
     assert_eq!(settle_one(&store, &worker, &held, failure("boom"), now).await?, Settled::Applied);

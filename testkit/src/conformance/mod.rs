@@ -28,7 +28,9 @@ pub mod inspect;
 pub mod operate;
 pub mod poison;
 pub mod presence;
+pub mod renew;
 pub mod rescue;
+pub mod restart;
 pub mod retention;
 pub mod settle;
 pub mod upkeep;
@@ -229,6 +231,21 @@ macro_rules! conformance {
                 a_draining_worker_renews_and_stays_draining,
                 a_worker_that_left_says_why_and_cannot_come_back,
                 ended_workers_are_listed_for_a_day,
+            }
+            renew {
+                a_longer_lease_lasts_from_the_renewal_that_asks_for_it,
+                a_shorter_lease_takes_nothing_from_the_one_that_was_given,
+                a_lease_that_shrinks_with_the_fleet_takes_nothing_either,
+                a_whole_lease_is_the_one_that_was_given_last,
+                a_lease_lasts_no_longer_than_it_was_given_for_when_the_clock_is_set_back,
+                whether_a_lease_may_grow_is_said_with_each_renewal,
+            }
+            restart {
+                a_worker_that_is_told_to_restart_hears_of_it_and_gets_no_more_jobs,
+                its_next_incarnation_was_told_nothing,
+                who_cannot_restart_is_said_and_nobody_is_told_twice,
+                every_order_is_told_of_once,
+                the_worker_is_woken_to_hear_of_it,
             }
             watchdog {
                 a_survey_counts_the_workers_and_tells_the_last_sign_of_any_watchdog,

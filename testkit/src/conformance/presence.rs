@@ -26,7 +26,7 @@ pub async fn a_worker_that_has_lost_its_connection_is_suspect_until_it_renews(
     );
     assert_eq!(store.mark_suspect(std::slice::from_ref(&worker), at(4)).await?, [], "it was known");
     assert_eq!(suspect_since(&store, &worker, at(4)).await?, Some(moment(3)));
-    assert!(store.renew(&worker, false, at(5)).await?.is_some());
+    assert!(store.renew(&worker, false, None, at(5)).await?.is_some());
     assert_eq!(suspect_since(&store, &worker, at(5)).await?, None);
     Ok(())
 }

@@ -250,7 +250,7 @@ pub async fn a_worker_that_registers_anew_is_another_incarnation(store: Arc<dyn 
 
 pub async fn a_self_fenced_worker_hands_its_job_over_without_a_miss(store: Arc<dyn Store>) -> Result<()> {
     let (worker, held) = doomed(&store, "worker-00000001", job("email")).await?;
-    assert!(store.renew(&worker, false, at(25)).await?.is_none());
+    assert!(store.renew(&worker, false, None, at(25)).await?.is_none());
     assert_eq!(settle_one(&store, &worker, &held, Outcome::Released, at(26)).await?, Settled::Applied);
     let stored = read(&store, held.id).await?;
     assert_eq!((stored.status, stored.misses, stored.attempts), (Status::Queued, 0, 0));

@@ -24,7 +24,7 @@ async fn heard(events: &mut Receiver<WakeEvent>, wanted: &WakeEvent) -> Result<b
             match events.recv().await {
                 Ok(event) if event == *wanted => return Ok(true),
                 Ok(WakeEvent::Everything) | Err(RecvError::Lagged(_)) => return Ok(false),
-                Ok(WakeEvent::Work { .. } | WakeEvent::Moved { .. }) => {}
+                Ok(WakeEvent::Work { .. } | WakeEvent::Moved { .. } | WakeEvent::Renew { .. }) => {}
                 Err(RecvError::Closed) => anyhow::bail!("the store stopped telling"),
             }
         }

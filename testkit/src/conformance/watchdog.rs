@@ -72,7 +72,7 @@ pub async fn extending_gives_a_whole_lease_from_now_and_never_shortens_one(
     let until = |id: &WorkerId| workers.iter().find(|w| w.id == *id).map(|w| w.lease_expires_at);
     assert_eq!(until(&short), Some(moment(50)));
     assert_eq!(until(&left), Some(moment(20)), "who has ended stays ended");
-    assert!(store.renew(&short, false, at(45)).await?.is_some(), "an extended worker may renew again");
+    assert!(store.renew(&short, false, None, at(45)).await?.is_some(), "an extended worker may renew again");
     Ok(())
 }
 

@@ -215,7 +215,7 @@ impl Runner {
 
     async fn renew(&mut self, random: &mut Random) -> Result<String> {
         let (worker, draining) = (self.a_worker(random), random.percent(10));
-        let kept = self.store.renew(&worker, draining, self.at()).await?.is_some();
+        let kept = self.store.renew(&worker, draining, None, self.at()).await?.is_some();
         Ok(format!("renew {worker} draining {draining}: {kept}"))
     }
 

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use jobforge::change_settings;
+use jobforge::live::OwnSettings;
+use jobforge_core::job::WorkerId;
+use jobforge_core::settings::Change;
 use jobforge_core::time::Now;
 use jobforge_store::rows::Move;
 use jobforge_store::{Result, Store};
@@ -39,6 +43,19 @@ pub(super) async fn ask(store: &dyn Store, world: &Shared, request: Request) {
         Request::Delete(job) => once(store.move_jobs(&[job], Move::Delete, &by, Now::Database).await),
         Request::Pause(queue) => once(store.pause_queue(queue, true, &by, Now::Database).await),
         Request::Resume(queue) => once(store.pause_queue(queue, false, &by, Now::Database).await),
+        Request::Lease(lease) => {
+            let value = Some(lease.as_millis().to_string());
+            let change = Change { key: "worker_lease_ms".to_owned(), value, until: None };
+            let _ = change_settings(store, &OwnSettings::none(), &[change], None, &by).await;
+        }
+        Request::Restart(luck) => {
+            let Ok(workers) = store.workers(Now::Database).await else { return };
+            let active: Vec<WorkerId> =
+                workers.into_iter().filter(|row| row.state.is_active()).map(|row| row.id).collect();
+            if let Some(worker) = active.get(luck as usize % active.len().max(1)) {
+                once(store.restart_workers(std::slice::from_ref(worker), &by, Now::Database).await);
+            }
+        }
     }
 }
 

@@ -158,8 +158,8 @@ pub(crate) enum What {
     Renewed {
         /// Which.
         worker: WorkerId,
-        /// Whether it still has its lease.
-        kept: bool,
+        /// How long its lease lasts now; `None` if it has none any more.
+        lease: Option<Duration>,
     },
     /// A worker left in good order.
     Left {
@@ -357,8 +357,8 @@ impl fmt::Display for What {
             Self::Registered { worker, process, lease } => {
                 write!(f, "{worker} of {process} registers with a lease of {}", words(*lease))
             }
-            Self::Renewed { worker, kept: true } => write!(f, "{worker} renews"),
-            Self::Renewed { worker, kept: false } => write!(f, "{worker} is refused a renewal"),
+            Self::Renewed { worker, lease: Some(_) } => write!(f, "{worker} renews"),
+            Self::Renewed { worker, lease: None } => write!(f, "{worker} is refused a renewal"),
             Self::Left { worker } => write!(f, "{worker} leaves"),
             Self::Extended { by, workers } => write!(f, "{by} gives {workers} workers a whole lease"),
             Self::TimesRenewed { by } => write!(f, "{by} gives every worker and every job its times anew"),

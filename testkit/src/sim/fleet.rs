@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use jobforge::live::{Follower, Live, OwnSettings};
 use jobforge::services::{Housekeeper, Watchdog};
 use jobforge::{SimulatedMachine, Worker};
 use jobforge_core::death::{self, Death, DeathReport, Place, Proof, Slot};
@@ -13,7 +14,7 @@ use jobforge_core::job::WorkerId;
 use jobforge_core::poll::PollPolicy;
 use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::time::Now;
-use jobforge_store::Store;
+use jobforge_store::{Store, WorkerStore};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,8 @@ use crate::history::Random;
 const UP_FOR: Duration = Duration::from_secs(3600);
 /// How far the clocks of different machines drift apart, in millionths; the margin of a lease covers much more.
 const DRIFTS_PPM: [i64; 6] = [0, 0, 200, -10_000, 30_000, -50_000];
+/// How long a process gives its jobs when it is told to restart.
+const RESTART_GRACE: Duration = Duration::from_secs(30);
 /// First and longest wait of a supervisor whose report failed, and when it reports again in any case.
 const REPORT_FAILED: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 const REPORT_AGAIN: Duration = Duration::from_secs(1);
@@ -240,15 +243,45 @@ struct WorkerLife {
 
 impl WorkerLife {
     async fn live(self, mut orders: mpsc::UnboundedReceiver<Duration>) {
+        let live = self.follow().await;
         let worker = loop {
-            if let Ok(worker) = self.builder().start().await {
+            let builder = self.builder();
+            let builder = match &live {
+                Some(live) => builder.live(live.clone()),
+                None => builder,
+            };
+            if let Ok(worker) = builder.start().await {
                 break worker;
             }
             tokio::time::sleep(s(1)).await;
         };
-        let Some(grace) = orders.recv().await else { return std::future::pending().await };
+        let grace = tokio::select! {
+            grace = orders.recv() => grace,
+            () = worker.restart_asked() => Some(RESTART_GRACE),
+        };
+        let Some(grace) = grace else { return std::future::pending().await };
         worker.stop_gracefully(grace).await;
         self.desk.2.now(STOPPED);
+    }
+
+    /// Follows the stored settings, where somebody changes them; the rhythm of heartbeats is the process's own.
+    async fn follow(&self) -> Option<Live> {
+        if self.rhythm.longest_lease == self.rhythm.lease {
+            return None;
+        }
+        let beat = self.rhythm.beat;
+        let millis = [
+            ("heartbeat_interval_ms", beat.interval),
+            ("heartbeat_max_interval_ms", beat.max_interval),
+            ("heartbeat_threshold_ms", beat.threshold),
+        ];
+        let flags = millis.map(|(key, value)| (key.to_owned(), value.as_millis().to_string())).into();
+        let own = OwnSettings { flags, ..OwnSettings::none() };
+        let settings = own.above(BTreeMap::new()).expect("they go together");
+        let store = Arc::clone(&self.store) as Arc<dyn WorkerStore>;
+        let (follower, live) = Follower::begin(store, own, settings).await;
+        tokio::spawn(follower.run(CancellationToken::new()));
+        Some(live)
     }
 
     fn builder(&self) -> jobforge::WorkerBuilder {
@@ -279,6 +312,8 @@ impl WorkerLife {
             builder = builder.register::<Rare, _, _>(rare);
         }
         if self.plan.supervised {
+            let restarts = Arc::clone(&exit);
+            builder = builder.restarts_process(move || restarts.now(EXIT_75));
             builder = builder.last_resort(move || exit.now(EXIT_75));
         }
         builder

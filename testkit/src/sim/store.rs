@@ -18,11 +18,11 @@ use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use jobforge_core::watchdog::{Run, WatchdogRow};
-use jobforge_core::worker::{NewWorker, Renewal, WorkerRow};
+use jobforge_core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use jobforge_store::Result;
 use jobforge_store::rows::{
     Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    PartSize, QueueInfo, WakeEvent,
+    PartSize, QueueInfo, RestartTold, WakeEvent,
 };
 use jobforge_store::traits::{
     Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, TellPart, Upkeep, Wake, WorkerSide,
@@ -153,11 +153,17 @@ impl WorkerSide for SimStore {
         Ok(claimed)
     }
 
-    async fn renew(&self, worker: &WorkerId, draining: bool, _: Now) -> Result<Option<Renewal>> {
+    async fn renew(
+        &self,
+        worker: &WorkerId,
+        draining: bool,
+        wish: Option<LeaseWish>,
+        _: Now,
+    ) -> Result<Option<Renewal>> {
         let worker = worker.clone();
         self.call("renew", move |world| {
-            let renewal = wait(world.store().renew(&worker, draining, world.at()))?;
-            world.tell(What::Renewed { worker, kept: renewal.is_some() });
+            let renewal = wait(world.store().renew(&worker, draining, wish, world.at()))?;
+            world.tell(What::Renewed { worker, lease: renewal.map(|renewal| renewal.lease) });
             Ok(renewal)
         })
         .await
@@ -276,6 +282,16 @@ impl Operate for SimStore {
             world.tell(What::Paused { queue, paused });
             world.announce();
             Ok(changed)
+        })
+        .await
+    }
+
+    async fn restart_workers(&self, workers: &[WorkerId], by: &By, _: Now) -> Result<Vec<RestartTold>> {
+        let (workers, by) = (workers.to_vec(), by.clone());
+        self.call("restart_workers", move |world| {
+            let told = wait(world.store().restart_workers(&workers, &by, world.at()))?;
+            world.announce();
+            Ok(told)
         })
         .await
     }

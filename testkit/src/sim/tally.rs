@@ -130,7 +130,7 @@ impl Mark {
             What::Down => Self::Down,
             What::ClockStepped { by_ms } if *by_ms > 0 => Self::ClockForward,
             What::ClockStepped { .. } => Self::ClockBack,
-            What::Renewed { kept: false, .. } => Self::RenewalRefused,
+            What::Renewed { lease: None, .. } => Self::RenewalRefused,
             What::Expired { .. } => Self::Lost,
             What::Died { .. } => Self::Proven,
             What::Extended { workers, .. } if *workers > 0 => Self::Extended,

@@ -19,6 +19,8 @@ use crate::history::Random;
 
 /// The queues.
 pub(super) const QUEUES: [&str; 2] = ["default", "quick"];
+/// What an operator makes of the workers' lease, the longest last; the handlers' grace fits into the margin of each.
+const LEASES: [Duration; 3] = [DEFAULT_WORKER_LEASE, Duration::from_secs(30), Duration::from_secs(60)];
 /// By so much the database's clock may be set back in one seed: all that waits for a time waits that much longer.
 pub(super) const MOST_SET_BACK: Duration = Duration::from_secs(120);
 
@@ -39,6 +41,8 @@ pub(super) struct Weather {
 #[derive(Debug, Clone)]
 pub(super) struct Rhythm {
     pub(super) lease: Duration,
+    /// The longest that an operator makes of it. Where that is longer, workers follow the stored settings.
+    pub(super) longest_lease: Duration,
     pub(super) check_interval: Duration,
     pub(super) beat: BeatPolicy,
     pub(super) policy: RescuePolicy,
@@ -101,6 +105,10 @@ pub(super) enum Request {
     Delete(JobId),
     Pause(&'static str),
     Resume(&'static str),
+    /// To make every worker's lease so long.
+    Lease(Duration),
+    /// To restart one of the workers, by luck.
+    Restart(u64),
 }
 
 /// How a client takes an answer that does not come.
@@ -118,7 +126,7 @@ impl Weather {
         let mut random = Random::new(seed);
         let storm = s(60 + random.below(150));
         let workers = 2 + random.below(3) as u32;
-        Self {
+        let mut weather = Self {
             workers: (1..=workers).map(|host| worker_plan(host, &mut random)).collect(),
             servers: if random.percent(70) { 2 } else { 1 },
             rhythm: rhythm(&mut random),
@@ -126,6 +134,26 @@ impl Weather {
             faults: faults(storm, &mut random),
             requests: requests(storm, &mut random),
             storm,
+        };
+        weather.operate(&mut random);
+        weather
+    }
+
+    /// In some seeds an operator changes leases and restarts workers while all that goes on.
+    fn operate(&mut self, random: &mut Random) {
+        let span = self.storm.as_millis() as u64;
+        if random.percent(25) {
+            self.rhythm.longest_lease = LEASES[LEASES.len() - 1];
+            for _ in 0..1 + random.below(4) {
+                let lease = Request::Lease(random.pick(&LEASES));
+                self.requests.push((Duration::from_millis(random.below(span)), lease));
+            }
+        }
+        if random.percent(25) {
+            for _ in 0..1 + random.below(3) {
+                let restart = Request::Restart(random.number());
+                self.requests.push((Duration::from_millis(random.below(span)), restart));
+            }
         }
     }
 }
@@ -146,6 +174,7 @@ fn rhythm(random: &mut Random) -> Rhythm {
     let beat = if runbook { (30, 60, 120) } else { (5, 10, 30) };
     Rhythm {
         lease: DEFAULT_WORKER_LEASE,
+        longest_lease: DEFAULT_WORKER_LEASE,
         check_interval: s(if random.percent(50) { 60 } else { 15 }),
         beat: BeatPolicy {
             enabled: true,

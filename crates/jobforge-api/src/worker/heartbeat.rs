@@ -15,6 +15,9 @@ pub struct HeartbeatRequest {
     /// What the worker is doing; absent leaves its lease as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<WorkerMode>,
+    /// The lease that it wishes from now on, where `state` renews it; absent is the server's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
     /// Jobs that give a sign of life; a job that is left out is not late before its time.
     #[serde(default)]
     pub jobs: Vec<JobBeat>,
@@ -79,13 +82,16 @@ pub struct HeartbeatAnswer {
     /// Whether the worker still has its lease; absent if it did not ask to renew it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<LeaseState>,
-    /// How long the renewed lease lasts from now: longer than at registration in a large fleet.
+    /// How long the renewed lease lasts from now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_ms: Option<u64>,
     /// Counts the databases that have taken over from one another: when it changes, the worker asks for all its jobs at once,
     /// for the last claims may be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<i64>,
+    /// The worker was told to restart: it gets no more jobs, finishes what it has, leaves and begins anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restart: bool,
     /// One answer for each job, in the order of the request.
     pub jobs: Vec<BeatAnswer>,
 }

@@ -166,4 +166,6 @@ pub enum Signal {
         /// The job.
         id: JobId,
     },
+    /// Somebody told the worker something that it learns with its next renewal: renew now.
+    Renew,
 }

@@ -90,7 +90,7 @@ fn range(kind: Kind) -> String {
     }
 }
 
-const EXIT_CODES: [(u8, &str); 14] = [
+const EXIT_CODES: [(u8, &str); 15] = [
     (0, "done"),
     (failure::FAILED, "failed"),
     (failure::USAGE, "wrong usage, or a confirmation is missing"),
@@ -107,6 +107,7 @@ const EXIT_CODES: [(u8, &str); 14] = [
         "a worker lost its lease and could not stop its jobs; its supervisor starts another",
     ),
     (failure::CONFIG, "the configuration or the database cannot be used"),
+    (failure::RESTARTED, "a worker was told to restart; its supervisor starts another"),
     (failure::INTERRUPTED, "interrupted"),
 ];
 

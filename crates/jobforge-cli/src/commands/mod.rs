@@ -18,6 +18,7 @@ mod token;
 mod up;
 mod watchdog;
 mod work;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -127,6 +128,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Job(command) => job::run(visit(BTreeMap::new())?, command).await,
         Command::Queue(command) => queue::run(visit(BTreeMap::new())?, command).await,
+        Command::Worker(command) => worker::run(visit(BTreeMap::new())?, command).await,
         Command::Dead(command) => dead::run(visit(BTreeMap::new())?, command).await,
         Command::Watchdog(command) => watchdog::run(visit(BTreeMap::new())?, command).await,
         Command::CleanupDaemon => watchdog::daemon(Context::new(&global, BTreeMap::new(), true)?).await,

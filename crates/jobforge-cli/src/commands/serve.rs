@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jobforge::Client;
+use jobforge::core::time::words;
 use jobforge::remote::socket_path;
 use jobforge::services::{Housekeeper, Watchdog};
 use jobforge::store::{Store, WorkerStore};
@@ -24,14 +25,34 @@ pub(crate) fn flags(args: &ServeArgs) -> BTreeMap<String, String> {
 pub(crate) async fn run(context: Context) -> Result<(), Failure> {
     let store = context.own().await?;
     let stop = CancellationToken::new();
-    let (address, mut tasks) = start(&context, &store, &stop).await?;
+    let Serving { address, mut tasks, draining } = start(&context, &store, &stop).await?;
     // Listened for before it is said, so that nobody who believes the line kills us.
     let mut signals = stop_signals()?;
     tracing::info!("serving {} on http://{address}; stop with Ctrl-C", store.location());
     signals.next().await;
+    draining.cancel();
+    let patience = context.settings.millis("drain_delay_ms");
+    if !patience.is_zero() {
+        tracing::info!(
+            "stopping in {}; until then /readyz says that this server is not ready",
+            words(patience)
+        );
+        // A second signal does not wait.
+        let _ = tokio::time::timeout(patience, signals.next()).await;
+    }
     stop.cancel();
     while tasks.join_next().await.is_some() {}
     Ok(())
+}
+
+/// A server's parts.
+pub(crate) struct Serving {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// What ends when it has stopped.
+    pub(crate) tasks: JoinSet<()>,
+    /// Fired before the stop, so that load balancers look elsewhere.
+    pub(crate) draining: CancellationToken,
 }
 
 /// Starts the server's parts; they end when `stop` fires.
@@ -39,7 +60,7 @@ pub(crate) async fn start(
     context: &Context,
     store: &Arc<dyn Store>,
     stop: &CancellationToken,
-) -> Result<(SocketAddr, JoinSet<()>), Failure> {
+) -> Result<Serving, Failure> {
     let (follower, live) = context.follow(Arc::clone(store) as Arc<dyn WorkerStore>).await;
     let settings = live.now();
     let listen = settings.text("listen");
@@ -54,7 +75,7 @@ pub(crate) async fn start(
     let server = bind(options, Client::new(Arc::clone(store)), live.clone())
         .await
         .map_err(|error| Failure::new(failure::CONFIG, error.to_string()))?;
-    let address = server.address();
+    let (address, draining) = (server.address(), server.draining());
     let mut tasks = JoinSet::new();
     let until = stop.clone();
     tasks.spawn(async move {
@@ -80,5 +101,5 @@ pub(crate) async fn start(
     tasks.spawn(watchdog.run(stop.clone()));
     tasks.spawn(follower.run(stop.clone()));
     tasks.spawn(Housekeeper::new(Arc::clone(store)).run(stop.clone()));
-    Ok((address, tasks))
+    Ok(Serving { address, tasks, draining })
 }

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::serve::Serving;
 use super::work::{self, Asked};
 use super::{Context, asked_to_stop, demo, serve};
 use crate::cli::{Global, UpArgs};
@@ -36,7 +37,7 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
     drop(visit);
     let store = context.own().await?;
     let stop = CancellationToken::new();
-    let (address, mut tasks) = serve::start(&context, &store, &stop).await?;
+    let Serving { address, mut tasks, draining } = serve::start(&context, &store, &stop).await?;
     let mut working = if work::supervises(&args.work) {
         Working::beside(work::supervisor(&context, global, &args.work, true).await?)
     } else {
@@ -66,6 +67,7 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
         outcome = shown_and_asked => outcome,
         failed = working.ended() => failed,
     };
+    draining.cancel();
     working.stop(&context.settings).await?;
     stop.cancel();
     while tasks.join_next().await.is_some() {}

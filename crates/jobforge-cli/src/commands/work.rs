@@ -46,12 +46,24 @@ pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> R
     let following = CancellationToken::new();
     tokio::spawn(follower.run(following.clone()));
     let _until_the_end = following.drop_guard();
-    let worker =
-        if args.supervised { worker.last_resort(|| lifeline::quit(failure::SELF_FENCED)) } else { worker };
+    let worker = if args.supervised {
+        let worker = worker.last_resort(|| lifeline::quit(failure::SELF_FENCED));
+        worker.restarts_process(|| lifeline::quit(failure::RESTARTED))
+    } else {
+        worker
+    };
     let worker = worker.start().await?;
     tracing::info!(worker.id = %worker.id(), "worker {} takes jobs from {place}; stop with Ctrl-C", worker.id());
-    asked.wait_for_drain().await?;
-    stop(worker, &context.settings, &mut asked).await
+    let restarts = tokio::select! {
+        asked = asked.wait_for_drain() => asked.map(|()| false)?,
+        () = worker.restart_asked() => true,
+    };
+    stop(worker, &context.settings, &mut asked).await?;
+    if restarts {
+        // A handler that blocks its thread would keep this process from ending.
+        lifeline::quit(failure::RESTARTED);
+    }
+    Ok(())
 }
 
 /// Whether to supervise a worker in a process of its own, and not to be one.
@@ -80,7 +92,7 @@ pub(crate) async fn supervisor(
         },
     };
     let lease = settings.millis("worker_lease_ms");
-    let reporter = Reporter::new(desk, lease);
+    let reporter = Reporter::new(desk);
     let drain_limit = settings.millis("shutdown_grace_ms") + 2 * lease + DRAIN_MARGIN;
     let (global, args) = (global.clone(), args.clone());
     let command = Box::new(move || work_command(&global, &settings, &args, any_program));

@@ -33,6 +33,8 @@ const HARD_STOP: Duration = Duration::from_secs(2);
 const ORPHANS: Duration = Duration::from_secs(2);
 /// Exit codes of a worker that would end the same way if it were started again.
 const UNUSABLE: [u8; 2] = [failure::CONFIG, failure::USAGE];
+/// How a worker ends that was told to restart.
+const RESTARTED: Proof = Proof::Exited { code: failure::RESTARTED as i32 };
 /// Between two looks at the kernel's count of processes killed for want of memory.
 const KILLS_EVERY: Duration = Duration::from_secs(10);
 /// Between two looks whether the worker is stopped: the kernel tells its parent of SIGSTOP, but nobody of a debugger.
@@ -96,6 +98,17 @@ impl Supervisor {
             }
             let (pid, proof) = (ended.pid, ended.death.proof.clone());
             self.reporter.report(ended);
+            if proof == RESTARTED {
+                if asked != Order::Run {
+                    break;
+                }
+                tracing::info!(
+                    worker.pid = pid,
+                    "worker process {pid} ended to restart, as it was told; starting another at once"
+                );
+                failures = 0;
+                continue;
+            }
             if asked != Order::Run {
                 self.reporter.finish().await;
                 if proof == (Proof::Exited { code: i32::from(failure::INTERRUPTED) }) {

@@ -21,8 +21,9 @@ const FAILED: Duration = Duration::from_millis(50);
 const FAILED_DATABASE: Duration = Duration::from_secs(5);
 /// The longest, for a server of this machine: when it starts, it waits for reports, though not for long.
 const FAILED_SERVER: Duration = Duration::from_millis(100);
-/// A report that has failed for so long is given up, unless leases are longer than this.
-const TRY_FOR: Duration = Duration::from_secs(15 * 60);
+/// A report that has failed for so long is given up: twice the longest lease that a worker may have been given meanwhile. Until
+/// that has run out, which a database that comes back may have renewed, it matters.
+const TRY_FOR: Duration = Duration::from_secs(2 * 86_400);
 /// After this time a report is sent again: a claim that was on its way when the worker died has landed by then.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long a stopping supervisor waits for its reports.
@@ -47,15 +48,12 @@ pub(crate) enum Desk {
 /// Reports deaths beside whatever else happens.
 pub(crate) struct Reporter {
     desk: Desk,
-    try_for: Duration,
     reports: Mutex<JoinSet<()>>,
 }
 
 impl Reporter {
-    /// A reporter for workers with leases of this length: a report matters until the lease, which a database that comes
-    /// back may have renewed, has run out.
-    pub(crate) fn new(desk: Desk, lease: Duration) -> Self {
-        Self { desk, try_for: TRY_FOR.max(2 * lease), reports: Mutex::default() }
+    pub(crate) fn new(desk: Desk) -> Self {
+        Self { desk, reports: Mutex::default() }
     }
 
     /// Begins to report an end.
@@ -69,13 +67,13 @@ impl Reporter {
             return;
         };
         let report = DeathReport { process, death: ended.death };
-        let (desk, try_for) = (self.desk.clone(), self.try_for);
+        let desk = self.desk.clone();
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         while reports.try_join_next().is_some() {}
         reports.spawn(async move {
-            if send(&desk, &report, try_for).await && desk.wants_it_again() {
+            if send(&desk, &report).await && desk.wants_it_again() {
                 tokio::time::sleep(AGAIN).await;
-                send(&desk, &report, try_for).await;
+                send(&desk, &report).await;
             }
         });
     }
@@ -128,7 +126,7 @@ impl Desk {
     }
 }
 
-async fn send(desk: &Desk, report: &DeathReport, try_for: Duration) -> bool {
+async fn send(desk: &Desk, report: &DeathReport) -> bool {
     let (pid, began) = (report.process.pid, clock::monotonic());
     let mut wait = FAILED;
     let mut told = false;
@@ -136,7 +134,10 @@ async fn send(desk: &Desk, report: &DeathReport, try_for: Duration) -> bool {
         let error = match desk.tell(report).await {
             Ok(workers) => {
                 if workers.is_empty() {
-                    tracing::info!(worker.pid = pid, "worker process {pid} ended before it had registered");
+                    tracing::info!(
+                        worker.pid = pid,
+                        "worker process {pid} had left, or not registered yet, when it ended"
+                    );
                 } else if told {
                     tracing::info!(worker.pid = pid, "the end of worker process {pid} is reported");
                 }
@@ -144,7 +145,7 @@ async fn send(desk: &Desk, report: &DeathReport, try_for: Duration) -> bool {
             }
             Err(error) => error,
         };
-        let over = desk.is_final(&error) || clock::monotonic().duration_since(began) >= try_for;
+        let over = desk.is_final(&error) || clock::monotonic().duration_since(began) >= TRY_FOR;
         let error = error.chain();
         if over {
             tracing::error!(

@@ -17,11 +17,14 @@ mod faults_store;
 mod ledger;
 mod life;
 mod liveness;
+mod probes;
 mod program;
 // What `jobforge drill partition` cuts workers off with.
 #[path = "../../src/commands/drill/proxy.rs"]
 mod proxy;
+mod restart;
 mod runbooks;
+mod settings_load;
 mod shell;
 mod socket;
 mod sql_surface;

@@ -137,6 +137,31 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     panic!("it did not happen: {what}");
 }
 
+/// What an HTTP call gave.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) etag: Option<String>,
+    pub(crate) body: Value,
+}
+
+/// Asks a server by curl; a body makes it JSON.
+pub(crate) fn http(method: &str, url: &str, headers: &[&str], body: Option<&Value>) -> Answer {
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "-i", "-X", method, "--max-time", "30", url]);
+    for header in headers {
+        curl.args(["-H", header]);
+    }
+    if let Some(body) = body {
+        curl.args(["-H", "Content-Type: application/json", "-d", &body.to_string()]);
+    }
+    let ran = done(curl.output().unwrap());
+    let (head, body) = ran.out.split_once("\r\n\r\n").unwrap_or((&ran.out, ""));
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    let etag =
+        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("etag: ").map(str::to_owned));
+    Answer { status, etag, body: serde_json::from_str(body).unwrap_or_else(|_| Value::from(body)) }
+}
+
 pub(crate) fn done(output: Output) -> Done {
     Done {
         code: output.status.code().unwrap_or(-1),

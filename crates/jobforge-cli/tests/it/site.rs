@@ -89,6 +89,11 @@ impl Site {
         self.server.is_none().then(|| self.serve())
     }
 
+    /// Where its server listens, or the one that was started beside.
+    pub(crate) fn url(&self, beside: Option<&Running>) -> String {
+        self.server.as_ref().or(beside).unwrap().url()
+    }
+
     pub(crate) fn server_pid(&self) -> u32 {
         self.server.as_ref().unwrap().pid()
     }

@@ -253,6 +253,14 @@ pub const SETTINGS: &[Setting] = &[
         doc: "How long a stopping worker waits for its jobs before it gives them back.",
     },
     Setting {
+        key: "drain_delay_ms",
+        env: &[ms("JOBFORGE_DRAIN_DELAY_MS")],
+        kind: Kind::Millis { min: 0, max: HOUR_MS },
+        default: "0",
+        effect: Effect::Restart,
+        doc: "How long `jobforge serve` goes on answering after SIGTERM while /readyz is 503, so that load balancers look elsewhere first.",
+    },
+    Setting {
         key: "job_timeout_ms",
         env: &[ms("JOBFORGE_JOB_TIMEOUT_MS")],
         kind: Kind::Millis { min: 0, max: 7 * DAY_MS },
@@ -367,7 +375,7 @@ pub const SETTINGS: &[Setting] = &[
         ],
         kind: Kind::Millis { min: 1000, max: DAY_MS },
         default: "20000",
-        effect: Effect::Restart,
+        effect: Effect::Live,
         doc: "How long a worker may be silent before its jobs are taken back; while it has jobs it renews four times as often. Unless set, it grows in fleets of more than 1000 workers.",
     },
     Setting {

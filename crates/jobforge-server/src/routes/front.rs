@@ -31,7 +31,7 @@ Move them
 Queues, workers, dead letters
   GET    /v1/queues                queues and what is in them
   POST   /v1/queues/{name}/pause   let nothing more of it start; /resume lets it run again
-  GET    /v1/workers               workers and their leases
+  GET    /v1/workers               workers; POST /v1/workers/{id}/restart has one begin anew
   GET    /v1/watchdog/runs         what watchdogs did; POST /v1/watchdog/run sweeps now
   GET    /v1/dead/groups           what jobs died of; /v1/dead/jobs lists them
 
@@ -50,7 +50,7 @@ As runbooks call it
 
 Health, without a token
   GET    /livez                    this process answers
-  GET    /readyz                   the database answers and its schema fits
+  GET    /readyz                   the database answers, its schema fits, and no stop is near
   GET    /startupz                 /readyz was fine once since the start
 
 Where there is a token, all but health and /api/config need the header

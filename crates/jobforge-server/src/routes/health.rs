@@ -20,8 +20,12 @@ pub(super) async fn live() -> &'static str {
     OK
 }
 
-/// The database answers and its schema fits.
+/// The database answers, its schema fits, and the server is not about to stop.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, ApiError> {
+    if app.draining.is_cancelled() {
+        let detail = "the server is about to stop; ask another";
+        return Err(ApiError::unavailable("draining", detail, detail.to_owned()));
+    }
     check(&app).await?;
     Ok(OK)
 }

@@ -10,6 +10,7 @@ mod jobs;
 mod openapi;
 mod operations;
 mod queues;
+mod restart;
 mod runbook;
 mod settings;
 mod settings_patch;

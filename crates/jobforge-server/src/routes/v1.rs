@@ -11,14 +11,14 @@ use jobforge_api::requests::{
 use jobforge_api::{
     AuditPage, AuditVerdict, DeadGroupList, FlagList, JobDetailView, JobList, JobView, LogList,
     OperationList, QueueList, QueuePauseView, ReceiptList, ReceiptView, ResolvedView, SettingHistory,
-    SettingList, SettingsChanged, TimelineView, TokenList, TokenView, WatchdogList, WorkerList,
+    SettingList, SettingsChanged, TimelineView, TokenList, TokenView, WatchdogList, WorkerList, WorkerTold,
 };
 use serde_json::Value;
 
 use super::settings_patch::SettingsPatch;
 use super::table::Need::{self, All, Nobody, Own};
 use super::table::Route;
-use super::{admin, dead, events, front, health, jobs, operations, queues, settings};
+use super::{admin, dead, events, front, health, jobs, operations, queues, restart, settings};
 use crate::query::{
     AUDIT, DEAD_FILTER, DEAD_PAGE, HISTORY, IDEMPOTENCY_KEY, IF_MATCH, JOB_FILTER, Kind, LAST_EVENT, LIMIT,
 };
@@ -190,6 +190,15 @@ fn of_queues() -> Vec<Route> {
             .gives::<QueuePauseView>(200),
         look("/v1/workers", All(Read), "Workers and their leases", get(queues::workers))
             .gives::<WorkerList>(200),
+        act(
+            "/v1/workers/{id}/restart",
+            All(Operate),
+            "Let a worker finish what it has and begin anew",
+            post(restart::restart),
+        )
+        .gives::<WorkerTold>(202)
+        .refuses(404, &["worker_not_found"])
+        .refuses(409, &["no_process", "worker_ended"]),
         look("/v1/watchdog/runs", All(Read), "What watchdogs did, newest first", get(queues::watchdog_runs))
             .query(&[LIMIT])
             .gives::<WatchdogList>(200),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use jobforge::core::heartbeat::BeatPolicy;
 use jobforge::core::poll::PollPolicy;
 use jobforge::core::settings::Settings;
+use jobforge::core::worker::LeaseWish;
 use jobforge::live::Live;
 use jobforge::store::Store;
 use tokio_util::sync::CancellationToken;
@@ -23,9 +24,7 @@ pub(crate) use turns::{Turn, Turns};
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerTerms {
     /// The lease of a worker that wishes none of its own.
-    pub(crate) lease: Duration,
-    /// Whether that lease may grow with the fleet.
-    pub(crate) lease_scales: bool,
+    lease: LeaseWish,
     /// The heartbeats of jobs.
     pub(crate) beat: BeatPolicy,
     /// How idle workers that do not wait ask for work.
@@ -36,11 +35,15 @@ impl WorkerTerms {
     /// What the settings say.
     fn from_settings(settings: &Settings) -> Self {
         Self {
-            lease: settings.millis("worker_lease_ms"),
-            lease_scales: settings.lease_scales(),
+            lease: LeaseWish { lease: settings.millis("worker_lease_ms"), scales: settings.lease_scales() },
             beat: settings.beat_policy(),
             poll: settings.poll_policy(),
         }
+    }
+
+    /// The lease of a worker: what it wishes, else the server's own.
+    pub(crate) fn lease(&self, wished_ms: Option<u64>) -> LeaseWish {
+        wished_ms.map_or(self.lease, |ms| LeaseWish { lease: Duration::from_millis(ms), scales: false })
     }
 }
 

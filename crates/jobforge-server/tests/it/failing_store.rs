@@ -24,10 +24,10 @@ use jobforge::core::time::Now;
 use jobforge::core::token::TokenRow;
 use jobforge::core::verdict::HeldBack;
 use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
-use jobforge::core::worker::{NewWorker, Renewal, WorkerRow};
+use jobforge::core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use jobforge::store::rows::{
     Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    PartSize, QueueInfo, RescueReport, WakeEvent,
+    PartSize, QueueInfo, RescueReport, RestartTold, WakeEvent,
 };
 use jobforge::store::traits::{
     Admin, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, StoredSettings,
@@ -97,7 +97,7 @@ impl WorkerSide for FailingStore {
     async fn claim(&self, _: &ClaimAsk, _: Now) -> Result<Claimed> {
         self.fail()
     }
-    async fn renew(&self, _: &WorkerId, _: bool, _: Now) -> Result<Option<Renewal>> {
+    async fn renew(&self, _: &WorkerId, _: bool, _: Option<LeaseWish>, _: Now) -> Result<Option<Renewal>> {
         self.fail()
     }
     async fn heartbeat(&self, _: &WorkerId, _: &[Beat], _: Now) -> Result<Vec<BeatReply>> {
@@ -197,6 +197,10 @@ impl Operate for FailingStore {
         self.fail()
     }
     async fn pause_queue(&self, _: &str, _: bool, _: &By, _: Now) -> Result<bool> {
+        self.fail()
+    }
+
+    async fn restart_workers(&self, _: &[WorkerId], _: &By, _: Now) -> Result<Vec<RestartTold>> {
         self.fail()
     }
 }

@@ -23,6 +23,7 @@ pub(crate) struct Site {
     pub(crate) client: Client,
     pub(crate) address: SocketAddr,
     pub(crate) stop: CancellationToken,
+    pub(crate) draining: CancellationToken,
     pub(crate) running: JoinHandle<Result<(), ServerError>>,
     pub(crate) token: Option<String>,
     _dir: Option<TempDir>,
@@ -77,9 +78,9 @@ pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> Result<boo
 
 pub(crate) async fn serve(client: Client, options: ServerOptions, live: Live) -> Result<Site> {
     let server = bind(options, client.clone(), live).await?;
-    let (address, stop) = (server.address(), CancellationToken::new());
+    let (address, draining, stop) = (server.address(), server.draining(), CancellationToken::new());
     let running = tokio::spawn(server.run(stop.clone()));
-    Ok(Site { client, address, stop, running, token: None, _dir: None })
+    Ok(Site { client, address, stop, draining, running, token: None, _dir: None })
 }
 
 impl Site {

@@ -1,13 +1,15 @@
 //! Health, the front page, and a database in trouble.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Result;
 use jobforge::Client;
+use jobforge::live::{Live, OwnSettings};
+use tokio::net::TcpListener;
 
 use crate::failing_store::{FailingStore, Fault};
-use crate::harness::{fixed, options, serve, site, until};
+use crate::harness::{PATIENCE, database, fixed, options, serve, site, until};
 
 #[tokio::test]
 async fn a_healthy_server_is_live_ready_and_started() -> Result<()> {
@@ -105,6 +107,57 @@ async fn once_started_only_readyz_follows_the_database() -> Result<()> {
     assert_eq!(site.get("/readyz").await?.status, 503);
     store.set(Fault::None);
     assert_eq!(site.get("/readyz").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn startupz_waits_until_the_schema_is_there() -> Result<()> {
+    let store = FailingStore::new(Fault::SchemaTooOld);
+    let site = serve(Client::new(store.clone()), options("127.0.0.1:0"), fixed()).await?;
+    site.get("/startupz").await?.refused(503, "schema_too_old");
+    assert_eq!(site.get("/livez").await?.status, 200);
+    store.set(Fault::None);
+    assert_eq!(site.get("/startupz").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dependency_that_never_answers_holds_no_question_about_health_up() -> Result<()> {
+    let hangs = TcpListener::bind("127.0.0.1:0").await?;
+    let probe = format!("groq_api=http://{}/status", hangs.local_addr()?);
+    let env = move |name: &str| (name == "JOBFORGE_HEALTH_PROBES").then(|| probe.clone());
+    let own = OwnSettings { env: Arc::new(env), ..OwnSettings::none() };
+    let settings = own.above(BTreeMap::new()).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+    let (client, _directory) = database().await?;
+    let site = serve(client, options("127.0.0.1:0"), Live::fixed(settings)).await?;
+    // It is asked, and waits for an answer that does not come for as long as this is kept.
+    let asked = tokio::time::timeout(PATIENCE, hangs.accept()).await??;
+    for path in ["/livez", "/readyz", "/startupz", "/api/health", "/api/health/full"] {
+        assert_eq!(site.get(path).await?.status, 200, "{path}");
+    }
+    let whole: serde_json::Value = serde_json::from_str(&site.get("/api/health/full").await?.body)?;
+    assert_eq!(whole["groq_api"]["message"], "not asked yet", "{whole}");
+    assert_eq!(whole["database"]["status"], "ok", "{whole}");
+    // Once it breaks off, that is told.
+    drop((asked, hangs));
+    until("its silence is told", async || {
+        let whole: serde_json::Value = serde_json::from_str(&site.get("/api/health/full").await?.body)?;
+        Ok(whole["groq_api"]["status"] == "error")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_server_that_is_about_to_stop_is_not_ready_and_answers_everything_else() -> Result<()> {
+    let (client, _directory) = database().await?;
+    let site = serve(client, options("127.0.0.1:0"), fixed()).await?;
+    assert_eq!(site.get("/readyz").await?.status, 200);
+    site.draining.cancel();
+    site.get("/readyz").await?.refused(503, "draining");
+    for path in ["/livez", "/startupz", "/v1/jobs"] {
+        assert_eq!(site.get(path).await?.status, 200, "{path}");
+    }
+    assert_eq!(site.enqueue(r#"{"type":"a"}"#).await?.status, 201);
     Ok(())
 }
 

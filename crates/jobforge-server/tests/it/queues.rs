@@ -3,7 +3,7 @@
 use anyhow::Result;
 use jobforge_api::{QueueList, QueuePauseView, WorkerList};
 
-use crate::harness::{site, worker};
+use crate::harness::{site, until, worker};
 
 #[tokio::test]
 async fn queues_are_counted_paused_and_resumed() -> Result<()> {
@@ -36,6 +36,29 @@ async fn a_queue_name_that_no_queue_can_have_is_refused() -> Result<()> {
         site.post(&format!("/v1/queues/{name}/pause")).await?.refused(400, "bad_name");
         site.post(&format!("/v1/queues/{name}/resume")).await?.refused(400, "bad_name");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_is_told_to_restart_begins_anew_under_another_name() -> Result<()> {
+    let site = site().await?;
+    let worker = worker(&site.client).await?;
+    let before = worker.id();
+    let told = site.post(&format!("/v1/workers/{before}/restart")).await?;
+    assert_eq!(
+        (told.status, &told.json()["answer"], &told.json()["place"]),
+        (202, &"told".into(), &"local".into())
+    );
+    until("it is another", async || Ok(worker.id() != before)).await?;
+    until("the one before has left", async || {
+        let list: WorkerList = serde_json::from_str(&site.get("/v1/workers").await?.body)?;
+        let state = |id: &str| list.workers.iter().find(|row| row.id == id).map(|row| row.state.clone());
+        Ok(state(before.as_str()).as_deref() == Some("gone")
+            && state(worker.id().as_str()).as_deref() == Some("live"))
+    })
+    .await?;
+    site.post(&format!("/v1/workers/{before}/restart")).await?.refused(409, "worker_ended");
+    site.post("/v1/workers/worker-0badbad0/restart").await?.refused(404, "worker_not_found");
     Ok(())
 }
 

@@ -36,6 +36,11 @@ async fn shell_json(site: &Site, lines: &str) -> Result<Value> {
 
 /// Jobs that a worker has claimed and will never be heard of again; returned when they count as stuck.
 async fn stuck(site: &Site, count: usize) -> Result<Vec<String>> {
+    stuck_on(site, count, Duration::from_millis(300), Duration::from_secs(60)).await
+}
+
+/// The same, on a worker with a lease of its own, whose jobs' heartbeats are due after a while.
+async fn stuck_on(site: &Site, count: usize, lease: Duration, beat_due_in: Duration) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     for number in 0..count {
         let body = json!({ "type": "qc.check", "payload": { "file_name": format!("film-{number}.mov") } });
@@ -52,7 +57,7 @@ async fn stuck(site: &Site, count: usize) -> Result<Vec<String>> {
         queues: vec!["default".to_owned()],
         types: None,
         slots: 10,
-        lease: Duration::from_millis(300),
+        lease,
         lease_scales: false,
         place: None,
     };
@@ -61,7 +66,7 @@ async fn stuck(site: &Site, count: usize) -> Result<Vec<String>> {
         worker: worker.id.clone(),
         queues: vec![QueueAsk { queue: "default".to_owned(), limit: count }],
         types: None,
-        beat_due_in: Duration::from_secs(60),
+        beat_due_in,
         alone: false,
         bounds: TypeBounds::default(),
     };
@@ -228,11 +233,28 @@ async fn hung_work_is_restarted_and_the_answer_says_who_was_told() -> Result<()>
   -H "Content-Type: application/json" \
   -d '{"action": "trigger_worker"}'"#;
     assert_eq!(shell_json(&site, line).await?["told"], json!([]));
-    let ids = stuck(&site, 1).await?;
+    // The worker lives, and its job hangs.
+    let ids = stuck_on(&site, 1, Duration::from_secs(3600), Duration::from_millis(1)).await?;
     let told = shell_json(&site, line).await?;
-    assert_eq!(told["told"][0]["jobId"], ids[0].as_str(), "{told}");
-    assert!(told["told"][0]["worker"].as_str().is_some_and(|worker| worker.starts_with("worker-")), "{told}");
+    let one = &told["told"][0];
+    assert_eq!((&one["jobs"], &told["jobIds"]), (&json!([ids[0]]), &json!([ids[0]])), "{told}");
+    assert!(one["reason"].as_str().is_some_and(|reason| reason.contains(&ids[0])), "{told}");
+    assert_eq!((&one["answer"], &told["restarted"]), (&json!("told"), &json!(1)), "{told}");
+    let hung = one["worker"].as_str().unwrap_or_default().to_owned();
     assert_eq!(status(&site, &ids[0]).await?, "queued");
+    let workers = site.client.store().workers(Now::Database).await?;
+    assert!(workers.iter().find(|row| row.id.as_str() == hung).is_some_and(|row| row.restart_at.is_some()));
+    let all = shell_json(&site, &line.replace("trigger_worker\"", "trigger_worker\", \"all\": true")).await?;
+    assert_eq!((&all["told"][0]["worker"], &all["told"][0]["answer"]), (&json!(hung), &json!("told_before")));
+    for (wrong, code) in [
+        (r#""trigger_worker", "workerId": "worker-0badbad0""#, "worker_not_found"),
+        (r#""trigger_worker", "workerId": "worker-1", "all": true"#, "invalid_request"),
+        (r#""trigger_worker", "workerid": "worker-1""#, "invalid_request"),
+        (r#""retry_stuck", "all": true"#, "invalid_request"),
+    ] {
+        let refused = shell_json(&site, &line.replace("\"trigger_worker\"", wrong)).await?;
+        assert_eq!(refused["code"], code, "{wrong}: {refused}");
+    }
     let typo = line.replace("trigger_worker", "trigger_wroker");
     let refused = shell_json(&site, &typo).await?;
     assert_eq!((&refused["status"], &refused["code"]), (&422.into(), &"unknown_action".into()));

@@ -150,6 +150,8 @@ CREATE TABLE jobforge_workers (
   lease_ms           bigint      NOT NULL CHECK (lease_ms > 0),
   -- Whether the lease may grow with the fleet.
   lease_scales       boolean     NOT NULL DEFAULT false,
+  -- How long the lease was when it was last given. A shorter one takes nothing from it: its worker may not know of it yet.
+  granted_ms         bigint      NOT NULL CHECK (granted_ms > 0),
   started_at         timestamptz NOT NULL,
   last_heartbeat_at  timestamptz NOT NULL,
   lease_expires_at   timestamptz NOT NULL,
@@ -168,6 +170,8 @@ CREATE TABLE jobforge_workers (
   -- Since when its supervisor sees the process stopped, and since when its connection is lost.
   stopped_at         timestamptz,
   suspect_at         timestamptz,
+  -- When it was told to restart, if it was. It gets no job from then on.
+  restart_at         timestamptz,
   CHECK ((state IN ('gone', 'lost', 'dead')) = (ended_at IS NOT NULL))
 ) WITH (fillfactor = 50);
 
@@ -200,13 +204,13 @@ BEGIN
   UPDATE jobforge_fleet
   SET timeline = jobforge_timeline(),
       claims_from = jobforge_now() + interval '1 ms' * greatest(least_lease_ms, coalesce(
-        (SELECT max(lease_ms) FROM jobforge_workers WHERE state IN ('live', 'draining')),
+        (SELECT max(granted_ms) FROM jobforge_workers WHERE state IN ('live', 'draining')),
         0
       ))
   WHERE one AND timeline <> jobforge_timeline();
   IF FOUND THEN
     UPDATE jobforge_workers
-    SET lease_expires_at = greatest(lease_expires_at, jobforge_now() + lease_ms * interval '1 ms')
+    SET lease_expires_at = greatest(lease_expires_at, jobforge_now() + granted_ms * interval '1 ms')
     WHERE state IN ('live', 'draining');
   END IF;
 END $$;

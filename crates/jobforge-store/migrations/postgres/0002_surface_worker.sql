@@ -16,8 +16,8 @@ BEGIN
   SELECT * INTO worker FROM jobforge_workers
   WHERE id = p_worker_id AND (p_lease_ms IS NOT NULL OR (pid = 0 AND name = label)) FOR UPDATE;
   IF NOT FOUND AND p_lease_ms IS NOT NULL THEN
-    INSERT INTO jobforge_workers (id, name, hostname, pid, queues, slots, state, lease_ms, started_at, last_heartbeat_at, lease_expires_at)
-    VALUES (p_worker_id, label, coalesce(host(inet_client_addr()), 'local'), 0, '{}', 0, 'live', p_lease_ms, tick, tick,
+    INSERT INTO jobforge_workers (id, name, hostname, pid, queues, slots, state, lease_ms, granted_ms, started_at, last_heartbeat_at, lease_expires_at)
+    VALUES (p_worker_id, label, coalesce(host(inet_client_addr()), 'local'), 0, '{}', 0, 'live', p_lease_ms, p_lease_ms, tick, tick,
             tick + p_lease_ms * interval '1 ms')
     ON CONFLICT (id) DO NOTHING;
     SELECT * INTO worker FROM jobforge_workers WHERE id = p_worker_id FOR UPDATE;
@@ -43,6 +43,7 @@ BEGIN
   SET state = worker.state,
       started_at = worker.started_at,
       lease_ms = coalesce(p_lease_ms, lease_ms),
+      granted_ms = coalesce(p_lease_ms, lease_ms),
       last_heartbeat_at = tick,
       lease_expires_at = tick + coalesce(p_lease_ms, lease_ms) * interval '1 ms',
       ended_at = NULL,

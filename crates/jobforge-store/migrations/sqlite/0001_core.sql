@@ -143,6 +143,8 @@ CREATE TABLE jobforge_workers (
     lease_ms           INTEGER NOT NULL CHECK (lease_ms > 0),
     -- Whether the lease may grow with the fleet.
     lease_scales       INTEGER NOT NULL DEFAULT 0 CHECK (lease_scales IN (0, 1)),
+    -- How long the lease was when it was last given. A shorter one takes nothing from it: its worker may not know of it yet.
+    granted_ms         INTEGER NOT NULL CHECK (granted_ms > 0),
     started_at         INTEGER NOT NULL,
     last_heartbeat_at  INTEGER NOT NULL,
     lease_expires_at   INTEGER NOT NULL,
@@ -161,6 +163,8 @@ CREATE TABLE jobforge_workers (
     -- Since when its supervisor sees the process stopped, and since when its connection is lost.
     stopped_at         INTEGER,
     suspect_at         INTEGER,
+    -- When it was told to restart, if it was. It gets no job from then on.
+    restart_at         INTEGER,
     CONSTRAINT jobforge_workers_ended_has_ended_at
         CHECK ((state IN ('gone', 'lost', 'dead')) = (ended_at IS NOT NULL))
 ) STRICT;

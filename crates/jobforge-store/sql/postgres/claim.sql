@@ -17,7 +17,7 @@ WITH alive AS MATERIALIZED (
   SELECT f.lease_base
   FROM jobforge_workers w
   CROSS JOIN jobforge_fleet f
-  WHERE w.id = $1 AND w.state = 'live' AND w.lease_expires_at > (SELECT jobforge_now())
+  WHERE w.id = $1 AND w.state = 'live' AND w.restart_at IS NULL AND w.lease_expires_at > (SELECT jobforge_now())
     AND f.one AND f.timeline = (SELECT jobforge_timeline())
     AND (f.claims_from IS NULL OR f.claims_from <= (SELECT jobforge_now()))
 ), due AS (

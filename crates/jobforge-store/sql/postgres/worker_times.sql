@@ -6,7 +6,7 @@
 -- passed over, for that gives it new times.
 WITH workers AS (
   UPDATE jobforge_workers
-  SET lease_expires_at = jobforge_now() + lease_ms * interval '1 ms'
+  SET lease_expires_at = jobforge_now() + granted_ms * interval '1 ms'
   WHERE state IN ('live', 'draining')
 )
 UPDATE jobforge_jobs

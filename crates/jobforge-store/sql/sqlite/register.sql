@@ -13,6 +13,7 @@ INSERT INTO jobforge_workers (
     slots,
     state,
     lease_ms,
+    granted_ms,
     started_at,
     last_heartbeat_at,
     lease_expires_at,
@@ -24,5 +25,5 @@ INSERT INTO jobforge_workers (
     slot_id,
     lease_scales
 )
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'live', ?8, ?9, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'live', ?8, ?8, ?9, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
 ON CONFLICT (id) DO NOTHING;

@@ -2,6 +2,6 @@
 -- ?1 now
 -- Scans the workers, of which there are few.
 UPDATE jobforge_workers
-SET lease_expires_at = ?1 + lease_ms * 1000
+SET lease_expires_at = ?1 + granted_ms * 1000
 WHERE state IN ('live', 'draining')
-  AND lease_expires_at < ?1 + lease_ms * 1000;
+  AND lease_expires_at < ?1 + granted_ms * 1000;

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use jobforge_core::job::WorkerId;
 use jobforge_core::time::Now;
-use jobforge_core::worker::Renewal;
+use jobforge_core::worker::{LeaseWish, Renewal};
 
 use super::PostgresStore;
 use super::rows::{duration, millis};
 use super::session::{Sql, sql};
 use crate::error::Result;
 
-static RENEW: Sql = sql!("worker_renew", TEXT, BOOL);
+static RENEW: Sql = sql!("worker_renew", TEXT, BOOL, INT8, BOOL);
 static FAILOVER: Sql = sql!("fleet_failover");
 static LEAST_LEASE: Sql = sql!("least_lease", INT8);
 
@@ -24,28 +24,32 @@ impl PostgresStore {
         &self,
         worker: &WorkerId,
         draining: bool,
+        wish: Option<LeaseWish>,
         at: Now,
     ) -> Result<Option<Renewal>> {
-        let (renewal, failed_over) = self.renew_once(worker, draining, at).await?;
+        let (renewal, failed_over) = self.renew_once(worker, draining, wish, at).await?;
         if !failed_over {
             return Ok(renewal);
         }
         self.notice_failover(at).await?;
-        Ok(self.renew_once(worker, draining, at).await?.0)
+        Ok(self.renew_once(worker, draining, wish, at).await?.0)
     }
 
     async fn renew_once(
         &self,
         worker: &WorkerId,
         draining: bool,
+        wish: Option<LeaseWish>,
         at: Now,
     ) -> Result<(Option<Renewal>, bool)> {
         let fault = |error| self.fault("worker_renew", error);
-        let rows = self.query(at, &RENEW, &[&worker.as_str(), &draining]).await?;
+        let (lease_ms, scales) = (wish.map(|wish| millis(wish.lease)), wish.map(|wish| wish.scales));
+        let rows = self.query(at, &RENEW, &[&worker.as_str(), &draining, &lease_ms, &scales]).await?;
         let Some(row) = rows.first() else { return Ok((None, false)) };
         let epoch = row.try_get(0).map_err(fault)?;
         let lease = duration(row, 2).map_err(fault)?;
-        Ok((lease.map(|lease| Renewal { lease, epoch }), row.try_get(1).map_err(fault)?))
+        let restart = row.try_get(3).map_err(fault)?;
+        Ok((lease.map(|lease| Renewal { lease, epoch, restart }), row.try_get(1).map_err(fault)?))
     }
 
     pub(super) async fn notice_failover(&self, at: Now) -> Result<()> {

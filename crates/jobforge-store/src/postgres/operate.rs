@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::audit::By;
-use jobforge_core::job::JobId;
+use jobforge_core::job::{JobId, WorkerId};
 use jobforge_core::retention::{PURGE_BATCH, Retention};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
@@ -16,13 +16,14 @@ use super::PostgresStore;
 use super::rows::{Json, millis, status};
 use super::session::{Sql, sql};
 use crate::error::Result;
-use crate::rows::{Move, Moved};
+use crate::rows::{Move, Moved, RestartTold};
 use crate::traits::{Inspect, Operate, Purge};
 
 static MOVE: Sql = sql!("job_move", UUID_ARRAY, TEXT, INT8, JSONB);
 static DELETE: Sql = sql!("job_delete", UUID_ARRAY, JSONB);
 static PAUSE: Sql = sql!("queue_pause", TEXT, BOOL, JSONB);
 static PURGEABLE: Sql = sql!("purgeable", TEXT_ARRAY, TIMESTAMPTZ_ARRAY);
+static RESTART: Sql = sql!("worker_restart", TEXT_ARRAY, JSONB);
 static PURGE: Sql = sql!("purge", TEXT_ARRAY, TIMESTAMPTZ_ARRAY, INT8);
 
 #[async_trait]
@@ -44,6 +45,14 @@ impl Operate for PostgresStore {
 
     async fn pause_queue(&self, queue: &str, paused: bool, by: &By, at: Now) -> Result<bool> {
         Ok(!self.query(at, &PAUSE, &[&queue, &paused, &Json::of(by)]).await?.is_empty())
+    }
+
+    async fn restart_workers(&self, workers: &[WorkerId], by: &By, at: Now) -> Result<Vec<RestartTold>> {
+        let ids: Vec<&str> = workers.iter().map(WorkerId::as_str).collect();
+        let rows = self.query(at, &RESTART, &[&ids, &Json::of(by)]).await?;
+        let found: HashMap<&str, (bool, bool)> =
+            rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
+        Ok(ids.iter().map(|id| RestartTold::of(found.get(id).copied())).collect())
     }
 }
 
@@ -90,5 +99,5 @@ fn outcome(step: Move, from: Status) -> Moved {
 
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&MOVE, &DELETE, &PAUSE, &PURGE, &PURGEABLE]
+    vec![&MOVE, &DELETE, &PAUSE, &RESTART, &PURGE, &PURGEABLE]
 }

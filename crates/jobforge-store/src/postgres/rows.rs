@@ -176,6 +176,7 @@ pub(super) fn worker(row: &Row) -> RowResult<WorkerRow> {
         slot: row.try_get("slot")?,
         stopped_at: row.try_get("stopped_at")?,
         suspect_at: row.try_get("suspect_at")?,
+        restart_at: row.try_get("restart_at")?,
         death: row.try_get::<_, Option<Json>>("death")?.and_then(|json| json.decode()),
         died_with: row.try_get::<_, Option<i32>>("died_with")?.map(count),
     })

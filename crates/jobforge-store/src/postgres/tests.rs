@@ -523,7 +523,7 @@ async fn after_a_standby_has_taken_over_claims_wait_and_leases_go_on_above_what_
     let (held, _) = (lab.enqueue_one().await, lab.enqueue_one().await);
     let before = lab.claim(1).await.remove(0);
     assert_eq!((before.id, before.lease), (held.id, Lease(1)));
-    let renew = async || lab.store.renew(&lab.worker, false, Now::Database).await.expect("renew");
+    let renew = async || lab.store.renew(&lab.worker, false, None, Now::Database).await.expect("renew");
     let epoch = renew().await.expect("live").epoch;
     cluster.fail_over().expect("failover");
     // Whoever comes first: before anybody has noticed a claim gives nothing.

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use jobforge_core::job::JobId;
+use jobforge_core::job::{JobId, WorkerId};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_postgres::tls::{MakeTlsConnect, NoTlsStream};
@@ -136,6 +136,7 @@ fn parse(payload: &str) -> Option<WakeEvent> {
     let (kind, rest) = payload.split_once(':')?;
     match kind {
         "work" => Some(WakeEvent::Work { queue: rest.to_owned() }),
+        "renew" => Some(WakeEvent::Renew { worker: WorkerId(rest.to_owned()) }),
         "everything" => Some(WakeEvent::Everything),
         "moved" => rest.parse().ok().map(|id: JobId| WakeEvent::Moved { id }),
         _ => None,

@@ -8,7 +8,7 @@ use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::WorkerId;
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::time::Now;
-use jobforge_core::worker::{NewWorker, Renewal};
+use jobforge_core::worker::{LeaseWish, NewWorker, Renewal};
 use tokio_postgres::types::ToSql;
 
 use super::PostgresStore;
@@ -49,8 +49,14 @@ impl WorkerSide for PostgresStore {
         self.claim_jobs(ask, at).await
     }
 
-    async fn renew(&self, worker: &WorkerId, draining: bool, at: Now) -> Result<Option<Renewal>> {
-        self.renew_lease(worker, draining, at).await
+    async fn renew(
+        &self,
+        worker: &WorkerId,
+        draining: bool,
+        wish: Option<LeaseWish>,
+        at: Now,
+    ) -> Result<Option<Renewal>> {
+        self.renew_lease(worker, draining, wish, at).await
     }
 
     async fn heartbeat(&self, worker: &WorkerId, beats: &[Beat], at: Now) -> Result<Vec<BeatReply>> {

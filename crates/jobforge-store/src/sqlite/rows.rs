@@ -221,6 +221,7 @@ pub(super) fn worker(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
         slot: row.get("slot")?,
         stopped_at: maybe_at(row, "stopped_at")?,
         suspect_at: maybe_at(row, "suspect_at")?,
+        restart_at: maybe_at(row, "restart_at")?,
         death: maybe_json(row, "death")?,
         died_with: row.get("died_with")?,
     })

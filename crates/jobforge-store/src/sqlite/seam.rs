@@ -19,7 +19,7 @@ use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
-use jobforge_core::worker::{NewWorker, Renewal, WorkerRow};
+use jobforge_core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use tokio::sync::broadcast;
 
 use super::tx::Tx;
@@ -31,7 +31,7 @@ use super::{settle, tx, upkeep, watchdog, workers};
 use crate::error::Result;
 use crate::rows::{
     Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    PartSize, QueueInfo, RescueReport, TIDY_BATCH, WakeEvent,
+    PartSize, QueueInfo, RescueReport, RestartTold, TIDY_BATCH, WakeEvent,
 };
 use crate::traits::{
     Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, TellPart, Upkeep, Wake, Watchdog, WorkerSide,
@@ -61,9 +61,15 @@ impl WorkerSide for SqliteStore {
         self.write("claim", rows, move |tx| claim::claim(tx, &ask, at)).await
     }
 
-    async fn renew(&self, worker: &WorkerId, draining: bool, at: Now) -> Result<Option<Renewal>> {
+    async fn renew(
+        &self,
+        worker: &WorkerId,
+        draining: bool,
+        wish: Option<LeaseWish>,
+        at: Now,
+    ) -> Result<Option<Renewal>> {
         let worker = worker.clone();
-        self.write("renew", 1, move |tx| workers::renew(tx, &worker, draining, at)).await
+        self.write("renew", 1, move |tx| workers::renew(tx, &worker, draining, wish, at)).await
     }
 
     async fn heartbeat(&self, worker: &WorkerId, beats: &[Beat], at: Now) -> Result<Vec<BeatReply>> {
@@ -231,6 +237,11 @@ impl Operate for SqliteStore {
     async fn pause_queue(&self, queue: &str, paused: bool, by: &By, at: Now) -> Result<bool> {
         let (queue, by) = (queue.to_owned(), by.clone());
         self.write("pause_queue", 1, move |tx| operate::pause(tx, &queue, paused, &by, at)).await
+    }
+
+    async fn restart_workers(&self, workers: &[WorkerId], by: &By, at: Now) -> Result<Vec<RestartTold>> {
+        let (workers, by) = (workers.to_vec(), by.clone());
+        self.write("restart_workers", workers.len(), move |tx| workers::restart(tx, &workers, &by, at)).await
     }
 }
 

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use jobforge_core::audit::{By, Deed};
 use jobforge_core::job::WorkerId;
 use jobforge_core::time::Now;
-use jobforge_core::worker::{NewWorker, Renewal};
+use jobforge_core::worker::{LeaseWish, NewWorker, Renewal};
 use rusqlite::params;
 
+use super::audit;
 use super::death;
 use super::rows::{json, later, millis};
 use super::statements;
 use super::tx::Tx;
 use crate::error::Result;
-use crate::rows::Deaths;
+use crate::rows::{Deaths, RestartTold, WakeEvent};
 
 /// Makes a worker known with its lease running, and buries those before it in its slot.
 pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, at: Now) -> Result<Deaths> {
@@ -42,12 +44,47 @@ pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, at: Now) -> Result<Death
 }
 
 /// Renews a lease that has not run out.
-pub(super) fn renew(tx: &Tx<'_>, worker: &WorkerId, draining: bool, at: Now) -> Result<Option<Renewal>> {
+pub(super) fn renew(
+    tx: &Tx<'_>,
+    worker: &WorkerId,
+    draining: bool,
+    wish: Option<LeaseWish>,
+    at: Now,
+) -> Result<Option<Renewal>> {
     let now = tx.now(at)?;
-    tx.prepare(&statements::RENEW)?.one(params![worker.as_str(), now, draining], |row| {
-        // One file has one history.
-        Ok(Renewal { lease: Duration::from_millis(row.get::<_, i64>(0)?.unsigned_abs()), epoch: 0 })
-    })
+    let found = tx.prepare(&statements::RENEW_LOOK)?.one(params![worker.as_str(), now], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?, row.get::<_, i64>(2)?))
+    })?;
+    let Some((lease_ms, scales, least_ms)) = found else { return Ok(None) };
+    let (lease_ms, scales) = wish.map_or((lease_ms, scales), |wish| (millis(wish.lease), wish.scales));
+    let lasts_ms = if scales { lease_ms.max(least_ms) } else { lease_ms };
+    tx.prepare(&statements::RENEW)?.one(
+        params![worker.as_str(), now, draining, lasts_ms, lease_ms, scales],
+        |row| {
+            // One file has one history.
+            let lease = Duration::from_millis(lasts_ms.unsigned_abs());
+            Ok(Renewal { lease, epoch: 0, restart: row.get(0)? })
+        },
+    )
+}
+
+/// Tells active workers to restart; answers in the order of the ids.
+pub(super) fn restart(tx: &Tx<'_>, workers: &[WorkerId], by: &By, at: Now) -> Result<Vec<RestartTold>> {
+    let now = tx.now(at)?;
+    let mut answers = Vec::with_capacity(workers.len());
+    for worker in workers {
+        let found = tx
+            .prepare(&statements::RESTART_LOOK)?
+            .one(params![worker.as_str(), now], |row| Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?)))?;
+        let answer = RestartTold::of(found);
+        if answer == RestartTold::Told {
+            tx.prepare(&statements::RESTART)?.execute(params![worker.as_str(), now])?;
+            audit::add(tx, by, &Deed::new("worker.restart", worker.as_str()), now)?;
+            tx.wake(WakeEvent::Renew { worker: worker.clone() });
+        }
+        answers.push(answer);
+    }
+    Ok(answers)
 }
 
 /// Notes that active workers have lost their connection.

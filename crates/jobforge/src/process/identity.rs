@@ -38,6 +38,14 @@ fn word(file: &str) -> Option<String> {
     (!word.is_empty()).then(|| word.to_owned())
 }
 
+/// The machine's name; `localhost` if it has none.
+pub fn hostname() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

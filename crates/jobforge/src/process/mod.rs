@@ -8,7 +8,7 @@ mod stat;
 mod tree;
 
 pub use cpu::cpu_time_with_children;
-pub use identity::{is_stopped, of, own};
+pub use identity::{hostname, is_stopped, of, own};
 pub use oom::kernel_kills;
 pub use slot::SlotLock;
 pub use tree::{kill_children, reap_children};

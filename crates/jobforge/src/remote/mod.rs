@@ -29,7 +29,7 @@ use jobforge_core::settings::Stored;
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
-use jobforge_core::worker::{NewWorker, Renewal};
+use jobforge_core::worker::{LeaseWish, NewWorker, Renewal};
 use jobforge_store::StoreError;
 use jobforge_store::error::Result;
 use jobforge_store::rows::{Deaths, WakeEvent};
@@ -205,15 +205,27 @@ impl WorkerSide for RemoteStore {
         Ok(Claimed::from(answer))
     }
 
-    async fn renew(&self, worker: &WorkerId, draining: bool, _: Now) -> Result<Option<Renewal>> {
+    async fn renew(
+        &self,
+        worker: &WorkerId,
+        draining: bool,
+        wish: Option<LeaseWish>,
+        _: Now,
+    ) -> Result<Option<Renewal>> {
         let state = if draining { WorkerMode::Draining } else { WorkerMode::Run };
-        let request = HeartbeatRequest { worker_id: worker.clone(), state: Some(state), jobs: Vec::new() };
+        let request = HeartbeatRequest {
+            worker_id: worker.clone(),
+            state: Some(state),
+            lease_ms: wish.map(|wish| millis(wish.lease)),
+            jobs: Vec::new(),
+        };
         let answer: HeartbeatAnswer = self.renewals.post("heartbeat", &request).await?;
         match (answer.worker, answer.lease_ms) {
             (Some(LeaseState::Lost), _) => Ok(None),
             (Some(LeaseState::Live), Some(lease_ms)) => Ok(Some(Renewal {
                 lease: Duration::from_millis(lease_ms),
                 epoch: answer.epoch.unwrap_or_default(),
+                restart: answer.restart,
             })),
             (Some(LeaseState::Live) | None, _) => {
                 Err(self.odd("heartbeat", "it says nothing of the lease, or of how long it lasts"))
@@ -223,7 +235,8 @@ impl WorkerSide for RemoteStore {
 
     async fn heartbeat(&self, worker: &WorkerId, beats: &[Beat], _: Now) -> Result<Vec<BeatReply>> {
         let jobs: Vec<JobBeat> = beats.iter().map(job_beat).collect();
-        let request = |jobs| HeartbeatRequest { worker_id: worker.clone(), state: None, jobs };
+        let request =
+            |jobs| HeartbeatRequest { worker_id: worker.clone(), state: None, lease_ms: None, jobs };
         let mut answers: Vec<BeatAnswer> = Vec::with_capacity(beats.len());
         for jobs in portions(jobs) {
             let answer: HeartbeatAnswer = self.beats.post("heartbeat", &request(jobs)).await?;

@@ -29,7 +29,7 @@ pub(super) async fn listen(socket: PathBuf, worker: WorkerId, wake: broadcast::S
         match open(&socket, &worker).await {
             Ok(stream) => {
                 pause = AGAIN.0;
-                let end = follow(stream, &wake).await;
+                let end = follow(stream, &worker, &wake).await;
                 tracing::debug!(worker.id = %worker, "the signals broke off ({end}); listening again");
             }
             Err(error) => {
@@ -55,7 +55,11 @@ async fn open(socket: &Path, worker: &WorkerId) -> Result<Incoming, BoxError> {
 }
 
 /// Reads until the stream ends or falls silent; says which.
-async fn follow(mut stream: Incoming, wake: &broadcast::Sender<WakeEvent>) -> &'static str {
+async fn follow(
+    mut stream: Incoming,
+    worker: &WorkerId,
+    wake: &broadcast::Sender<WakeEvent>,
+) -> &'static str {
     let mut lines = Lines::default();
     loop {
         let frame = match tokio::time::timeout(SILENCE, stream.frame()).await {
@@ -69,6 +73,7 @@ async fn follow(mut stream: Incoming, wake: &broadcast::Sender<WakeEvent>) -> &'
                 Signal::Look => WakeEvent::Everything,
                 Signal::Work { queue } => WakeEvent::Work { queue },
                 Signal::Moved { id } => WakeEvent::Moved { id },
+                Signal::Renew => WakeEvent::Renew { worker: worker.clone() },
             });
         }
     }

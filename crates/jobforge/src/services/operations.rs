@@ -33,7 +33,7 @@ impl BulkRunner {
     /// Goes on with operations of this store.
     pub fn new(store: Arc<dyn Store>) -> Self {
         // Never another's name: who has the turn is told apart by it.
-        let name = format!("{}:{}", crate::worker::hostname(), Uuid::new_v4().simple());
+        let name = format!("{}:{}", crate::process::hostname(), Uuid::new_v4().simple());
         Self { store, name, begun: Arc::new(Notify::new()) }
     }
 

@@ -78,7 +78,7 @@ struct Memory {
 impl Watchdog {
     /// A watchdog that sweeps at least every `check_interval`, and at once when a lease has run out.
     pub fn new(store: Arc<dyn Store>, policy: RescuePolicy, check_interval: Duration) -> Self {
-        let name = format!("{}:{}", crate::worker::hostname(), std::process::id());
+        let name = format!("{}:{}", crate::process::hostname(), std::process::id());
         Self { store, policy, check_interval, name, live: None }
     }
 

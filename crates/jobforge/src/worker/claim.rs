@@ -37,8 +37,9 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
     let mut failed_wait = FAILED_CLAIM.0;
     let mut alone_waits: Option<Duration> = None;
     while !pool.draining.is_cancelled() {
-        // A worker past its deadline would have to give back at once whatever it took, again and again.
-        if !acts(&pool) {
+        // A worker past its deadline would have to give back at once whatever it took, again and again; one that restarts
+        // gets nothing.
+        if !acts(&pool) || pool.is_restarting() {
             tokio::select! {
                 biased;
                 () = pool.draining.cancelled() => break,
@@ -131,7 +132,7 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
 /// freeze, and not when the answer was so long on its way that the jobs may have been taken back for want of heartbeats.
 /// What is not started is handed over.
 fn is_in_time(pool: &Pool, sent: Duration) -> bool {
-    acts(pool) && pool.boot().saturating_sub(sent) < pool.config.lease
+    acts(pool) && pool.boot().saturating_sub(sent) < pool.lease()
 }
 
 /// Whether this incarnation may act.
@@ -168,7 +169,7 @@ async fn wait(pool: &Arc<Pool>, events: &mut Receiver<WakeEvent>, asked: usize, 
             event = events.recv() => match event {
                 Ok(WakeEvent::Work { queue }) if pool.queues.iter().all(|mine| mine.name != queue) => {}
                 Ok(WakeEvent::Work { .. } | WakeEvent::Everything) | Err(RecvError::Lagged(_)) => return Woken::Work,
-                Ok(WakeEvent::Moved { .. }) => {}
+                Ok(WakeEvent::Moved { .. } | WakeEvent::Renew { .. }) => {}
                 // The store is gone; only time is left to wait for.
                 Err(RecvError::Closed) => {
                     sleep.as_mut().await;

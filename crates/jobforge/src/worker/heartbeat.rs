@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use jobforge_core::heartbeat::{Beat, BeatReply, Report};
 use jobforge_core::time::Now;
-use jobforge_core::worker::{MARGIN_SHARE, RENEWALS_PER_LEASE};
+use jobforge_core::worker::{LeaseWish, MARGIN_SHARE, RENEWALS_PER_LEASE, Reliance};
 use jobforge_store::traits::WorkerSide;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::pool::Pool;
+use super::restart;
 use crate::clock;
 use crate::context::StopReason;
 
@@ -22,6 +23,8 @@ const BATCH: usize = 1000;
 const TRIES_PER_LEASE: u32 = 20;
 /// How long handlers may take to stop whose jobs others may have already.
 const TAKEN_GRACE: Duration = Duration::from_millis(500);
+/// Between two renewals, however often one is wanted.
+const SOONEST: Duration = Duration::from_millis(500);
 /// Between two log lines of a worker in which nothing changes.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -77,7 +80,7 @@ async fn send(pool: &Pool, beats: &[Beat]) {
     let worker = pool.id();
     // A call that hangs must not keep the next one from being in time.
     let call = pool.store.heartbeat(&worker, beats, Now::Database);
-    let replies = match tokio::time::timeout(pool.config.lease, call).await {
+    let replies = match tokio::time::timeout(pool.lease(), call).await {
         Ok(Ok(replies)) => replies,
         Err(_) => {
             tracing::warn!(worker.id = %worker, "Heartbeat of {} jobs was not answered; trying again", beats.len());
@@ -132,7 +135,10 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
     let lane = pool.store.lane();
     let store: &dyn WorkerSide = lane.as_deref().unwrap_or(&*pool.store);
     let mut attendance = store.attend(&pool.id());
-    let mut lease = pool.config.lease;
+    let mut reliance = Reliance::on(pool.config.lease.lease);
+    // The wish that the database knows of.
+    let mut known = pool.config.lease;
+    let mut restart: Option<JoinHandle<()>> = None;
     let mut epoch = None;
     let mut failing = false;
     // The first renewal comes at once: it opens the connection that later ones need, while there is one to be had.
@@ -141,8 +147,11 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
     let mut told = clock::monotonic();
     let mut told_held = 0;
     loop {
+        let wish = pool.lease_wish();
+        // A shorter lease that could not be asked for yet must not wait for the rhythm of the long one.
+        let lease = if wish == known { reliance.lease() } else { reliance.lease().min(wish.lease) };
         // A worker that holds nothing has nothing to lose: it may renew half as often.
-        let calm = pool.held() == 0 && !pool.draining.is_cancelled();
+        let calm = pool.held() == 0 && !pool.drains();
         let pause = match (failing, calm) {
             _ if first => Duration::ZERO,
             (true, _) => lease / TRIES_PER_LEASE,
@@ -156,13 +165,23 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
         tokio::select! {
             biased;
             () = pool.closing.cancelled() => return drop(attendance),
+            () = restart::drained(&mut restart) => {
+                restart = None;
+                restart::leave(&pool, store).await;
+                let Some(lease) = register_anew(&pool, store).await else { return drop(attendance) };
+                drop(attendance);
+                attendance = store.attend(&pool.id());
+                (reliance, known, failing, sent) = (Reliance::on(lease.lease), lease, false, pool.boot());
+                continue;
+            }
             // An answer from before a suspend may be past its deadline already.
             () = passed(&pool, deadline.min(pool.boot() + pause)) => {}
             () = woken(&pool, calm) => {}
+            () = wanted(&pool, sent) => {}
         }
         sent = pool.boot();
-        let (worker, draining) = (pool.id(), pool.draining.is_cancelled());
-        let renewed = store.renew(&worker, draining, Now::Database);
+        let (worker, draining, wish) = (pool.id(), pool.drains(), pool.lease_wish());
+        let renewed = store.renew(&worker, draining, Some(wish), Now::Database);
         // Past its deadline a worker does not ask any more: were it answered, others would wait for a lease that nobody keeps.
         let answer = tokio::select! {
             biased;
@@ -172,8 +191,12 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
         failing = !matches!(answer, Some(Ok(Some(_))));
         let lost = match answer {
             Some(Ok(Some(renewal))) => {
-                lease = renewal.lease;
-                pool.renewed(sent, lease);
+                reliance.given(renewal.lease, sent);
+                known = wish;
+                pool.renewed(sent, reliance.lease());
+                if renewal.restart && pool.begin_restart() {
+                    restart = restart::begin(&pool);
+                }
                 // What was claimed last may be unknown to a database that has taken over: it is asked for every job.
                 if epoch.replace(renewal.epoch) != Some(renewal.epoch) {
                     pool.beat_all_soon();
@@ -189,10 +212,15 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
             None => true,
         };
         if lost {
-            begin_anew(&pool, store, deadline + lease / MARGIN_SHARE).await;
+            give_up(&pool, deadline + lease / MARGIN_SHARE).await;
+            // Another incarnation was not told to restart.
+            if let Some(restart) = restart.take() {
+                restart.abort();
+            }
+            let Some(lease) = register_anew(&pool, store).await else { return drop(attendance) };
             drop(attendance);
             attendance = store.attend(&pool.id());
-            (failing, lease) = (false, pool.config.lease);
+            (reliance, known, failing) = (Reliance::on(lease.lease), lease, false);
             continue;
         }
         let held = pool.held();
@@ -228,10 +256,16 @@ async fn woken(pool: &Pool, calm: bool) {
     }
 }
 
-/// Stops everything and registers as a new incarnation, as soon as the database lets it.
+/// Resolves when the next renewal shall come now, though not sooner than a moment after the last.
+async fn wanted(pool: &Pool, sent: Duration) {
+    pool.renew_soon.notified().await;
+    passed(pool, sent + SOONEST).await;
+}
+
+/// Stops everything that an incarnation holds which has lost its lease.
 ///
 /// Where there is a last resort, handlers that have not stopped when others may have their jobs make it come to that.
-async fn begin_anew(pool: &Pool, store: &dyn WorkerSide, lease_ends: Duration) {
+async fn give_up(pool: &Pool, lease_ends: Duration) {
     let old = pool.id();
     tracing::error!(worker.id = %old, "Heartbeat: worker {old} has lost its lease; it stops its jobs and starts anew");
     pool.give_up();
@@ -248,11 +282,18 @@ async fn begin_anew(pool: &Pool, store: &dyn WorkerSide, lease_ends: Duration) {
             last_resort();
         }
     }
-    while let Err(error) = pool.begin_anew(store).await {
-        tracing::warn!(error = %error, "failed to register again; trying again");
+}
+
+/// Registers as a new incarnation, as soon as the database lets it; returns its lease, `None` if the worker closes.
+async fn register_anew(pool: &Pool, store: &dyn WorkerSide) -> Option<LeaseWish> {
+    loop {
+        match pool.begin_anew(store).await {
+            Ok(lease) => return Some(lease),
+            Err(error) => tracing::warn!(error = %error, "failed to register again; trying again"),
+        }
         tokio::select! {
             biased;
-            () = pool.closing.cancelled() => return,
+            () = pool.closing.cancelled() => return None,
             () = tokio::time::sleep(REPORT_EVERY) => {}
         }
     }

@@ -5,10 +5,12 @@
 //! call was in flight.
 
 mod claim;
+mod drain;
 mod heartbeat;
 mod machine;
 mod pool;
 mod registry;
+mod restart;
 mod rhythm;
 mod run;
 mod settle;
@@ -27,7 +29,7 @@ use jobforge_core::poll::PollPolicy;
 use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::settings::Settings;
 use jobforge_core::time::Now;
-use jobforge_core::worker::DEFAULT_WORKER_LEASE;
+use jobforge_core::worker::{DEFAULT_WORKER_LEASE, LeaseWish};
 use jobforge_store::WorkerStore;
 use tokio::task::JoinHandle;
 
@@ -41,7 +43,6 @@ use crate::live::Live;
 use crate::process::SlotLock;
 
 pub use machine::SimulatedMachine;
-pub(crate) use pool::hostname;
 use pool::{Pool, Queue};
 pub(crate) use registry::{Registry, States};
 
@@ -52,14 +53,17 @@ pub(crate) const STOP_GRACE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct WorkerConfig {
     pub(crate) name: Option<String>,
-    pub(crate) lease: Duration,
-    /// Nobody has set it, so it may grow with the fleet.
-    pub(crate) lease_scales: bool,
+    pub(crate) lease: LeaseWish,
     pub(crate) poll: PollPolicy,
     pub(crate) beat: BeatPolicy,
     /// What jobs without bounds of their own are kept to.
     pub(crate) bounds: TypeBounds,
     pub(crate) stop_grace: Duration,
+    /// How long jobs may take to end when the worker is told to restart.
+    pub(crate) drain: Duration,
+    /// What ends the process when it was told to restart and does not end by itself; without it the worker begins anew
+    /// where it is.
+    pub(crate) restart_process: Option<Arc<dyn Fn() + Send + Sync>>,
     /// The slot it holds, and by which rules the jobs of earlier holders are taken back.
     pub(crate) slot: Option<(Arc<SlotLock>, RescuePolicy)>,
     /// Settings that change while it works.
@@ -165,7 +169,7 @@ impl WorkerBuilder {
     /// How long the worker may be silent before its jobs are taken back; it renews four times as often. Unless it is set, it
     /// grows in large fleets.
     pub fn lease(mut self, lease: Duration) -> Self {
-        (self.config.lease, self.config.lease_scales) = (lease, false);
+        self.config.lease = LeaseWish { lease, scales: false };
         self
     }
 
@@ -185,6 +189,22 @@ impl WorkerBuilder {
         self
     }
 
+    /// How long jobs may take to end when the worker is told to restart; 30 s unless set.
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.config.drain = drain;
+        self
+    }
+
+    /// When the worker is told to restart, its process is to end, and whoever started it starts another.
+    ///
+    /// Then [`Worker::restart_asked`] resolves, and the process should stop the worker and end. If it has not after the time
+    /// that this may take, as when its handlers block every thread, `end` is called, which must end it. Without this the
+    /// worker begins anew as another incarnation in the same process.
+    pub fn restarts_process(mut self, end: impl Fn() + Send + Sync + 'static) -> Self {
+        self.config.restart_process = Some(Arc::new(end));
+        self
+    }
+
     /// Works on a machine that is simulated.
     #[doc(hidden)]
     pub fn machine(mut self, machine: SimulatedMachine) -> Self {
@@ -197,12 +217,13 @@ impl WorkerBuilder {
         let name = settings.text("worker_name");
         self.config = WorkerConfig {
             name: (!name.is_empty()).then(|| name.to_owned()),
-            lease: settings.millis("worker_lease_ms"),
-            lease_scales: settings.lease_scales(),
+            lease: LeaseWish { lease: settings.millis("worker_lease_ms"), scales: settings.lease_scales() },
             poll: settings.poll_policy(),
             beat: settings.beat_policy(),
             bounds: settings.bounds(),
             stop_grace: self.config.stop_grace,
+            drain: settings.millis("shutdown_grace_ms"),
+            restart_process: self.config.restart_process,
             slot: self.config.slot,
             live: self.config.live,
             last_resort: self.config.last_resort,
@@ -303,12 +324,13 @@ impl Worker {
             queues: Vec::new(),
             config: WorkerConfig {
                 name: None,
-                lease: DEFAULT_WORKER_LEASE,
-                lease_scales: true,
+                lease: LeaseWish { lease: DEFAULT_WORKER_LEASE, scales: true },
                 poll: defaults.poll_policy(),
                 beat: defaults.beat_policy(),
                 bounds: TypeBounds::default(),
                 stop_grace: STOP_GRACE,
+                drain: defaults.millis("shutdown_grace_ms"),
+                restart_process: None,
                 slot: None,
                 live: None,
                 last_resort: None,
@@ -320,6 +342,12 @@ impl Worker {
     /// The identity of this incarnation; it changes when the worker loses its lease and starts anew.
     pub fn id(&self) -> WorkerId {
         self.pool.id()
+    }
+
+    /// Resolves when the worker was told to restart and its process is to end for that; never unless
+    /// [`WorkerBuilder::restarts_process`] was called.
+    pub async fn restart_asked(&self) {
+        self.pool.restart_asked.cancelled().await;
     }
 
     /// What it has done so far.
@@ -341,18 +369,12 @@ impl Worker {
         pool.draining.cancel();
         // Tell at once, so that nobody counts on this worker any more.
         let worker = pool.id();
-        let told = pool.store.renew(&worker, true, Now::Database);
-        let _ = tokio::time::timeout(pool.config.lease, told).await;
+        let lease = pool.lease();
+        let told = pool.store.renew(&worker, true, None, Now::Database);
+        let _ = tokio::time::timeout(lease, told).await;
         // A claim in flight may still bring jobs, which are waited for like the others.
-        let _ = tokio::time::timeout(pool.config.lease, &mut self.claimer).await;
-        let _ = tokio::time::timeout(grace, pool.idle()).await;
-        let rest = pool.ask_all_to_stop(crate::StopReason::Shutdown);
-        // Handlers that do not listen are dropped after their own grace, within `run`.
-        let _ = tokio::time::timeout(
-            pool.registry.longest_stop_grace(pool.config.stop_grace) + Duration::from_secs(2),
-            pool.idle(),
-        )
-        .await;
+        let _ = tokio::time::timeout(lease, &mut self.claimer).await;
+        let rest = pool.drain(grace).await;
         pool.closing.cancel();
         let goodbye = async {
             for task in &mut self.tasks {
@@ -362,7 +384,7 @@ impl Worker {
             let _ = (&mut self.settler).await;
             pool.store.leave(&pool.id(), "it stopped in good order", Now::Database).await
         };
-        match tokio::time::timeout(pool.config.lease, goodbye).await {
+        match tokio::time::timeout(lease, goodbye).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(worker.id = %pool.id(), error = error.chain(), "could not say goodbye; the lease will run out");

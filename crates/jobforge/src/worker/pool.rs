@@ -11,7 +11,7 @@ use jobforge_core::heartbeat::{Beat, BeatPolicy, Report};
 use jobforge_core::job::{JobId, Lease, WorkerId};
 use jobforge_core::poll::PollPolicy;
 use jobforge_core::time::Now;
-use jobforge_core::worker::{MARGIN_SHARE, NewWorker};
+use jobforge_core::worker::{LeaseWish, MARGIN_SHARE, NewWorker};
 use jobforge_store::WorkerStore;
 use jobforge_store::traits::WorkerSide;
 use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
@@ -95,6 +95,14 @@ pub(crate) struct Pool {
     pub(crate) anew: Notify,
     /// Held from before a claim until its jobs are in the table.
     pub(crate) claiming: AsyncMutex<()>,
+    /// Notified when the next renewal shall come at once.
+    pub(crate) renew_soon: Notify,
+    /// Fires when the worker was told to restart and its process is to end for that.
+    pub(crate) restart_asked: CancellationToken,
+    /// Whether this incarnation was told to restart: it takes no more jobs.
+    restarting: AtomicBool,
+    /// Ends of attempts that are on their way to the database.
+    pub(super) reporting: AtomicUsize,
     /// Whether the next heartbeat shall come at once and ask for every job.
     beat_all: AtomicBool,
     rhythm: RwLock<Rhythm>,
@@ -122,7 +130,12 @@ impl Pool {
         config: WorkerConfig,
     ) -> Self {
         let id = new_identity(&config);
-        let rhythm = Rhythm { poll: config.poll, beat: config.beat, bounds: config.bounds.clone() };
+        let rhythm = Rhythm {
+            lease: config.lease,
+            poll: config.poll,
+            beat: config.beat,
+            bounds: config.bounds.clone(),
+        };
         Self {
             store,
             registry,
@@ -135,6 +148,10 @@ impl Pool {
             freed: Notify::new(),
             anew: Notify::new(),
             claiming: AsyncMutex::default(),
+            renew_soon: Notify::new(),
+            restart_asked: CancellationToken::new(),
+            restarting: AtomicBool::new(false),
+            reporting: AtomicUsize::new(0),
             beat_all: AtomicBool::new(false),
             rhythm: RwLock::new(rhythm),
             id: RwLock::new(id),
@@ -163,19 +180,27 @@ impl Pool {
         self.rhythm().bounds.clone()
     }
 
-    /// Changes the worker's ways; says whether the heartbeats are other than before.
-    pub(crate) fn set_rhythm(&self, new: Rhythm) -> bool {
+    /// The lease that the worker wishes now.
+    pub(crate) fn lease_wish(&self) -> LeaseWish {
+        self.rhythm().lease
+    }
+
+    /// How long that is: what no call should take longer than.
+    pub(crate) fn lease(&self) -> Duration {
+        self.lease_wish().lease
+    }
+
+    /// Changes the worker's ways; returns the old ones.
+    pub(crate) fn set_rhythm(&self, new: Rhythm) -> Rhythm {
         let mut rhythm = self.rhythm.write().unwrap_or_else(PoisonError::into_inner);
-        let changed = rhythm.beat != new.beat;
-        *rhythm = new;
-        changed
+        std::mem::replace(&mut rhythm, new)
     }
 
     pub(crate) fn id(&self) -> WorkerId {
         self.id.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn table(&self) -> MutexGuard<'_, BTreeMap<JobId, Held>> {
+    pub(super) fn table(&self) -> MutexGuard<'_, BTreeMap<JobId, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -198,30 +223,31 @@ impl Pool {
         self.set_acts_until(sent + (lease - lease / MARGIN_SHARE));
     }
 
-    /// Makes this incarnation known to the database.
-    pub(crate) async fn register(&self, store: &dyn WorkerSide) -> Result<(), Error> {
+    /// Makes this incarnation known to the database; returns the lease that it has.
+    pub(crate) async fn register(&self, store: &dyn WorkerSide) -> Result<LeaseWish, Error> {
+        let wish = self.lease_wish();
         let worker = NewWorker {
             id: self.id(),
             name: self.config.name.clone(),
-            hostname: hostname(),
+            hostname: process::hostname(),
             pid: std::process::id(),
             queues: self.queues.iter().map(|queue| queue.name.clone()).collect(),
             types: Some(self.registry.types()),
             slots: u32::try_from(self.queues.iter().map(|queue| queue.slots).sum::<usize>())
                 .unwrap_or(u32::MAX),
-            lease: self.config.lease,
-            lease_scales: self.config.lease_scales,
+            lease: wish.lease,
+            lease_scales: wish.scales,
             place: self.place(),
         };
         let sent = self.boot();
         let deaths = store.register(&worker, Now::Database).await?;
-        self.renewed(sent, self.config.lease);
+        self.renewed(sent, wish.lease);
         for line in &deaths.moved {
             services::tell(line);
         }
         let (id, host) = (&worker.id, &worker.hostname);
-        tracing::info!(worker.id = %id, "Heartbeat: worker {id} on {host} is live and renews its lease of {} ms", self.config.lease.as_millis());
-        Ok(())
+        tracing::info!(worker.id = %id, "Heartbeat: worker {id} on {host} is live and renews its lease of {} ms", wish.lease.as_millis());
+        Ok(wish)
     }
 
     /// Where this process runs, as far as that can be told.
@@ -245,13 +271,29 @@ impl Pool {
     }
 
     /// Takes a new identity. What was begun before can change a job only under the old one, as long as nobody took it.
-    pub(crate) async fn begin_anew(&self, store: &dyn WorkerSide) -> Result<(), Error> {
+    pub(crate) async fn begin_anew(&self, store: &dyn WorkerSide) -> Result<LeaseWish, Error> {
         // A claim that was on its way may have brought jobs since.
         self.ask_all_to_stop(StopReason::LeaseLost);
         *self.id.write().unwrap_or_else(PoisonError::into_inner) = new_identity(&self.config);
-        self.register(store).await?;
+        let lease = self.register(store).await?;
+        self.restarting.store(false, Ordering::Relaxed);
         self.anew.notify_one();
-        Ok(())
+        Ok(lease)
+    }
+
+    /// Lets this incarnation take no more jobs; says whether it did until now.
+    pub(crate) fn begin_restart(&self) -> bool {
+        !self.restarting.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether this incarnation was told to restart.
+    pub(crate) fn is_restarting(&self) -> bool {
+        self.restarting.load(Ordering::Relaxed)
+    }
+
+    /// Whether this incarnation takes no more jobs.
+    pub(crate) fn drains(&self) -> bool {
+        self.draining.is_cancelled() || self.is_restarting()
     }
 
     /// Has every held job asked for with the next heartbeats, which come within a second.
@@ -329,13 +371,14 @@ impl Pool {
         }
     }
 
-    /// Asks every handler to stop; returns how many.
+    /// Asks every handler to stop; returns how many had not been asked before.
     pub(crate) fn ask_all_to_stop(&self, reason: StopReason) -> usize {
         let table = self.table();
+        let new = table.values().filter(|held| held.ctx.stop_reason().is_none()).count();
         for held in table.values() {
             held.ctx.ask_to_stop(reason);
         }
-        table.len()
+        new
     }
 
     /// Asks one handler to stop, if its job is held under this lease.
@@ -375,12 +418,4 @@ impl Pool {
 
 fn new_identity(config: &WorkerConfig) -> WorkerId {
     config.machine.as_ref().map_or_else(WorkerId::random, |machine| (machine.identity)())
-}
-
-/// The machine's name; `localhost` if it has none.
-pub(crate) fn hostname() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "localhost".to_owned())
 }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use jobforge_core::claim::TypeBounds;
 use jobforge_core::heartbeat::BeatPolicy;
 use jobforge_core::poll::PollPolicy;
+use jobforge_core::worker::LeaseWish;
 
 use super::pool::Pool;
 use crate::live::Live;
 
-/// How a worker polls, how its jobs give signs of life, and what they are kept to.
+/// How a worker polls, how its jobs give signs of life, what they are kept to, and how long it may be silent itself.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rhythm {
+    pub(crate) lease: LeaseWish,
     pub(crate) poll: PollPolicy,
     pub(crate) beat: BeatPolicy,
     pub(crate) bounds: TypeBounds,
@@ -22,8 +24,16 @@ pub(crate) async fn follow(pool: Arc<Pool>, mut live: Live) {
     loop {
         let settings = live.now();
         let bounds = pool.registry.bounds(settings.bounds());
-        let new = Rhythm { poll: settings.poll_policy(), beat: settings.beat_policy(), bounds };
-        if pool.set_rhythm(new) {
+        let lease = LeaseWish { lease: settings.millis("worker_lease_ms"), scales: settings.lease_scales() };
+        let new = Rhythm { lease, poll: settings.poll_policy(), beat: settings.beat_policy(), bounds };
+        let old = pool.set_rhythm(new);
+        if old.lease != lease {
+            let (was, now) = (old.lease.lease.as_millis(), lease.lease.as_millis());
+            tracing::info!("Heartbeat: the worker's lease is to last {now} ms instead of {was} ms");
+            // With the renewal it is asked for, and only its answer makes it count.
+            pool.renew_soon.notify_one();
+        }
+        if old.beat != pool.beat() {
             let beat = pool.beat();
             let (on, every, threshold) =
                 (beat.enabled, beat.interval.as_millis(), beat.threshold.as_millis());

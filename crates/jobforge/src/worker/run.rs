@@ -87,6 +87,7 @@ impl Runner {
         let mut handed_over = None;
         if let Some(outcome) = outcome {
             let (worker, settlement) = (worker.clone(), settle(&ctx, outcome, &retry));
+            self.pool.will_report();
             // A closed channel means the worker is being dropped: the lease will bring the job back.
             let _ = self.settled.send(Ended { worker, settlement }).await;
         } else if self.pool.has_given_up(&worker) {

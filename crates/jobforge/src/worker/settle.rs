@@ -42,6 +42,7 @@ pub(crate) async fn settle_loop(pool: Arc<Pool>, mut ended: mpsc::Receiver<Ended
     while ended.recv_many(&mut batch, BATCH).await > 0 {
         for (worker, settlements) in by_worker(batch.drain(..)) {
             settle(&pool, &worker, &settlements).await;
+            pool.has_reported(settlements.len());
         }
     }
 }

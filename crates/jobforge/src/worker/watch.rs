@@ -20,8 +20,14 @@ pub(crate) async fn watch_loop(pool: Arc<Pool>, mut events: Receiver<WakeEvent>)
         };
         match event {
             Ok(WakeEvent::Moved { id }) => look(&pool, id),
-            // What was missed may concern any job, so the next heartbeat, within a second, asks for all of them.
-            Ok(WakeEvent::Everything) | Err(RecvError::Lagged(_)) => pool.beat_all_soon(),
+            Ok(WakeEvent::Renew { worker }) if worker == pool.id() => pool.renew_soon.notify_one(),
+            Ok(WakeEvent::Renew { .. }) => {}
+            // What was missed may concern any job, so the next heartbeat, within a second, asks for all of them. It may have
+            // been an order to the worker itself.
+            Ok(WakeEvent::Everything) | Err(RecvError::Lagged(_)) => {
+                pool.beat_all_soon();
+                pool.renew_soon.notify_one();
+            }
             Ok(WakeEvent::Work { .. }) => {}
             // The store is gone; the heartbeats will tell.
             Err(RecvError::Closed) => return,

@@ -13,6 +13,7 @@ mod worker_many;
 mod worker_outage;
 mod worker_outcomes;
 mod worker_reports;
+mod worker_restart;
 mod worker_slots;
 mod worker_socket;
 mod worker_stopping;

@@ -297,9 +297,11 @@ impl Board {
                 };
                 self.workers.entry(worker.clone()).or_insert(new);
             }
-            What::Renewed { worker, kept: true } => {
+            What::Renewed { worker, lease: Some(lease) } => {
                 if let Some(known) = self.workers.get_mut(worker) {
-                    known.until = at + known.lease;
+                    // A shorter one takes nothing from the one before.
+                    known.until = known.until.max(at + *lease);
+                    known.lease = known.until - at;
                 }
             }
             What::Extended { .. } | What::TimesRenewed { .. } => {

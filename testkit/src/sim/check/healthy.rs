@@ -16,12 +16,15 @@ const HEARD_LATE: Duration = Duration::from_secs(2);
 pub(super) struct HealthyIsLeftAlone {
     /// The longest time from a job's last heartbeat to the sweep that finds it silent.
     silence: Duration,
+    /// Trouble from before that has had its effect.
+    long_ago: Duration,
 }
 
 impl HealthyIsLeftAlone {
     pub(super) fn new(rhythm: &Rhythm) -> Self {
         let due_in = rhythm.beat.due_in(rhythm.beat.max_interval);
-        Self { silence: due_in + rhythm.check_interval + LONG_AGO }
+        let long_ago = LONG_AGO + (rhythm.longest_lease - rhythm.lease);
+        Self { silence: due_in + rhythm.check_interval + long_ago, long_ago }
     }
 }
 
@@ -44,7 +47,7 @@ impl Checker for HealthyIsLeftAlone {
         let replaced = board.workers.get(&holding.worker).is_some_and(|worker| worker.replaced);
         let excused = match cause.as_str() {
             "worker_lost" | "poison" => {
-                process.had_trouble_since(now.saturating_sub(LONG_AGO), now, replaced)
+                process.had_trouble_since(now.saturating_sub(self.long_ago), now, replaced)
             }
             "heartbeat_late" => process.had_trouble_since(now.saturating_sub(self.silence), now, true),
             "timeout" | "no_progress" => process.had_trouble_since(holding.claimed_at, now, true),

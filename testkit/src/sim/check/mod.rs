@@ -84,7 +84,7 @@ impl Checks {
     pub(super) fn new(rhythm: &Rhythm, bound: Duration) -> Self {
         let checkers: Vec<Box<dyn Checker>> = vec![
             Box::new(lease::OneLiveLease::default()),
-            Box::new(overlap::NoOverlap::new(rhythm.beat.max_interval)),
+            Box::new(overlap::NoOverlap::new(rhythm)),
             Box::new(alone::AloneIsAlone::default()),
             Box::new(innocent::InnocentRunAgain::default()),
             Box::new(settled::SettledStays::default()),

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use jobforge_core::job::{JobId, Lease};
 use jobforge_core::state::Status;
-use jobforge_core::worker::DEFAULT_WORKER_LEASE;
 use jobforge_store::rows::Moved;
 
 use super::{Board, Checker, Known};
 use crate::sim::event::{Event, ProcessId, Stop, What, name};
+use crate::sim::weather::Rhythm;
 
 /// The longest step of the simulation, twice: what happens in one is not told apart.
 const UNSHARP: Duration = Duration::from_millis(500);
@@ -29,14 +29,13 @@ const NOTICES_SUSPEND: Duration = Duration::from_millis(1500);
 /// How long until heartbeats tell it what happened while its handlers held its threads.
 const NOTICES_STALL: Duration = Duration::from_secs(4);
 
-/// A worker gives up a call that is not answered after a lease, and only then asks again.
-const CALL_GIVEN_UP: Duration = DEFAULT_WORKER_LEASE;
-
 #[derive(Debug)]
 pub(super) struct NoOverlap {
     running: Vec<Execution>,
     taken_alive: BTreeSet<(JobId, Lease)>,
     beat_interval: Duration,
+    /// A worker gives up a call that is not answered after a lease, and only then asks again.
+    call_given_up: Duration,
 }
 
 #[derive(Debug)]
@@ -53,8 +52,9 @@ struct Execution {
 }
 
 impl NoOverlap {
-    pub(super) fn new(beat_interval: Duration) -> Self {
-        Self { running: Vec::new(), taken_alive: BTreeSet::new(), beat_interval }
+    pub(super) fn new(rhythm: &Rhythm) -> Self {
+        let (beat_interval, call_given_up) = (rhythm.beat.max_interval, rhythm.longest_lease);
+        Self { running: Vec::new(), taken_alive: BTreeSet::new(), beat_interval, call_given_up }
     }
 
     fn allowed(&self, run: &Execution, known: &Known) -> Duration {
@@ -74,7 +74,7 @@ impl NoOverlap {
             allowed += deaf(DEAF, TAKEN);
         }
         if self.taken_alive.contains(&(run.job, run.lease)) {
-            allowed += self.beat_interval + CALL_GIVEN_UP + DEAF + Duration::from_secs(3);
+            allowed += self.beat_interval + self.call_given_up + DEAF + Duration::from_secs(3);
         }
         allowed
     }

@@ -42,12 +42,7 @@ pub(super) fn run(fleet: &Fleet, text: &str) -> Result<String, String> {
             Err(left)
         }
     } else if has("trigger_worker") {
-        let stuck = fleet.get_stuck("worker-0057c004");
-        let answer = ask(fleet, text)?;
-        let told = answer["told"]
-            .as_array()
-            .is_some_and(|told| told.iter().any(|one| one["jobId"] == stuck.as_str()));
-        if told { status(fleet, &stuck, |status| status != "running") } else { Err(answer.to_string()) }
+        restart(fleet, text)
     } else if has("JOB_ID_HERE") {
         let job = fleet.sql(
             "INSERT INTO jobforge_jobs (type, payload, max_attempts) VALUES ('exec', '{\"argv\": [\"false\"]}', 1) RETURNING id",
@@ -84,6 +79,30 @@ pub(super) fn run(fleet: &Fleet, text: &str) -> Result<String, String> {
     } else {
         Err("nothing here knows what this call must give".to_owned())
     }
+}
+
+/// The worker process of a job that hangs restarts: another runs the job again.
+fn restart(fleet: &Fleet, text: &str) -> Result<String, String> {
+    let worker =
+        fleet.home.start(&["work", "--config", "jobforge.toml", "--queues", "hangs"], "takes jobs from");
+    let before = worker.worker_pid();
+    let stuck = fleet.exec("hangs", "sleep 600", "true");
+    fleet.until(&stuck, "running");
+    let id = fleet.field(&stuck, "locked_by");
+    // Nobody hears of it any more.
+    fleet.sql(&format!(
+        "UPDATE jobforge_jobs SET heartbeat_due_at = now() - interval '1 second' WHERE id = '{stuck}'"
+    ));
+    let answer = ask(fleet, text)?;
+    let told = answer["told"].as_array().ok_or_else(|| answer.to_string())?;
+    let one = told.iter().find(|one| one["worker"] == id.as_str()).ok_or_else(|| answer.to_string())?;
+    if !one["jobs"].as_array().is_some_and(|jobs| jobs.iter().any(|job| *job == stuck.as_str())) {
+        return Err(one.to_string());
+    }
+    worker.until_it_says("ended to restart, as it was told");
+    eventually("another process works", || worker.worker_pid() != before);
+    fleet.until(&stuck, "succeeded");
+    Ok(format!("{id} was told, another process took its place, and {stuck} ran again"))
 }
 
 /// Runs the lines in a shell, in which curl fails when the server refuses, and reads what they print.

@@ -17,10 +17,11 @@ use jobforge_api::FieldProblem;
 use jobforge_api::requests::MAX_JOBS;
 use jobforge_api::runbook::{
     DebugAction, DebugDone, DebugError, DebugJob, DebugJobs, DebugView, PlatformView, ReprocessRequest,
-    WatchdogMetrics, WatchdogSign, WatchdogThresholds, WorkerTold,
+    WatchdogMetrics, WatchdogSign, WatchdogThresholds,
 };
 use serde_json::{Map, Value};
 
+use super::restart;
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::health::{Stuck, stuck};
@@ -32,7 +33,7 @@ use crate::server::App;
 use crate::{body, query};
 
 /// Fields of an action.
-const FIELDS: &[&str] = &["action", "jobId", "jobIds", "reason"];
+const FIELDS: &[&str] = &["action", "jobId", "jobIds", "workerId", "all", "reason"];
 /// Fields of a reprocess.
 const REPROCESS: &[&str] = &["jobId", "jobIds", "reason"];
 /// What may be done.
@@ -117,6 +118,11 @@ pub(super) async fn act(
         let told = format!("{action} takes no job; leave jobId and jobIds out, or use retry_specific");
         return Err(ApiError::invalid_request(told));
     }
+    let named = ["workerId", "all"].into_iter().find(|field| fields.contains_key(*field));
+    if let Some(field) = named.filter(|_| action != "trigger_worker") {
+        let told = format!("{action} takes no {field}; leave it out, or use trigger_worker");
+        return Err(ApiError::invalid_request(told));
+    }
     if ACTIONS.contains(&action.as_str()) {
         body::fits::<DebugAction>(&fields)?;
     }
@@ -139,7 +145,7 @@ pub(super) async fn act(
             let message = format!("canceled {} stuck job(s)", moved.len());
             done(DebugDone { cancelled: Some(moved.len()), job_ids: Some(moved), ..told(message) })
         }
-        "trigger_worker" => restart(&app, &caller).await,
+        "trigger_worker" => restart::act(&app, &caller, restart::Which::read(&fields)?).await,
         other => Err(no_such_action(other)),
     }
 }
@@ -194,32 +200,19 @@ fn done(told: DebugDone) -> Result<Response, ApiError> {
     answer(StatusCode::OK, &told)
 }
 
-/// Restarts the work that hangs: the workers that hold stuck jobs are told to stop these, which run again elsewhere.
-async fn restart(app: &App, caller: &Caller) -> Result<Response, ApiError> {
-    let stuck = own_stuck(app, caller).await?;
-    let ids: Vec<JobId> = stuck.iter().map(|stuck| stuck.job.id).collect();
-    let moved = move_all(app, caller, &ids, Move::RETRY).await?;
-    let taken = stuck.into_iter().filter(|stuck| moved.contains(&stuck.job.id));
-    let taken: Vec<WorkerTold> = taken
-        .map(|stuck| WorkerTold { worker: stuck.worker, job_id: stuck.job.id, reason: stuck.reason })
-        .collect();
-    let message = match taken.len() {
-        0 => "no worker holds a stuck job, so none was restarted".to_owned(),
-        count => {
-            format!("{count} stuck job(s) were taken from their workers, which stop them, and run again")
-        }
-    };
-    done(DebugDone { restarted: Some(moved.len()), told: Some(taken), ..told(message) })
-}
-
-async fn move_all(app: &App, caller: &Caller, ids: &[JobId], step: Move) -> Result<Vec<JobId>, ApiError> {
+pub(super) async fn move_all(
+    app: &App,
+    caller: &Caller,
+    ids: &[JobId],
+    step: Move,
+) -> Result<Vec<JobId>, ApiError> {
     let moved = app.client.store().move_jobs(ids, step, caller.by(), Now::Database).await?;
     let done = ids.iter().zip(moved).filter(|(_, moved)| matches!(moved, Moved::Done { .. }));
     Ok(done.map(|(id, _)| *id).collect())
 }
 
 /// The stuck jobs that the caller may see: what is listed is what is canceled.
-async fn own_stuck(app: &App, caller: &Caller) -> Result<Vec<Stuck>, ApiError> {
+pub(super) async fn own_stuck(app: &App, caller: &Caller) -> Result<Vec<Stuck>, ApiError> {
     let policy = app.live.now().rescue_policy();
     let mut stuck = stuck(&**app.client.store(), &policy).await?;
     stuck.retain(|stuck| caller.sees(&stuck.job.tenant_id));

@@ -5,6 +5,7 @@ mod config;
 mod debug;
 mod dlq;
 mod health;
+mod restart;
 mod trigger;
 
 use axum::routing::{get, patch, post};

@@ -100,7 +100,7 @@ async fn work(events: &mut Receiver<WakeEvent>, ask: &ClaimAsk) {
         match events.recv().await {
             Ok(WakeEvent::Work { queue }) if ask.queues.iter().all(|asked| asked.queue != queue) => {}
             Ok(WakeEvent::Work { .. } | WakeEvent::Everything) | Err(RecvError::Lagged(_)) => return,
-            Ok(WakeEvent::Moved { .. }) => {}
+            Ok(WakeEvent::Moved { .. } | WakeEvent::Renew { .. }) => {}
             // The store is gone; only time is left to wait for.
             Err(RecvError::Closed) => std::future::pending().await,
         }

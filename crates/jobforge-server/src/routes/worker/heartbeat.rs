@@ -12,6 +12,7 @@ use jobforge::core::time::Now;
 use jobforge_api::millis;
 use jobforge_api::worker::{BeatAnswer, HeartbeatAnswer, HeartbeatRequest, JobBeat, LeaseState, WorkerMode};
 
+use super::register::check_lease;
 use super::{LIMITS, check_count, check_worker, read};
 use crate::api_error::ApiError;
 use crate::routes::json;
@@ -27,12 +28,15 @@ pub(super) async fn heartbeat(
     let request: HeartbeatRequest = read(&headers, body).await?;
     check_worker(&request.worker_id)?;
     check_count("jobs", request.jobs.len(), LIMITS.heartbeat)?;
+    check_lease(request.lease_ms)?;
     let (store, worker) = (&workers.store, &request.worker_id);
     workers.presence.adopt(worker, peer).await;
     let (state, renewal) = match request.state {
         None => (None, None),
         Some(mode) => {
-            let renewal = store.renew(worker, mode == WorkerMode::Draining, Now::Database).await?;
+            let wish = workers.terms().lease(request.lease_ms);
+            let renewal =
+                store.renew(worker, mode == WorkerMode::Draining, Some(wish), Now::Database).await?;
             (Some(if renewal.is_some() { LeaseState::Live } else { LeaseState::Lost }), renewal)
         }
     };
@@ -44,6 +48,7 @@ pub(super) async fn heartbeat(
         worker: state,
         lease_ms: renewal.map(|renewal| millis(renewal.lease)),
         epoch: renewal.map(|renewal| renewal.epoch),
+        restart: renewal.is_some_and(|renewal| renewal.restart),
         jobs,
     };
     json(StatusCode::OK, &answer)

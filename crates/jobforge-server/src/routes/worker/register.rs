@@ -15,7 +15,7 @@ use jobforge::core::death::Place;
 use jobforge::core::job::WorkerId;
 use jobforge::core::state::Status;
 use jobforge::core::time::Now;
-use jobforge::core::worker::{NewWorker, RENEWALS_PER_LEASE};
+use jobforge::core::worker::{LeaseWish, NewWorker, RENEWALS_PER_LEASE};
 use jobforge::store::rows::JobFilter;
 use jobforge_api::millis;
 use jobforge_api::worker::{
@@ -43,7 +43,7 @@ pub(super) async fn register(
 ) -> Result<Response, ApiError> {
     let request: RegisterRequest = read(&headers, body).await?;
     check(&request)?;
-    let lease = request.lease_ms.map_or(workers.terms().lease, Duration::from_millis);
+    let LeaseWish { lease, scales } = workers.terms().lease(request.lease_ms);
     let seen = peer.see();
     let worker = NewWorker {
         id: request.worker_id.unwrap_or_else(WorkerId::random),
@@ -54,7 +54,7 @@ pub(super) async fn register(
         types: request.types,
         slots: request.slots,
         lease,
-        lease_scales: request.lease_ms.is_none() && workers.terms().lease_scales,
+        lease_scales: scales,
         place: seen.as_ref().map(place),
     };
     workers.store.register(&worker, Now::Database).await?;
@@ -132,7 +132,12 @@ fn check(request: &RegisterRequest) -> Result<(), ApiError> {
             SLOTS.end()
         )));
     }
-    match request.lease_ms {
+    check_lease(request.lease_ms)
+}
+
+/// A lease that a worker wishes must be one that can be kept.
+pub(super) fn check_lease(lease_ms: Option<u64>) -> Result<(), ApiError> {
+    match lease_ms {
         Some(ms) if !LEASE_MS.contains(&ms) => Err(ApiError::invalid_request(format!(
             "lease_ms is {ms}; allowed is {} to {}",
             LEASE_MS.start(),

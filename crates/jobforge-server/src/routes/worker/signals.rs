@@ -28,6 +28,7 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 const GATHERED: usize = 256;
 
 struct Stream {
+    worker: WorkerId,
     events: Receiver<WakeEvent>,
     closing: CancellationToken,
     begun: bool,
@@ -44,7 +45,8 @@ pub(super) async fn signals(
     let worker = WorkerId(query::only(&uri, "worker_id")?);
     check_worker(&worker)?;
     workers.presence.adopt(&worker, peer).await;
-    let start = Stream { events: workers.store.subscribe(), closing: workers.closing.clone(), begun: false };
+    let start =
+        Stream { worker, events: workers.store.subscribe(), closing: workers.closing.clone(), begun: false };
     let body = stream::unfold(start, |mut stream| async move {
         stream.next().await.map(|text| (Ok::<_, Infallible>(text), stream))
     });
@@ -58,35 +60,41 @@ impl Stream {
             self.begun = true;
             return Some(told(&[Signal::Look]));
         }
-        let first = tokio::select! {
-            event = tokio::time::timeout(PING_EVERY, self.events.recv()) => event,
-            () = self.closing.cancelled() => return None,
-        };
-        let mut gathered = match first {
-            Err(_) => return Some(": nothing new\n\n".to_owned()),
-            Ok(Err(RecvError::Closed)) => return None,
-            Ok(Err(RecvError::Lagged(_))) => vec![Signal::Look],
-            Ok(Ok(event)) => vec![signal(event)],
+        let mut gathered = loop {
+            let first = tokio::select! {
+                event = tokio::time::timeout(PING_EVERY, self.events.recv()) => event,
+                () = self.closing.cancelled() => return None,
+            };
+            match first {
+                Err(_) => return Some(": nothing new\n\n".to_owned()),
+                Ok(Err(RecvError::Closed)) => return None,
+                Ok(Err(RecvError::Lagged(_))) => break vec![Signal::Look],
+                Ok(Ok(event)) => {
+                    if let Some(signal) = self.signal(event) {
+                        break vec![signal];
+                    }
+                }
+            }
         };
         while gathered.len() < GATHERED {
             let more = match self.events.try_recv() {
-                Ok(event) => signal(event),
-                Err(TryRecvError::Lagged(_)) => Signal::Look,
+                Ok(event) => self.signal(event),
+                Err(TryRecvError::Lagged(_)) => Some(Signal::Look),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             };
-            if !gathered.contains(&more) {
-                gathered.push(more);
-            }
+            gathered.extend(more.filter(|more| !gathered.contains(more)));
         }
         Some(told(&gathered))
     }
-}
 
-fn signal(event: WakeEvent) -> Signal {
-    match event {
-        WakeEvent::Work { queue } => Signal::Work { queue },
-        WakeEvent::Moved { id } => Signal::Moved { id },
-        WakeEvent::Everything => Signal::Look,
+    /// What an event is to this worker.
+    fn signal(&self, event: WakeEvent) -> Option<Signal> {
+        match event {
+            WakeEvent::Work { queue } => Some(Signal::Work { queue }),
+            WakeEvent::Moved { id } => Some(Signal::Moved { id }),
+            WakeEvent::Renew { worker } => (worker == self.worker).then_some(Signal::Renew),
+            WakeEvent::Everything => Some(Signal::Look),
+        }
     }
 }
 

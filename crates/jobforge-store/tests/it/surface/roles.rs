@@ -173,7 +173,7 @@ async fn a_member_of_the_service_role_runs_the_queue_without_owning_it() -> Resu
     };
     let claimed = store.claim(&ask, Now::Database).await?.jobs;
     ensure!(claimed.len() == 600, "{} claimed", claimed.len());
-    ensure!(store.renew(&worker, false, Now::Database).await?.is_some());
+    ensure!(store.renew(&worker, false, None, Now::Database).await?.is_some());
     let settlements = claimed.iter().map(|job| {
         let facts = AttemptFacts {
             id: job.id,
