@@ -14,9 +14,8 @@ use jobforge::core::audit::AuditFilter;
 use jobforge::core::enqueue::JobRequest;
 use jobforge::core::job::{Job, JobId};
 use jobforge::core::time::since;
-use jobforge::store::rows::JobFilter;
 use jobforge::{Client, Error};
-use jobforge_api::{JobList, JobView, LogList, ReceiptView};
+use jobforge_api::{JobView, LogList, ReceiptView};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -120,12 +119,8 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let mut filter = query::job_filter(&uri)?;
     filter.tenant_id = caller.tenant(filter.tenant_id)?;
-    // One more than asked for tells whether there is a next page.
-    let mut jobs = app.client.jobs(&JobFilter { limit: filter.limit + 1, ..filter.clone() }).await?;
-    let more = jobs.len() > filter.limit;
-    jobs.truncate(filter.limit);
-    let next = jobs.last().filter(|_| more).map(|job| job.id.to_string());
-    json(StatusCode::OK, &JobList { jobs: jobs.into_iter().map(JobView::from).collect(), next })
+    let page = app.client.job_page(&filter).await?;
+    json(StatusCode::OK, &view::job_list(page))
 }
 
 /// `GET /v1/jobs/{id}`

@@ -14,6 +14,7 @@ mod enqueue;
 mod fleet;
 mod heartbeat;
 mod inspect;
+mod list;
 mod operate;
 mod operations;
 mod presence;
@@ -28,6 +29,8 @@ mod wake;
 mod watchdog;
 mod workers;
 
+#[cfg(test)]
+mod plans;
 #[cfg(test)]
 mod tests;
 
