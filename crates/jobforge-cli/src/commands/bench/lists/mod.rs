@@ -137,6 +137,9 @@ async fn fill(bench: &Bench, jobs: u64) -> Result<(), Failure> {
         };
         bench.store.register(&worker, Now::Database).await?;
     }
+    if bench.raw.is_some() {
+        bench.store.sql_surface(true).await?;
+    }
     let bar = output::progress(jobs, "jobs made");
     match (&bench.raw, &bench.file) {
         (Some(raw), _) => {
@@ -145,7 +148,6 @@ async fn fill(bench: &Bench, jobs: u64) -> Result<(), Failure> {
                 raw.fill(first.cast_signed(), last.cast_signed(), jobs.cast_signed()).await?;
                 bar.set_position(last);
             }
-            raw.run("VACUUM ANALYZE").await?;
         }
         (None, None) => {}
         (None, Some(path)) => {
@@ -161,6 +163,10 @@ async fn fill(bench: &Bench, jobs: u64) -> Result<(), Failure> {
     }
     bar.finish_and_clear();
     while bench.store.name_causes().await? > 0 {}
+    if let Some(raw) = &bench.raw {
+        // Naming has changed every dead job at once, which no queue does by itself.
+        raw.run("VACUUM ANALYZE").await?;
+    }
     let queued =
         JobFilter { statuses: vec![Status::Queued], limit: CANCELED.min(1000), ..JobFilter::default() };
     for _ in 0..CANCELED.div_ceil(queued.limit) {
