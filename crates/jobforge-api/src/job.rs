@@ -162,6 +162,10 @@ pub struct JobList {
     /// Give it as `before` to get the next page; absent on the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Whether the search stopped before the page was full, because it had looked at thousands of jobs that do not match;
+    /// `next` goes on from there. Absent if it did not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped_early: bool,
 }
 
 /// A job with its history.

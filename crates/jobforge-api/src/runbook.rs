@@ -1,5 +1,6 @@
 //! What the routes of runbooks read and answer, in the shapes that runbooks use.
 
+use crate::WorkerTold;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

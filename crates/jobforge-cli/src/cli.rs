@@ -489,6 +489,24 @@ pub(crate) enum BenchCommand {
     },
     /// What it costs PostgreSQL to know that running jobs are alive
     Heartbeat(HeartbeatArgs),
+    /// How fast lists, filters, counts and health answer with a big table
+    Lists(ListsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListsArgs {
+    /// How many jobs the empty database is filled with
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) jobs: u64,
+    /// How often everything is asked; the median counts
+    #[arg(long, default_value_t = 15)]
+    pub(crate) rounds: usize,
+    /// Leave the jobs in the database
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Measure the jobs that an earlier run left, and leave them
+    #[arg(long)]
+    pub(crate) as_it_is: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,8 +2,17 @@
 
 use jobforge::core::job::Attempt;
 use jobforge::core::worker::WorkerRow;
-use jobforge::store::rows::{JobDetail, LogTail, QueueInfo};
-use jobforge_api::{AttemptView, JobDetailView, LogView, QueueView, WorkerView};
+use jobforge::store::rows::{JobDetail, JobPage, LogTail, QueueInfo};
+use jobforge_api::{AttemptView, JobDetailView, JobList, JobView, LogView, QueueView, WorkerView};
+
+/// A page of jobs.
+pub fn job_list(page: JobPage) -> JobList {
+    JobList {
+        jobs: page.jobs.into_iter().map(JobView::from).collect(),
+        next: page.next.map(|id| id.to_string()),
+        stopped_early: page.stopped_early,
+    }
+}
 
 /// A job with its attempts and its result.
 pub fn job_detail(detail: JobDetail) -> JobDetailView {

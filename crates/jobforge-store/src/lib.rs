@@ -10,6 +10,7 @@ pub mod error;
 pub mod rows;
 pub mod traits;
 
+mod list;
 mod migrate;
 pub mod postgres;
 pub mod restored;

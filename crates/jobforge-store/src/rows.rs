@@ -42,6 +42,18 @@ pub struct JobFilter {
     pub limit: usize,
 }
 
+/// A page of jobs, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct JobPage {
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// Where the next page begins; none on the last one.
+    pub next: Option<JobId>,
+    /// Whether the search stopped before the page was full, because it had looked at many jobs that do not match. The next
+    /// page goes on from there.
+    pub stopped_early: bool,
+}
+
 /// The longest page of a list.
 pub const MAX_PAGE: usize = 1000;
 

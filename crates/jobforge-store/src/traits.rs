@@ -34,8 +34,8 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::rows::{
-    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    PartSize, QueueInfo, RescueReport, RestartTold, WakeEvent,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, JobPage, MAX_PAGE,
+    MigrationInfo, Move, Moved, PartSize, QueueInfo, RescueReport, RestartTold, WakeEvent,
 };
 
 /// Putting jobs in.
@@ -190,8 +190,22 @@ pub trait Inspect: Send + Sync {
     async fn job_detail(&self, id: JobId) -> Result<Option<JobDetail>>;
     /// What [`jobforge_core::standing::assess`] needs to know about a job.
     async fn job_facts(&self, id: JobId, at: Now) -> Result<Option<Facts>>;
-    /// Jobs that match, newest first.
-    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>>;
+    /// One page of the jobs that match, newest first, from a bounded search: a page may hold fewer than asked for, or none,
+    /// and still have a next one.
+    async fn job_page(&self, filter: &JobFilter) -> Result<JobPage>;
+    /// Jobs that match, newest first: as many as asked for, however long the search takes.
+    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>> {
+        let most = filter.limit.min(MAX_PAGE);
+        let mut page = self.job_page(filter).await?;
+        let mut found = page.jobs;
+        // Ends because each page begins further down than the last.
+        while let Some(before) = page.next.filter(|_| found.len() < most) {
+            let rest = JobFilter { before: Some(before), limit: most - found.len(), ..filter.clone() };
+            page = self.job_page(&rest).await?;
+            found.append(&mut page.jobs);
+        }
+        Ok(found)
+    }
     /// How many jobs of a tenant, or of all, wait, run, or ended since a moment, by status. Counts stop at
     /// [`crate::rows::COUNT_CAP`].
     async fn status_counts(&self, tenant_id: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>>;

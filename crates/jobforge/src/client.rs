@@ -15,7 +15,7 @@ use jobforge_core::standing::{Standing, assess};
 use jobforge_core::time::Now;
 use jobforge_store::Store;
 use jobforge_store::postgres::enqueue_in;
-use jobforge_store::rows::{Enqueued, JobDetail, JobFilter, Move, Moved, WakeEvent};
+use jobforge_store::rows::{Enqueued, JobDetail, JobFilter, JobPage, Move, Moved, WakeEvent};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::Error;
@@ -148,7 +148,16 @@ impl Client {
         self.store.job_detail(id).await?.ok_or(Error::NotFound(id))
     }
 
-    /// Jobs that match, newest first.
+    /// One page of the jobs that match, newest first, from a bounded search: it may hold fewer than asked for, or none, and
+    /// still have a next one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn job_page(&self, filter: &JobFilter) -> Result<JobPage, Error> {
+        Ok(self.store.job_page(filter).await?)
+    }
+
+    /// Jobs that match, newest first: as many as asked for, however long the search takes.
     ///
     /// # Errors
     /// When the database fails.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use jobforge_core::heartbeat::BeatReply;
-use jobforge_core::job::{JobId, NewJob, RunAt, WorkerId};
+use jobforge_core::job::{Job, JobId, NewJob, RunAt, WorkerId};
 use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::settle::{Outcome, Settled};
 use jobforge_core::standing::{Kind, WaitingFor, assess};
@@ -287,5 +287,86 @@ pub async fn the_schema_is_complete_and_migrating_again_does_nothing(store: Arc<
     assert!(store.migrate().await?.is_empty());
     let capabilities = store.capabilities();
     assert!(!capabilities.engine.is_empty() && !store.location().is_empty());
+    Ok(())
+}
+
+/// Every combination of filters finds exactly what a person would who looks at every job, page by page.
+pub async fn lists_find_what_a_look_at_every_job_finds(store: Arc<dyn Store>) -> Result<()> {
+    let mut made = Vec::new();
+    for number in 0..60_usize {
+        let new = NewJob {
+            tenant_id: format!("tenant-{}", number % 3),
+            queue: format!("queue-{}", number % 4),
+            tags: if number % 5 == 0 { vec!["red".to_owned(), "old".to_owned()] } else { Vec::new() },
+            ..job(if number % 2 == 0 { "email" } else { "invoice" })
+        };
+        made.push(enqueue(&store, new, at(number as i64)).await?);
+    }
+    let ends: Vec<JobId> = made.iter().copied().step_by(7).collect();
+    store.move_jobs(&ends, Move::Cancel, &by(), at(100)).await?;
+    store.move_jobs(&made[..3], Move::Delete, &by(), at(101)).await?;
+    let every = store.jobs(&all()).await?;
+    assert_eq!(every.len(), 57);
+    let some = |text: &str| Some(text.to_owned());
+    for tenant_id in [None, some("tenant-1"), some("nobody")] {
+        for job_type in [None, some("email")] {
+            for queue in [None, some("queue-2")] {
+                for tag in [None, some("red"), some("blue")] {
+                    for statuses in [
+                        vec![],
+                        vec![Status::Canceled],
+                        vec![Status::Queued, Status::Canceled],
+                        vec![Status::Succeeded],
+                    ] {
+                        let filter = JobFilter {
+                            tenant_id: tenant_id.clone(),
+                            job_type: job_type.clone(),
+                            queue: queue.clone(),
+                            tag: tag.clone(),
+                            statuses,
+                            ..all()
+                        };
+                        let fits = |job: &&Job| {
+                            filter.tenant_id.as_ref().is_none_or(|wanted| *wanted == job.tenant_id)
+                                && filter.job_type.as_ref().is_none_or(|wanted| *wanted == job.job_type)
+                                && filter.queue.as_ref().is_none_or(|wanted| *wanted == job.queue)
+                                && filter.tag.as_ref().is_none_or(|wanted| job.tags.contains(wanted))
+                                && (filter.statuses.is_empty() || filter.statuses.contains(&job.status))
+                        };
+                        let wanted: Vec<JobId> = every.iter().filter(fits).map(|job| job.id).collect();
+                        assert_eq!(listed(&store, filter.clone()).await?, wanted, "{filter:?}");
+                        let mut paged = Vec::new();
+                        let mut page = JobFilter { limit: 4, ..filter.clone() };
+                        loop {
+                            let found = store.job_page(&page).await?;
+                            assert!(found.jobs.len() <= 4 && !found.stopped_early, "{page:?}");
+                            paged.extend(found.jobs.iter().map(|job| job.id));
+                            let Some(next) = found.next else { break };
+                            page.before = Some(next);
+                        }
+                        assert_eq!(paged, wanted, "page by page: {filter:?}");
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A page that looked at thousands of jobs in vain says where to go on, and going on finds the job.
+pub async fn a_search_in_vain_stops_early_and_goes_on_where_it_stopped(store: Arc<dyn Store>) -> Result<()> {
+    let (_, held) = running_job(&store, "worker-00000001", at(0)).await?;
+    settle_one(&store, &WorkerId("worker-00000001".to_owned()), &held, success(), at(1)).await?;
+    for _ in 0..5 {
+        let batch: Vec<NewJob> = (0..1000).map(|_| job("email")).collect();
+        store.enqueue(&batch, at(2)).await?;
+    }
+    let filter = JobFilter { statuses: vec![Status::Succeeded], limit: 10, ..JobFilter::default() };
+    let first = store.job_page(&filter).await?;
+    assert!(first.jobs.is_empty() && first.stopped_early);
+    let second = store.job_page(&JobFilter { before: first.next, ..filter.clone() }).await?;
+    assert_eq!(second.jobs.len(), 1);
+    assert!(second.next.is_none() && !second.stopped_early);
+    assert_eq!(listed(&store, filter).await?, [held.id], "who does not want pages gets all");
     Ok(())
 }

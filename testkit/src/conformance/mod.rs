@@ -290,6 +290,8 @@ macro_rules! conformance {
                 jobs_are_listed_newest_first,
                 each_filter_finds_its_jobs_and_filters_combine,
                 pages_show_every_job_once_also_while_jobs_come_and_go,
+                lists_find_what_a_look_at_every_job_finds,
+                a_search_in_vain_stops_early_and_goes_on_where_it_stopped,
                 an_unknown_job_has_neither_row_nor_detail_nor_facts,
                 queues_tell_what_is_in_them,
                 a_queue_with_nothing_in_it_tells_zeros,

@@ -126,7 +126,7 @@ pub async fn a_restored_copy_voids_every_lease_and_takes_its_jobs_back_at_no_cos
     assert_eq!(store.begin_anew(0, at(5)).await?, [worker.clone()]);
     assert_eq!(store.watchdogs(at(5)).await?.len(), 0);
     // Nobody of before can do anything any more, whether its job was taken back already or not.
-    assert_eq!(store.renew(&worker, false, at(5)).await?, None);
+    assert_eq!(store.renew(&worker, false, None, at(5)).await?, None);
     let taken = take_back(store.as_ref(), &RescuePolicy::default(), at(5)).await?;
     assert_eq!(taken.iter().map(|line| line.id).collect::<Vec<_>>(), [held.id]);
     let late = settle_one(&store, &worker, &held, success(), at(6)).await?;

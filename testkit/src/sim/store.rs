@@ -21,8 +21,8 @@ use jobforge_core::watchdog::{Run, WatchdogRow};
 use jobforge_core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use jobforge_store::Result;
 use jobforge_store::rows::{
-    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    PartSize, QueueInfo, RestartTold, WakeEvent,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, JobPage, MigrationInfo, Move,
+    Moved, PartSize, QueueInfo, RestartTold, WakeEvent,
 };
 use jobforge_store::traits::{
     Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, TellPart, Upkeep, Wake, WorkerSide,
@@ -232,9 +232,9 @@ impl Inspect for SimStore {
         self.call("job_facts", move |world| wait(world.store().job_facts(id, world.at()))).await
     }
 
-    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>> {
+    async fn job_page(&self, filter: &JobFilter) -> Result<JobPage> {
         let filter = filter.clone();
-        self.call("jobs", move |world| wait(world.store().jobs(&filter))).await
+        self.call("jobs", move |world| wait(world.store().job_page(&filter))).await
     }
 
     async fn status_counts(&self, tenant: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>> {

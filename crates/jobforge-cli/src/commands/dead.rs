@@ -90,7 +90,8 @@ async fn list(
     let jobs = client.dead_jobs(filter, before, limit).await?;
     let next = (jobs.len() == limit).then(|| jobs.last().map(|job| job.id.to_string())).flatten();
     if context.json {
-        return output::json(&JobList { jobs: jobs.into_iter().map(JobView::from).collect(), next });
+        let jobs = jobs.into_iter().map(JobView::from).collect();
+        return output::json(&JobList { jobs, next, stopped_early: false });
     }
     if jobs.is_empty() {
         output::note("no dead job matches");

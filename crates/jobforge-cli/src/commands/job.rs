@@ -57,7 +57,8 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), Failure> {
     let jobs = client.jobs(&filter).await?;
     let next = (jobs.len() == args.limit).then(|| jobs.last().map(|job| job.id.to_string())).flatten();
     if context.json {
-        return output::json(&JobList { jobs: jobs.into_iter().map(JobView::from).collect(), next });
+        let jobs = jobs.into_iter().map(JobView::from).collect();
+        return output::json(&JobList { jobs, next, stopped_early: false });
     }
     if args.output == ListOutput::Name {
         jobs.iter().for_each(|job| output::say(&job.id.to_string()));

@@ -46,7 +46,8 @@ pub(super) async fn jobs(
     let more = jobs.len() > limit;
     jobs.truncate(limit);
     let next = jobs.last().filter(|_| more).map(|job| job.id.to_string());
-    answer(StatusCode::OK, &JobList { jobs: jobs.into_iter().map(JobView::from).collect(), next })
+    let jobs = jobs.into_iter().map(JobView::from).collect();
+    answer(StatusCode::OK, &JobList { jobs, next, stopped_early: false })
 }
 
 /// `POST /v1/dead/resolve`

@@ -14,10 +14,9 @@ use jobforge::core::audit::AuditFilter;
 use jobforge::core::enqueue::JobRequest;
 use jobforge::core::job::{Job, JobId, NewJob};
 use jobforge::core::time::{LATEST, since};
-use jobforge::store::rows::JobFilter;
 use jobforge::{Client, Error, Receipt};
 use jobforge_api::requests::{MAX_FOR_MS, MAX_JOBS, RescheduleRequest};
-use jobforge_api::{JobList, JobView, LogList, ReceiptList, ReceiptView, TimelineEvent, TimelineView};
+use jobforge_api::{JobView, LogList, ReceiptList, ReceiptView, TimelineEvent, TimelineView};
 
 use super::{idempotency, json};
 use crate::api_error::ApiError;
@@ -119,12 +118,8 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let mut filter = query::job_filter(&uri)?;
     filter.tenant_id = caller.tenant(filter.tenant_id)?;
-    // One more than asked for tells whether there is a next page.
-    let mut jobs = app.client.jobs(&JobFilter { limit: filter.limit + 1, ..filter.clone() }).await?;
-    let more = jobs.len() > filter.limit;
-    jobs.truncate(filter.limit);
-    let next = jobs.last().filter(|_| more).map(|job| job.id.to_string());
-    json(StatusCode::OK, &JobList { jobs: jobs.into_iter().map(JobView::from).collect(), next })
+    let page = app.client.job_page(&filter).await?;
+    json(StatusCode::OK, &view::job_list(page))
 }
 
 /// `GET /v1/jobs/{id}`

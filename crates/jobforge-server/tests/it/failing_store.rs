@@ -26,8 +26,8 @@ use jobforge::core::verdict::HeldBack;
 use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge::core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use jobforge::store::rows::{
-    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    PartSize, QueueInfo, RescueReport, RestartTold, WakeEvent,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, JobPage, MigrationInfo, Move,
+    Moved, PartSize, QueueInfo, RescueReport, RestartTold, WakeEvent,
 };
 use jobforge::store::traits::{
     Admin, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, StoredSettings,
@@ -171,7 +171,7 @@ impl Inspect for FailingStore {
     async fn job_facts(&self, _: JobId, _: Now) -> Result<Option<Facts>> {
         self.fail()
     }
-    async fn jobs(&self, _: &JobFilter) -> Result<Vec<Job>> {
+    async fn job_page(&self, _: &JobFilter) -> Result<JobPage> {
         self.fail()
     }
     async fn status_counts(&self, _: Option<&str>, _: Timestamp) -> Result<Vec<(Status, u64)>> {

@@ -75,10 +75,26 @@ CREATE TABLE jobforge_jobs (
 -- what their query orders by; the queue itself claims through jobforge_ready.
 CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (run_at) WHERE status = 'queued';
 CREATE INDEX idx_jobforge_jobs_running ON jobforge_jobs (locked_by) WHERE status = 'running';
-CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (finished_at) WHERE finished_at IS NOT NULL;
-CREATE INDEX idx_jobforge_jobs_dead ON jobforge_jobs (dead_group, finished_at) WHERE status = 'dead';
+CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (finished_at) INCLUDE (status) WHERE finished_at IS NOT NULL;
+-- The key comes first so that it can be looked up alone.
 CREATE UNIQUE INDEX idx_jobforge_jobs_idempotency
-  ON jobforge_jobs (tenant_id, type, idempotency_key) WHERE idempotency_key IS NOT NULL;
+  ON jobforge_jobs (idempotency_key, type, tenant_id) WHERE idempotency_key IS NOT NULL;
+-- The rest holds only what went wrong, so that the common life of a job does not pay for it: every update of a job's life
+-- writes into each index that has it, and one plain index more cost a tenth of the drain. Lists by tenant, type and queue
+-- go through jobforge_listed, which is written once a job.
+CREATE INDEX idx_jobforge_jobs_dead ON jobforge_jobs (dead_group, finished_at) INCLUDE (tenant_id, queue, resolved_at)
+  WHERE status = 'dead';
+CREATE INDEX idx_jobforge_jobs_fallen ON jobforge_jobs (status, id) WHERE status IN ('failed', 'dead', 'canceled');
+CREATE INDEX idx_jobforge_jobs_fallen_tenant ON jobforge_jobs (tenant_id, status, id)
+  WHERE status IN ('failed', 'dead', 'canceled');
+CREATE INDEX idx_jobforge_jobs_unnamed ON jobforge_jobs (id) WHERE status = 'dead' AND dead_group IS NULL;
+CREATE INDEX idx_jobforge_jobs_dead_listed ON jobforge_jobs (dead_group, id) WHERE status = 'dead';
+CREATE INDEX idx_jobforge_jobs_fallen_made ON jobforge_jobs (status, created_at)
+  WHERE status IN ('failed', 'dead', 'canceled');
+-- By hash, for a message may be longer than a sorted index takes.
+CREATE INDEX idx_jobforge_jobs_error ON jobforge_jobs USING hash ((error ->> 'message')) WHERE error IS NOT NULL;
+-- A few bytes for each stretch of the table: what was enqueued lately lies together.
+CREATE INDEX idx_jobforge_jobs_made ON jobforge_jobs USING brin (created_at) WITH (pages_per_range = 32, autosummarize = on);
 
 CREATE TABLE jobforge_ready (
   id        uuid        NOT NULL,
@@ -99,6 +115,30 @@ CREATE TABLE jobforge_scheduled (
   alone     boolean     NOT NULL DEFAULT false
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX idx_jobforge_scheduled ON jobforge_scheduled (run_at);
+
+-- What lists by tenant, type and queue go through: each combination of the three is a kind, and each job stands under one.
+-- A row is written when its job is, and never again. Two transactions that meet a new combination at the same time make a
+-- kind each rather than wait for each other; a list reads both.
+CREATE TABLE jobforge_kinds (
+  kind       integer     GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  tenant_id  text        NOT NULL,
+  type       text        NOT NULL,
+  queue      text        NOT NULL
+);
+CREATE INDEX idx_jobforge_kinds ON jobforge_kinds (tenant_id, type, queue);
+
+CREATE TABLE jobforge_listed (
+  kind  integer  NOT NULL,
+  id    uuid     NOT NULL
+) WITH (autovacuum_vacuum_insert_scale_factor = 0.05);
+CREATE INDEX idx_jobforge_listed ON jobforge_listed (kind, id);
+
+-- The same for each tag of a job.
+CREATE TABLE jobforge_tagged (
+  tag  text  NOT NULL,
+  id   uuid  NOT NULL
+) WITH (autovacuum_vacuum_insert_scale_factor = 0.05);
+CREATE INDEX idx_jobforge_tagged ON jobforge_tagged (tag, id);
 
 CREATE TABLE jobforge_job_results (
   id            uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -266,7 +306,23 @@ BEGIN
           HINT = 'only a running job has locked_by and locked_at, and only an ended one has finished_at';
 END $$;
 
--- Puts queued jobs where they can be claimed, and wakes who waits. Called by the triggers only.
+-- The kind of a combination, made if it is new.
+CREATE FUNCTION jobforge_kind(tenant text, job_type text, its_queue text) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  found integer;
+BEGIN
+  SELECT kind INTO found FROM jobforge_kinds k
+  WHERE k.tenant_id = tenant AND k.type = job_type AND k.queue = its_queue
+  ORDER BY k.tenant_id, k.type, k.queue
+  LIMIT 1;
+  IF found IS NULL THEN
+    INSERT INTO jobforge_kinds (tenant_id, type, queue) VALUES (tenant, job_type, its_queue) RETURNING kind INTO found;
+  END IF;
+  RETURN found;
+END $$;
+
+-- Puts new jobs where lists find them, and queued ones where they can be claimed, and wakes who waits. Called by the
+-- triggers only.
 CREATE FUNCTION jobforge_offer() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   wrong uuid;
@@ -275,6 +331,13 @@ BEGIN
   IF FOUND THEN
     PERFORM jobforge_refuse(wrong);
   END IF;
+  WITH met AS MATERIALIZED (
+    SELECT tenant_id, type, queue, array_agg(id) AS ids FROM fresh GROUP BY tenant_id, type, queue
+  )
+  INSERT INTO jobforge_listed (kind, id)
+  SELECT named.kind, unnest(met.ids) FROM met CROSS JOIN LATERAL jobforge_kind(met.tenant_id, met.type, met.queue) AS named (kind);
+  INSERT INTO jobforge_tagged (tag, id)
+  SELECT DISTINCT word, id FROM fresh CROSS JOIN LATERAL unnest(tags) word WHERE tags IS NOT NULL;
   INSERT INTO jobforge_ready (id, queue, priority, run_at, type, alone)
   SELECT id, queue, priority, run_at, type, alone FROM fresh WHERE status = 'queued' AND run_at <= jobforge_now();
   INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone)
@@ -286,6 +349,46 @@ END $$;
 -- One run per statement, however many rows: COPY, INSERT and pg_restore alike.
 CREATE TRIGGER jobforge_jobs_offered AFTER INSERT ON jobforge_jobs
   REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION jobforge_offer();
+
+CREATE FUNCTION jobforge_unlist() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM jobforge_listed
+  WHERE ctid = ANY (ARRAY(
+    SELECT l.ctid
+    FROM gone g
+    JOIN jobforge_kinds k ON k.tenant_id = g.tenant_id AND k.type = g.type AND k.queue = g.queue
+    JOIN jobforge_listed l ON l.kind = k.kind AND l.id = g.id
+  ));
+  DELETE FROM jobforge_tagged
+  WHERE ctid = ANY (ARRAY(
+    SELECT t.ctid
+    FROM gone g
+    CROSS JOIN LATERAL unnest(g.tags) AS had (word)
+    JOIN jobforge_tagged t ON t.tag = had.word AND t.id = g.id
+    WHERE g.tags IS NOT NULL
+  ));
+  RETURN NULL;
+END $$;
+
+CREATE TRIGGER jobforge_jobs_unlisted AFTER DELETE ON jobforge_jobs
+  REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION jobforge_unlist();
+
+-- Lists a job anew that raw SQL gave another tenant, type, queue or other tags.
+CREATE FUNCTION jobforge_relist() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM jobforge_listed l USING jobforge_kinds k
+  WHERE k.tenant_id = OLD.tenant_id AND k.type = OLD.type AND k.queue = OLD.queue AND l.kind = k.kind AND l.id = OLD.id;
+  INSERT INTO jobforge_listed (kind, id) VALUES (jobforge_kind(NEW.tenant_id, NEW.type, NEW.queue), NEW.id);
+  DELETE FROM jobforge_tagged t WHERE t.tag = ANY (OLD.tags) AND t.id = OLD.id;
+  INSERT INTO jobforge_tagged (tag, id) SELECT DISTINCT word, NEW.id FROM unnest(NEW.tags) word;
+  RETURN NULL;
+END $$;
+
+CREATE TRIGGER jobforge_jobs_relisted AFTER UPDATE ON jobforge_jobs
+  FOR EACH ROW WHEN (
+    NEW.revision = OLD.revision
+    AND (NEW.id, NEW.tenant_id, NEW.type, NEW.queue, NEW.tags) IS DISTINCT FROM (OLD.id, OLD.tenant_id, OLD.type, OLD.queue, OLD.tags))
+  EXECUTE FUNCTION jobforge_relist();
 
 CREATE FUNCTION jobforge_requeue() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -105,6 +105,12 @@ DECLARE
   filters jsonb := coalesce(p_filters, '{}');
   statuses text[];
   stranger text;
+  most bigint;
+  skipped bigint;
+  stride CONSTANT integer := 500;
+  cursor uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  step uuid[];
+  matching uuid[] := '{}';
 BEGIN
   PERFORM jobforge_check_tenant(p_tenant_id);
   IF jsonb_typeof(filters) <> 'object' THEN
@@ -133,14 +139,48 @@ BEGIN
   -- What does not fit an integer is out of range as well.
   PERFORM jobforge_check_range('limit', least(greatest(coalesce((filters ->> 'limit')::numeric, 50), -1), 1000000000)::bigint, 1, 1000);
   PERFORM jobforge_check_range('offset', least(greatest(coalesce((filters ->> 'offset')::numeric, 0), -1), 1000000000)::bigint, 0, 1000000);
-  RETURN QUERY
-    SELECT * FROM jobforge_jobs j
-    WHERE j.tenant_id = p_tenant_id
-      AND (statuses IS NULL OR j.status = ANY (statuses))
-      AND (filters ->> 'type' IS NULL OR j.type = filters ->> 'type')
-      AND (filters ->> 'queue' IS NULL OR j.queue = filters ->> 'queue')
-    ORDER BY j.created_at DESC, j.id DESC
-    LIMIT round(coalesce((filters ->> 'limit')::numeric, 50)) OFFSET round(coalesce((filters ->> 'offset')::numeric, 0));
+  most := round(coalesce((filters ->> 'limit')::numeric, 50));
+  skipped := round(coalesce((filters ->> 'offset')::numeric, 0));
+  -- Ids are made in the order of time.
+  IF statuses <@ ARRAY['failed', 'dead', 'canceled'] AND statuses <> '{}' THEN
+    RETURN QUERY
+      SELECT j.*
+      FROM (SELECT DISTINCT s.status FROM unnest(statuses) AS s (status)) wanted
+      CROSS JOIN LATERAL (
+        SELECT *
+        FROM jobforge_jobs f
+        WHERE f.tenant_id = p_tenant_id
+          AND f.status = wanted.status
+          AND f.status IN ('failed', 'dead', 'canceled')
+          AND (filters ->> 'type' IS NULL OR f.type = filters ->> 'type')
+          AND (filters ->> 'queue' IS NULL OR f.queue = filters ->> 'queue')
+        ORDER BY f.id DESC
+        LIMIT most + skipped
+      ) j
+      ORDER BY j.id DESC
+      LIMIT most OFFSET skipped;
+  ELSE
+    -- Step by step down the tenant's ids, until enough of the jobs match: a status may be rare, and others many.
+    LOOP
+      step := ARRAY(
+        SELECT listed.id
+        FROM jobforge_kinds k
+        CROSS JOIN LATERAL (
+          SELECT l.id FROM jobforge_listed l WHERE l.kind = k.kind AND l.id < cursor ORDER BY l.id DESC LIMIT stride
+        ) listed
+        WHERE k.tenant_id = p_tenant_id
+          AND (filters ->> 'type' IS NULL OR k.type = filters ->> 'type')
+          AND (filters ->> 'queue' IS NULL OR k.queue = filters ->> 'queue')
+        ORDER BY listed.id DESC
+        LIMIT stride);
+      matching := matching || CASE WHEN statuses IS NULL THEN step
+        ELSE ARRAY(SELECT j.id FROM jobforge_jobs j WHERE j.id = ANY (step) AND j.status = ANY (statuses)) END;
+      EXIT WHEN cardinality(step) < stride OR cardinality(matching) >= most + skipped;
+      cursor := step[stride];
+    END LOOP;
+    RETURN QUERY
+      SELECT j.* FROM jobforge_jobs j WHERE j.id = ANY (matching) ORDER BY j.id DESC LIMIT most OFFSET skipped;
+  END IF;
 END $$;
 
 CREATE FUNCTION jobforge_list_jobs(p_tenant_uuid uuid, p_filters jsonb DEFAULT '{}')

@@ -12,7 +12,7 @@ BEGIN
       AND c.relkind = 'r' AND c.relname LIKE 'jobforge\_%'
   LOOP
     -- Side tables are filled anew from the jobs.
-    IF kept.relname NOT IN ('jobforge_migrations', 'jobforge_ready', 'jobforge_scheduled') THEN
+    IF kept.relname NOT IN ('jobforge_migrations', 'jobforge_ready', 'jobforge_scheduled', 'jobforge_kinds', 'jobforge_listed', 'jobforge_tagged') THEN
       EXECUTE format('CREATE TEMP TABLE %I ON COMMIT DROP AS TABLE %s', 'restored_' || kept.relname, kept.full_name);
       INSERT INTO jobforge_restored VALUES (kept.relname);
     END IF;

@@ -82,13 +82,67 @@ CREATE INDEX idx_jobforge_jobs_running ON jobforge_jobs (locked_by, queue)
 CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (status, finished_at)
     WHERE finished_at IS NOT NULL;
 
--- Dead letters by cause.
-CREATE INDEX idx_jobforge_jobs_dead ON jobforge_jobs (dead_group, finished_at)
+-- Dead letters by cause, with all that counting them asks.
+CREATE INDEX idx_jobforge_jobs_dead ON jobforge_jobs (dead_group, finished_at, tenant_id, queue, resolved_at)
     WHERE status = 'dead';
+
+-- What went wrong, newest first; the common life of a job does not pay for these.
+CREATE INDEX idx_jobforge_jobs_fallen ON jobforge_jobs (status, id)
+    WHERE status = 'failed' OR status = 'dead' OR status = 'canceled';
+CREATE INDEX idx_jobforge_jobs_dead_listed ON jobforge_jobs (dead_group, id)
+    WHERE status = 'dead';
+CREATE INDEX idx_jobforge_jobs_fallen_tenant ON jobforge_jobs (tenant_id, status, id)
+    WHERE status = 'failed' OR status = 'dead' OR status = 'canceled';
 
 -- At most one job per (tenant, type, key); the key comes first so that it can be looked up alone.
 CREATE UNIQUE INDEX idx_jobforge_jobs_idempotency ON jobforge_jobs (idempotency_key, type, tenant_id)
     WHERE idempotency_key IS NOT NULL;
+
+-- What lists by tenant, type and queue go through: each combination of the three is a kind, and each job stands under one.
+-- A row is written when its job is, and never again. One index leads to any of the three and to two or three at once.
+-- Written by the enqueue itself: a trigger for each row took as long as the row.
+CREATE TABLE jobforge_kinds (
+    kind       INTEGER NOT NULL PRIMARY KEY,
+    tenant_id  TEXT    NOT NULL,
+    type       TEXT    NOT NULL,
+    queue      TEXT    NOT NULL,
+    UNIQUE (tenant_id, type, queue)
+) STRICT;
+
+CREATE TABLE jobforge_listed (
+    kind  INTEGER NOT NULL,
+    id    TEXT    NOT NULL,
+    PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
+
+-- The same for each tag of a job.
+CREATE TABLE jobforge_tagged (
+    tag  TEXT NOT NULL,
+    id   TEXT NOT NULL,
+    PRIMARY KEY (tag, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER jobforge_jobs_unlisted AFTER DELETE ON jobforge_jobs
+BEGIN
+    DELETE FROM jobforge_listed
+    WHERE kind = (
+        SELECT kind FROM jobforge_kinds WHERE tenant_id = OLD.tenant_id AND type = OLD.type AND queue = OLD.queue
+      )
+      AND id = OLD.id;
+END;
+
+CREATE TRIGGER jobforge_jobs_untagged AFTER DELETE ON jobforge_jobs
+WHEN OLD.tags <> '[]'
+BEGIN
+    DELETE FROM jobforge_tagged WHERE tag IN (SELECT value FROM json_each(OLD.tags)) AND id = OLD.id;
+END;
+
+-- Nothing changes these but raw SQL, and it must not hide a job from its lists.
+CREATE TRIGGER jobforge_jobs_relisted BEFORE UPDATE OF id, tenant_id, type, queue, tags ON jobforge_jobs
+WHEN (NEW.id, NEW.tenant_id, NEW.type, NEW.queue, NEW.tags) IS NOT (OLD.id, OLD.tenant_id, OLD.type, OLD.queue, OLD.tags)
+BEGIN
+    SELECT raise(ABORT, 'id, tenant_id, type, queue and tags of a job never change; enqueue another one');
+END;
 
 -- Looked up by job only, so the id has no index of its own.
 CREATE TABLE jobforge_job_results (

@@ -89,6 +89,19 @@ FROM (
     AND NOT EXISTS (SELECT FROM jobforge_ready r WHERE r.queue = j.queue AND r.alone = j.alone AND r.priority = j.priority AND r.run_at = j.run_at AND r.id = j.id)
     AND NOT EXISTS (SELECT FROM jobforge_scheduled s WHERE s.run_at = j.run_at AND s.id = j.id)
   UNION ALL
+  SELECT 'job_is_listed', 'lists find every job by its tenant, type and queue', false, j.id::text
+  FROM jobforge_jobs j
+  WHERE NOT EXISTS (
+    SELECT
+    FROM jobforge_kinds k
+    JOIN jobforge_listed l ON l.kind = k.kind AND l.id = j.id
+    WHERE k.tenant_id = j.tenant_id AND k.type = j.type AND k.queue = j.queue)
+  UNION ALL
+  SELECT 'tag_is_listed', 'lists find every job by its tags', false, j.id::text
+  FROM jobforge_jobs j
+  CROSS JOIN LATERAL unnest(j.tags) word
+  WHERE j.tags IS NOT NULL AND NOT EXISTS (SELECT FROM jobforge_tagged t WHERE t.tag = word AND t.id = j.id)
+  UNION ALL
   SELECT 'offer_is_queued', 'every row of jobforge_ready and jobforge_scheduled belongs to a queued job', true, o.id::text
   FROM (SELECT id FROM jobforge_ready UNION ALL SELECT id FROM jobforge_scheduled) o
   LEFT JOIN jobforge_jobs j ON j.id = o.id

@@ -113,6 +113,22 @@ FROM (
         ) AS child ON child.job_id = job.id
         WHERE child.tenant_id <> job.tenant_id
         UNION ALL
+        SELECT 'job_is_listed', 'lists find every job by its tenant, type and queue', 0, job.id
+        FROM jobforge_jobs AS job
+        WHERE NOT EXISTS (
+            SELECT 1
+            FROM jobforge_kinds AS kinds
+            JOIN jobforge_listed AS listed ON listed.kind = kinds.kind AND listed.id = job.id
+            WHERE kinds.tenant_id = job.tenant_id
+              AND kinds.type = job.type
+              AND kinds.queue = job.queue
+        )
+        UNION ALL
+        SELECT 'tag_is_listed', 'lists find every job by its tags', 0, job.id
+        FROM jobforge_jobs AS job
+        CROSS JOIN json_each(job.tags) AS tags
+        WHERE NOT EXISTS (SELECT 1 FROM jobforge_tagged WHERE tag = tags.value AND id = job.id)
+        UNION ALL
         -- The opposite is no fault: a waiting job whose time has come is marked by the next claim.
         SELECT 'due_mark_is_right', 'no queued job is marked as due long before its time', 1, id
         FROM jobforge_jobs

@@ -1,4 +1,4 @@
--- Jobs of a short list that match, newest first.
+-- Jobs of a short list of ids that match, newest first.
 -- ?1 tenant, ?2 statuses as a JSON list, ?3 type, ?4 queue, ?5 tag, ?6 idempotency key, ?7 worker (each NULL for all),
 -- ?8 before this id, ?9 at most so many, ?10 the list: ids in JSON
 -- Index: primary key, once per id of the list.

@@ -16,7 +16,7 @@ use super::rows::{Json, count, error_info, job, millis, status, worker};
 use super::session::{Params, Sql, sql};
 use super::watchdog;
 use crate::error::Result;
-use crate::rows::{COUNT_CAP, JobDetail, JobFilter, LogTail, MAX_PAGE, QueueInfo};
+use crate::rows::{COUNT_CAP, JobDetail, JobFilter, JobPage, LogTail, MAX_PAGE, QueueInfo};
 use crate::traits::Inspect;
 
 static CLOCK: Sql = sql!("clock");
@@ -25,7 +25,6 @@ static ATTEMPTS: Sql = sql!("job_attempts", UUID);
 static LAST_ATTEMPT: Sql = sql!("job_last_attempt", UUID);
 static LOGS: Sql = sql!("job_logs", UUID);
 static RESULT: Sql = sql!("job_result", UUID);
-static LIST: Sql = sql!(each_time "job_list", TEXT, TEXT_ARRAY, TEXT, TEXT, TEXT, TEXT, TEXT, UUID, INT8);
 static SURROUNDINGS: Sql = sql!("job_surroundings", TEXT, TEXT, INT8);
 static COUNTS: Sql = sql!(each_time "status_counts", TEXT, TIMESTAMPTZ, INT8);
 static QUEUES: Sql = sql!("queues", INT8);
@@ -92,30 +91,8 @@ impl Inspect for PostgresStore {
         }))
     }
 
-    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>> {
-        let statuses: Option<Vec<&str>> = (!filter.statuses.is_empty())
-            .then(|| filter.statuses.iter().copied().map(Status::as_str).collect());
-        let worker = filter.worker.as_ref().map(WorkerId::as_str);
-        let before = filter.before.map(|id| id.0);
-        let limit = i64::try_from(filter.limit.min(MAX_PAGE)).unwrap_or(1);
-        let rows = self
-            .query(
-                Now::Database,
-                &LIST,
-                &[
-                    &filter.tenant_id,
-                    &statuses,
-                    &filter.job_type,
-                    &filter.queue,
-                    &filter.tag,
-                    &filter.idempotency_key,
-                    &worker,
-                    &before,
-                    &limit,
-                ],
-            )
-            .await?;
-        rows.iter().map(job).collect::<std::result::Result<_, _>>().map_err(|error| self.fault("jobs", error))
+    async fn job_page(&self, filter: &JobFilter) -> Result<JobPage> {
+        self.page(filter).await
     }
 
     async fn status_counts(&self, tenant_id: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>> {
@@ -184,7 +161,6 @@ pub(super) fn statements() -> Vec<&'static Sql> {
         &LAST_ATTEMPT,
         &LOGS,
         &RESULT,
-        &LIST,
         &SURROUNDINGS,
         &COUNTS,
         &QUEUES,

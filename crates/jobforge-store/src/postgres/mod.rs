@@ -14,6 +14,7 @@ mod enqueue;
 mod fleet;
 mod heartbeat;
 mod inspect;
+mod list;
 mod load;
 mod operate;
 mod operations;
@@ -30,6 +31,8 @@ mod wake;
 mod watchdog;
 mod workers;
 
+#[cfg(test)]
+mod plans;
 #[cfg(test)]
 mod tests;
 

@@ -19,7 +19,7 @@ use testkit::postgres::{Cluster, ClusterOptions, TestDatabase};
 use super::session::Sql;
 use super::{
     PostgresOptions, PostgresStore, admin, audit, claim, dead, death, enqueue, fleet, heartbeat, inspect,
-    operate, operations, presence, rescue, settings, settle, tokens, watchdog, workers,
+    list, operate, operations, presence, rescue, settings, settle, tokens, watchdog, workers,
 };
 use crate::traits::{Admin, Audit, Enqueue, Inspect, Watchdog, WorkerSide};
 
@@ -111,6 +111,7 @@ fn statements() -> Vec<&'static Sql> {
         enqueue::statements(),
         heartbeat::statements(),
         inspect::statements(),
+        list::statements(),
     ]
     .into_iter()
     .chain([operate::statements(), rescue::statements(), settle::statements(), watchdog::statements()])

@@ -75,8 +75,12 @@ pub(super) fn jobs(tx: &Tx<'_>, filter: &DeadFilter, before: Option<JobId>, most
     let DeadFilter { group, tenant_id, job_type, queue, resolved } = filter;
     let before = before.map(|id| id.to_string());
     let most = limit(most.min(MAX_PAGE));
-    tx.prepare(&statements::DEAD_LIST)?
-        .all(params![group, tenant_id, job_type, queue, resolved, before, most], rows::job)
+    let list = match (group, tenant_id) {
+        (Some(_), _) => &statements::DEAD_LIST_GROUP,
+        (None, Some(_)) => &statements::DEAD_LIST_TENANT,
+        (None, None) => &statements::DEAD_LIST,
+    };
+    tx.prepare(list)?.all(params![group, tenant_id, job_type, queue, resolved, before, most], rows::job)
 }
 
 /// Notes that dead jobs need not run any more.

@@ -12,12 +12,14 @@ use crate::error::{Result, StoreError};
 use crate::rows::{Enqueued, WakeEvent};
 
 /// Enqueues the jobs. One that conflicts fails the command, and with it the batch.
-pub(super) fn enqueue(tx: &Tx<'_>, jobs: &[NewJob], at: Now) -> Result<Vec<Enqueued>> {
+pub(super) fn enqueue<'t>(tx: &'t Tx<'t>, jobs: &'t [NewJob], at: Now) -> Result<Vec<Enqueued>> {
     let now = tx.now(at)?;
     let mut insert = tx.prepare(&statements::ENQUEUE)?;
+    let mut list = Listing { tx, put: tx.prepare(&statements::LISTED_PUT)?, last: None };
     let mut answers = Vec::with_capacity(jobs.len());
     for job in jobs {
         if put(&mut insert, job, now)? {
+            list.add(job)?;
             // Also for a job that must wait: who sleeps until the next due time has to learn of a new one.
             tx.wake(WakeEvent::Work { queue: job.queue.clone() });
             answers.push(Enqueued { id: job.id, created: true });
@@ -56,6 +58,45 @@ fn put(insert: &mut Stmt<'_>, job: &NewJob, now: i64) -> Result<bool> {
     ])?;
     debug_assert_eq!(QueuedBecause::Enqueued.as_str(), "enqueued", "the column's default");
     Ok(inserted == 1)
+}
+
+/// Puts new jobs where lists find them.
+struct Listing<'t> {
+    tx: &'t Tx<'t>,
+    put: Stmt<'t>,
+    /// The kind of the job before: most batches are of one.
+    last: Option<(&'t NewJob, i64)>,
+}
+
+impl<'t> Listing<'t> {
+    fn add(&mut self, job: &'t NewJob) -> Result<()> {
+        let same = |other: &NewJob| {
+            (&other.tenant_id, &other.job_type, &other.queue) == (&job.tenant_id, &job.job_type, &job.queue)
+        };
+        let kind = match self.last {
+            Some((other, kind)) if same(other) => kind,
+            _ => self.kind(job)?,
+        };
+        self.last = Some((job, kind));
+        let id = job.id.to_string();
+        self.put.execute(params![kind, id])?;
+        if !job.tags.is_empty() {
+            let mut put = self.tx.prepare(&statements::TAGGED_PUT)?;
+            for tag in &job.tags {
+                put.execute(params![tag, id])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn kind(&self, job: &NewJob) -> Result<i64> {
+        let its = params![job.tenant_id, job.job_type, job.queue];
+        if let Some(kind) = self.tx.prepare(&statements::KIND)?.one(its, |row| row.get(0))? {
+            return Ok(kind);
+        }
+        let made = self.tx.prepare(&statements::KIND_PUT)?.one(its, |row| row.get(0))?;
+        made.ok_or_else(|| self.tx.failed("a new kind has no number"))
+    }
 }
 
 /// Finds the job that stands in the way, and whether it is the same request sent again.

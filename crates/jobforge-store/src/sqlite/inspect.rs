@@ -1,23 +1,19 @@
 //! Looking at jobs and workers.
 
-use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
+use jobforge_core::job::{Attempt, Job, JobId, Lease};
 use jobforge_core::payload::Payload;
 use jobforge_core::standing::Facts;
-use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use jobforge_core::watchdog::GAP;
 use jobforge_core::worker::WorkerRow;
 use rusqlite::{Row, params};
 
-use super::rows::{self, earlier, limit};
+use super::rows::{self, earlier};
 use super::statements;
 use super::tx::{Tx, as_of};
 use super::watchdog;
 use crate::error::Result;
-use crate::rows::{ENDED_KEPT, JobDetail, JobFilter, LogTail, MAX_PAGE};
-
-/// A filter that an index says matches at most so many jobs is answered from that index; any other in the order of ids.
-const FEW: usize = 5_000;
+use crate::rows::{ENDED_KEPT, JobDetail, LogTail};
 
 /// One job.
 pub(super) fn job(tx: &Tx<'_>, id: JobId) -> Result<Option<Job>> {
@@ -81,65 +77,6 @@ pub(super) fn facts(tx: &Tx<'_>, id: JobId, at: Now) -> Result<Option<Facts>> {
         queue_workers,
         able_workers,
     }))
-}
-
-/// Jobs that match, newest first.
-pub(super) fn jobs(tx: &Tx<'_>, filter: &JobFilter) -> Result<Vec<Job>> {
-    let statuses = (!filter.statuses.is_empty()).then(|| rows::json(&filter.statuses));
-    let worker = filter.worker.as_ref().map(WorkerId::as_str);
-    let before = filter.before.map(|id| id.to_string());
-    let most = limit(filter.limit.min(MAX_PAGE));
-    let all = params![
-        filter.tenant_id,
-        statuses,
-        filter.job_type,
-        filter.queue,
-        filter.tag,
-        filter.idempotency_key,
-        worker,
-        before,
-        most,
-    ];
-    match few(tx, filter)? {
-        None => tx.prepare(&statements::JOBS)?.all(all, rows::job),
-        Some(ids) => {
-            let ids = rows::json(&ids);
-            let mut among = all.to_vec();
-            among.push(&ids);
-            tx.prepare(&statements::JOBS_AMONG)?.all(&among[..], rows::job)
-        }
-    }
-}
-
-/// The ids among which every match is, when an index tells that they are few.
-///
-/// Without this, a list of the three dead jobs of a million would read the million.
-fn few(tx: &Tx<'_>, filter: &JobFilter) -> Result<Option<Vec<String>>> {
-    let most = limit(FEW + 1);
-    let ids = if let Some(key) = &filter.idempotency_key {
-        tx.prepare(&statements::FEW_BY_KEY)?.all(params![key, most], |row| row.get(0))?
-    } else if let Some(worker) = &filter.worker {
-        tx.prepare(&statements::FEW_BY_WORKER)?.all(params![worker.as_str(), most], |row| row.get(0))?
-    } else if filter.statuses.is_empty() {
-        return Ok(None);
-    } else {
-        let mut ids: Vec<String> = Vec::new();
-        for status in &filter.statuses {
-            ids.extend(of_status(tx, *status, most)?);
-        }
-        ids
-    };
-    Ok((ids.len() <= FEW).then_some(ids))
-}
-
-fn of_status(tx: &Tx<'_>, status: Status, most: i64) -> Result<Vec<String>> {
-    match status {
-        Status::Queued => tx.prepare(&statements::FEW_QUEUED)?.all([most], |row| row.get(0)),
-        Status::Running => tx.prepare(&statements::FEW_RUNNING)?.all([most], |row| row.get(0)),
-        Status::Succeeded | Status::Failed | Status::Dead | Status::Canceled => {
-            tx.prepare(&statements::FEW_ENDED)?.all(params![status.as_str(), most], |row| row.get(0))
-        }
-    }
 }
 
 /// Workers that are active or ended lately.

@@ -29,6 +29,7 @@ mod workers;
 mod rescue;
 
 mod inspect;
+mod list;
 mod queues;
 
 mod operate;

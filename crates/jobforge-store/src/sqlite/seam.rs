@@ -24,14 +24,14 @@ use tokio::sync::broadcast;
 
 use super::tx::Tx;
 use super::{
-    SqliteStore, check, claim, dead, death, enqueue, heartbeat, inspect, migrate, operate, queues, rescue,
-    retention,
+    SqliteStore, check, claim, dead, death, enqueue, heartbeat, inspect, list, migrate, operate, queues,
+    rescue, retention,
 };
 use super::{settle, tx, upkeep, watchdog, workers};
 use crate::error::Result;
 use crate::rows::{
-    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    PartSize, QueueInfo, RescueReport, RestartTold, TIDY_BATCH, WakeEvent,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, JobPage, MigrationInfo, Move,
+    Moved, PartSize, QueueInfo, RescueReport, RestartTold, TIDY_BATCH, WakeEvent,
 };
 use crate::traits::{
     Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, TellPart, Upkeep, Wake, Watchdog, WorkerSide,
@@ -197,9 +197,9 @@ impl Inspect for SqliteStore {
         self.read("job_facts", move |tx| inspect::facts(tx, id, at)).await
     }
 
-    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>> {
+    async fn job_page(&self, filter: &JobFilter) -> Result<JobPage> {
         let filter = filter.clone();
-        self.read("jobs", move |tx| inspect::jobs(tx, &filter)).await
+        self.read("jobs", move |tx| list::page(tx, &filter)).await
     }
 
     async fn status_counts(&self, tenant_id: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jobforge_core::job::NewJob;
 use jobforge_core::payload::Payload;
 use jobforge_core::settle::Outcome;
 use jobforge_core::state::Status;
@@ -13,7 +14,9 @@ use testkit::Result;
 use testkit::fixtures::{at, claim_one, ended_job, enqueue, job, register, running_job, settle_one};
 
 /// What breaks a rule of both engines, in words that both understand. Ids are compared as the engine stores them.
-const CORRUPTIONS: [(&str, &str); 17] = [
+const CORRUPTIONS: [(&str, &str); 19] = [
+    ("job_is_listed", "DELETE FROM jobforge_listed"),
+    ("tag_is_listed", "DELETE FROM jobforge_tagged"),
     ("running_is_owned", "UPDATE jobforge_jobs SET locked_by = NULL WHERE status = 'running'"),
     ("running_is_owned", "UPDATE jobforge_jobs SET locked_by = 'worker-x' WHERE status = 'queued'"),
     ("ended_has_end", "UPDATE jobforge_jobs SET finished_at = NULL WHERE status = 'succeeded'"),
@@ -82,7 +85,7 @@ async fn populate(store: &Arc<dyn Store>) -> Result<()> {
     let result = Some(Payload::parse(r#"{"sent":1}"#)?);
     settle_one(store, &worker, &held, Outcome::Succeeded { result }, at(5)).await?;
     ended_job(store, Status::Dead, job("dies"), at(6)).await?;
-    enqueue(store, job("waits"), at(7)).await?;
+    enqueue(store, NewJob { tags: vec!["red".to_owned()], ..job("waits") }, at(7)).await?;
     assert!(store.check(at(60)).await?.is_empty(), "the database is sound before it is broken");
     Ok(())
 }

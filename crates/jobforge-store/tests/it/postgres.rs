@@ -1,4 +1,5 @@
-//! Every promise of the store, on PostgreSQL: with prepared statements, and as behind a transaction pooler.
+//! Every promise of the store, on PostgreSQL: with prepared statements, with unnamed ones, and through a real PgBouncer in
+//! transaction mode.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +11,7 @@ use jobforge_store::traits::Admin;
 use sha2::{Digest, Sha256};
 use testkit::Result;
 use testkit::conformance::Fresh;
-use testkit::postgres::{TestDatabase, shared};
+use testkit::postgres::{PgBouncer, PoolMode, TestDatabase, shared};
 
 pub(crate) async fn direct() -> Result<Fresh> {
     fresh(Pooler::Off).await
@@ -18,6 +19,16 @@ pub(crate) async fn direct() -> Result<Fresh> {
 
 pub(crate) async fn pooled() -> Result<Fresh> {
     fresh(Pooler::On).await
+}
+
+/// Everything but LISTEN and migrations goes through the pooler, which the store must find out by itself.
+pub(crate) async fn pgbouncer() -> Result<Fresh> {
+    let database = migrated_database().await?;
+    let pooler = PgBouncer::start(database.server(), database.name(), PoolMode::Transaction)?;
+    let options = PostgresOptions { direct_url: Some(database.url()), ..PostgresOptions::new(pooler.url()) };
+    let store = PostgresStore::connect(options).await?;
+    anyhow::ensure!(store.capabilities().pooled, "the pooler was not recognised");
+    Ok(Fresh { store: Arc::new(store), guard: Box::new((pooler, database)) })
 }
 
 async fn fresh(pooler: Pooler) -> Result<Fresh> {
@@ -61,6 +72,10 @@ fn fingerprint() -> Result<String> {
 
 mod prepared {
     testkit::conformance!(crate::postgres::direct);
+}
+
+mod through_pgbouncer {
+    testkit::conformance!(crate::postgres::pgbouncer);
 }
 
 mod unprepared {

@@ -151,7 +151,7 @@ async fn an_explanation_follows_the_job_through_its_life(db: Db) {
     assert!(standing.headline.starts_with("succeeded"), "{}", standing.headline);
 }
 
-on_each_engine!(
+on_each_engine_and_pooler!(
     everything_set_on_an_enqueue_is_stored,
     the_same_key_gives_the_same_job_and_another_payload_is_refused,
     a_batch_is_enqueued_whole_or_not_at_all,

@@ -22,7 +22,7 @@ use jobforge::{Client, JobType, OpenOptions, Purpose, Worker, WorkerBuilder, clo
 use jobforge_server::{SocketOptions, bind_socket};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use testkit::postgres::{TestDatabase, shared};
+use testkit::postgres::{PgBouncer, PoolMode, TestDatabase, shared};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +56,19 @@ macro_rules! on_each_engine {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 super::$test($crate::common::postgres().await).await;
+            })*
+        }
+    };
+}
+
+/// As [`on_each_engine`], and through PgBouncer in transaction mode: for what every program does.
+macro_rules! on_each_engine_and_pooler {
+    ($($test:ident),* $(,)?) => {
+        on_each_engine!($($test),*);
+        mod pgbouncer {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test($crate::common::pgbouncer().await).await;
             })*
         }
     };
@@ -144,13 +157,26 @@ impl SocketServer {
 }
 
 pub(crate) async fn postgres() -> Db {
+    let database = postgres_database().await;
+    open(OpenOptions::for_url(&database.url()), Box::new(database)).await
+}
+
+/// PostgreSQL behind a pooler in transaction mode, with a direct way for what needs a session.
+pub(crate) async fn pgbouncer() -> Db {
+    let database = postgres_database().await;
+    let pooler = PgBouncer::start(database.server(), database.name(), PoolMode::Transaction);
+    let pooler = pooler.expect("pgbouncer");
+    let options = OpenOptions { direct_url: Some(database.url()), ..OpenOptions::for_url(pooler.url()) };
+    open(options, Box::new((pooler, database))).await
+}
+
+async fn postgres_database() -> TestDatabase {
     let template = async {
         let server = shared()?;
         server.template(&format!("jf_lib_{}", fingerprint()), migrate).await
     };
     let database = template.await.and_then(|template| TestDatabase::create_from(&template));
-    let database = database.expect("a PostgreSQL database");
-    open(OpenOptions::for_url(&database.url()), Box::new(database)).await
+    database.expect("a PostgreSQL database")
 }
 
 pub(crate) async fn open(options: OpenOptions, guard: Box<dyn Any + Send>) -> Db {

@@ -113,7 +113,7 @@ async fn a_purge_goes_batch_by_batch_and_stops_when_told(db: Db) {
     assert!(matches!(db.client.job(ids[0]).await, Err(Error::NotFound(_))));
 }
 
-on_each_engine!(
+on_each_engine_and_pooler!(
     the_watchdog_acts_by_itself_soon_after_a_lease_has_run_out,
     the_housekeeper_ends_when_it_is_told_to,
     the_clean_up_job_deletes_what_is_past_its_horizon,

@@ -215,7 +215,7 @@ async fn handlers_that_do_not_stop_for_a_lost_lease_bring_on_the_last_resort(db:
     drop(worker);
 }
 
-on_each_engine!(
+on_each_engine_and_pooler!(
     the_watchdog_takes_the_jobs_of_a_lost_worker_back_and_they_run_elsewhere,
     a_job_that_loses_its_second_worker_is_dead,
     a_worker_that_renews_in_time_keeps_its_jobs,

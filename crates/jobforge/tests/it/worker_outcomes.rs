@@ -196,7 +196,7 @@ async fn a_worker_that_cannot_work_is_refused(db: Db) {
     }
 }
 
-on_each_engine!(
+on_each_engine_and_pooler!(
     a_handlers_output_becomes_the_result,
     a_handler_without_output_stores_no_result,
     a_payload_that_does_not_fit_its_type_fails_for_good,

@@ -279,7 +279,7 @@ async fn a_job_that_is_retried_while_it_runs_is_taken_from_its_handler(db: Db) {
     }
 }
 
-on_each_engine!(
+on_each_engine_and_pooler!(
     a_time_out_stops_the_handler_and_the_job_is_retried,
     a_handler_that_ignores_its_time_out_is_dropped_after_the_grace,
     a_canceled_job_is_told_within_a_second,

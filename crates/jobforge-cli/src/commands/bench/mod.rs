@@ -7,6 +7,7 @@ mod enqueue;
 mod heartbeat;
 mod idle;
 mod latency;
+mod lists;
 mod raw;
 mod throughput;
 
@@ -65,6 +66,7 @@ pub(crate) async fn run(context: Context, command: BenchCommand) -> Result<(), F
         BenchCommand::Latency { jobs } => latency::run(&context, &bench, jobs).await,
         BenchCommand::Idle { seconds } => idle::run(&context, &bench, seconds).await,
         BenchCommand::Heartbeat(args) => heartbeat::run(&context, &bench, &args).await,
+        BenchCommand::Lists(args) => lists::run(&context, &bench, &args).await,
     };
     bench.close();
     outcome
@@ -76,6 +78,8 @@ struct Bench {
     client: Client,
     /// The embedded engine's own directory, removed in the end.
     scratch: Option<PathBuf>,
+    /// Its file.
+    file: Option<PathBuf>,
     /// Plain SQL, where the engine is PostgreSQL.
     raw: Option<raw::Raw>,
 }
@@ -97,7 +101,7 @@ impl Bench {
             None
         };
         let store = open_store(&options).await?;
-        Ok(Self { client: Client::new(Arc::clone(&store)), store, scratch, raw })
+        Ok(Self { client: Client::new(Arc::clone(&store)), store, scratch, file: options.embedded()?, raw })
     }
 
     fn close(self) {

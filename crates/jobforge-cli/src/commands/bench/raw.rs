@@ -38,6 +38,17 @@ impl Raw {
         self.client.batch_execute(sql).await.map_err(|error| fail(&error))
     }
 
+    /// Fills the empty database with jobs of these numbers, out of so many.
+    pub(super) async fn fill(&self, first: i64, last: i64, of: i64) -> Result<(), Failure> {
+        let sql = include_str!("lists/fill_postgres.sql");
+        self.client.execute(sql, &[&first, &last, &of]).await.map(drop).map_err(|error| fail(&error))
+    }
+
+    /// Asks something and throws the answer away.
+    pub(super) async fn ask(&self, sql: &str) -> Result<(), Failure> {
+        self.client.query(sql, &[]).await.map(drop).map_err(|error| fail(&error))
+    }
+
     /// Transactions of this database so far, those of this connection included.
     pub(super) async fn transactions(&self) -> Result<i64, Failure> {
         // Backends report their counts with a delay; PostgreSQL 14 does not know how to be hurried, and need not be.

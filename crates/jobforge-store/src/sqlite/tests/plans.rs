@@ -68,7 +68,24 @@ fn the_hot_statements_use_their_index() {
         (&statements::RESCUE, "sqlite_autoindex_jobforge_jobs_1 (id=?)"),
         (&statements::SUSPECTS, "SCAN jobforge_jobs USING INDEX idx_jobforge_jobs_running"),
         (&statements::PURGE, "idx_jobforge_jobs_finished (status=? AND finished_at>? AND finished_at<?)"),
-        (&statements::JOBS, "sqlite_autoindex_jobforge_jobs_1 (id<?)"),
+        (&statements::JOB_IDS, "COVERING INDEX sqlite_autoindex_jobforge_jobs_1 (id<?)"),
+        (&statements::JOB_IDS_TAG, "PRIMARY KEY (tag=? AND id<?)"),
+        (&statements::JOB_IDS_KIND, "PRIMARY KEY (kind=? AND id<?)"),
+        (&statements::JOB_KINDS, "PRIMARY KEY (kind=? AND id<?)"),
+        (&statements::JOB_IDS_FALLEN, "COVERING INDEX idx_jobforge_jobs_fallen (status=? AND id<?)"),
+        (
+            &statements::JOB_IDS_FALLEN_TENANT,
+            "COVERING INDEX idx_jobforge_jobs_fallen_tenant (tenant_id=? AND status=? AND id<?)",
+        ),
+        (&statements::JOB_IDS_KEY, "idx_jobforge_jobs_idempotency (idempotency_key=?)"),
+        (&statements::JOB_IDS_WORKER, "idx_jobforge_jobs_running (locked_by=?)"),
+        (&statements::DEAD_LIST, "idx_jobforge_jobs_fallen (status=? AND id<?)"),
+        (
+            &statements::DEAD_LIST_TENANT,
+            "idx_jobforge_jobs_fallen_tenant (tenant_id=? AND status=? AND id<?)",
+        ),
+        (&statements::DEAD_LIST_GROUP, "idx_jobforge_jobs_dead_listed (dead_group=? AND id<?)"),
+        (&statements::DEAD_GROUP, "COVERING INDEX idx_jobforge_jobs_dead (dead_group=?)"),
         (&statements::JOBS_AMONG, "sqlite_autoindex_jobforge_jobs_1 (id=?)"),
         (&statements::QUEUES_READY, "idx_jobforge_jobs_claim (queue=? AND alone=? AND priority>?)"),
     ] {
@@ -81,6 +98,28 @@ fn the_hot_statements_use_their_index() {
 fn a_claim_reads_its_index_in_order_and_sorts_nothing() {
     let plan = plan(&schema(), &statements::CLAIM).join("\n");
     assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+}
+
+#[test]
+fn a_list_reads_its_index_in_order_and_sorts_nothing() {
+    use statements::{
+        DEAD_LIST, DEAD_LIST_GROUP, DEAD_LIST_TENANT, JOB_IDS, JOB_IDS_FALLEN, JOB_IDS_FALLEN_TENANT,
+        JOB_IDS_KIND, JOB_IDS_TAG,
+    };
+    let conn = schema();
+    for sql in [
+        &JOB_IDS,
+        &JOB_IDS_TAG,
+        &JOB_IDS_KIND,
+        &JOB_IDS_FALLEN,
+        &JOB_IDS_FALLEN_TENANT,
+        &DEAD_LIST,
+        &DEAD_LIST_TENANT,
+        &DEAD_LIST_GROUP,
+    ] {
+        let plan = plan(&conn, sql).join("\n");
+        assert!(!plan.contains("TEMP B-TREE"), "{}: {plan}", sql.name);
+    }
 }
 
 #[test]

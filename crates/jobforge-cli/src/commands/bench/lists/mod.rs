@@ -1,0 +1,297 @@
+//! How fast every list, filter, count and health route answers with a big table: on an empty database that is filled with a
+//! month of jobs, through the real server.
+
+mod cases;
+mod http;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use jobforge::core::audit::By;
+use jobforge::core::job::{JobId, WorkerId};
+use jobforge::core::state::Status;
+use jobforge::core::time::Now;
+use jobforge::core::token::{NewToken, Scope};
+use jobforge::core::worker::NewWorker;
+use jobforge::store::rows::{DeadFilter, JobFilter, Move};
+use jobforge::{clock, live::Live};
+use jobforge_server::{ServerOptions, bind};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{Bench, median, percentile, positive, round};
+use crate::cli::ListsArgs;
+use crate::commands::Context;
+use crate::failure::{self, Failure};
+use crate::output;
+use cases::{Case, Known, SQL, TENANT};
+use http::Connection;
+
+/// What no answer should take, by its median.
+const WITHIN_MS: f64 = 50.0;
+/// Jobs that are made in one statement.
+const CHUNK: u64 = 25_000;
+/// Requests that are not counted, first, of each kind.
+const WARM_UP: usize = 2;
+/// Jobs that an operator cancels, for the audit log.
+const CANCELED: usize = 2_000;
+/// Rounds of answers that are kept for a second, which must be waited for.
+const MOST_PAUSES: usize = 5;
+/// The token of the server under measurement.
+const TOKEN: &str = "bench-lists-0123456789abcdef";
+
+#[derive(Debug, Serialize)]
+struct Line {
+    asked: String,
+    status: u16,
+    bytes: usize,
+    p50_ms: f64,
+    p99_ms: f64,
+    within: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    scenario: &'static str,
+    engine: &'static str,
+    jobs: u64,
+    rounds: usize,
+    within_ms: f64,
+    over: usize,
+    lines: Vec<Line>,
+}
+
+pub(super) async fn run(context: &Context, bench: &Bench, args: &ListsArgs) -> Result<(), Failure> {
+    positive("--rounds", args.rounds)?;
+    let is_empty = bench.client.jobs(&JobFilter { limit: 1, ..JobFilter::default() }).await?.is_empty();
+    if args.as_it_is == is_empty {
+        let (told, hint) = match is_empty {
+            true => ("the database is empty", "leave out --as-it-is to have it filled"),
+            false => ("the database is not empty", "name an empty one, or measure it with --as-it-is"),
+        };
+        return Err(Failure::new(failure::USAGE, told).hint(hint));
+    }
+    if !args.as_it_is {
+        fill(bench, args.jobs).await?;
+    }
+    let lines = measure(context, bench, args.rounds).await;
+    if !args.as_it_is
+        && !args.keep
+        && let Some(raw) = &bench.raw
+    {
+        // It was empty, and what is in it now is ours.
+        raw.run(
+            "TRUNCATE jobforge_jobs, jobforge_ready, jobforge_scheduled, jobforge_kinds, jobforge_listed, jobforge_tagged, \
+             jobforge_workers CASCADE",
+        )
+        .await?;
+    }
+    let mut lines = lines?;
+    lines.sort_by(|a, b| b.p50_ms.total_cmp(&a.p50_ms));
+    let over = lines.iter().filter(|line| !line.within).count();
+    let engine = bench.store.capabilities().engine;
+    let report = Report {
+        scenario: "lists",
+        engine,
+        jobs: args.jobs,
+        rounds: args.rounds,
+        within_ms: WITHIN_MS,
+        over,
+        lines,
+    };
+    if context.json {
+        return output::json(&report);
+    }
+    let row = |line: &Line| {
+        let mark = if line.within { "" } else { "over" };
+        let asked: String = line.asked.chars().take(90).collect();
+        let (median, p99) = (format!("{:.1}", line.p50_ms), format!("{:.1}", line.p99_ms));
+        vec![median, p99, mark.to_owned(), line.status.to_string(), line.bytes.to_string(), asked]
+    };
+    output::table(
+        &["median ms", "p99 ms", "", "status", "bytes", "asked"],
+        &[0, 1, 4],
+        report.lines.iter().map(row).collect(),
+    );
+    let (all, slowest) = (report.lines.len(), report.lines.first().map_or(0.0, |line| line.p50_ms));
+    output::say(&format!(
+        "{over} of {all} answers take more than {WITHIN_MS} ms by their median; the slowest {slowest:.1} ms"
+    ));
+    Ok(())
+}
+
+/// A month of jobs, workers, causes of death and an operator's deeds.
+async fn fill(bench: &Bench, jobs: u64) -> Result<(), Failure> {
+    for number in 0..5 {
+        let worker = NewWorker {
+            id: WorkerId(format!("bench-worker-{number}")),
+            name: None,
+            hostname: format!("host-{number}"),
+            pid: number + 1,
+            queues: (0..8).map(|queue| format!("queue-{queue}")).collect(),
+            types: None,
+            slots: 100,
+            lease: Duration::from_secs(3600),
+            lease_scales: false,
+            place: None,
+        };
+        bench.store.register(&worker, Now::Database).await?;
+    }
+    if bench.raw.is_some() {
+        bench.store.sql_surface(true).await?;
+    }
+    let bar = output::progress(jobs, "jobs made");
+    match (&bench.raw, &bench.file) {
+        (Some(raw), _) => {
+            for first in (1..=jobs).step_by(CHUNK as usize) {
+                let last = jobs.min(first + CHUNK - 1);
+                raw.fill(first.cast_signed(), last.cast_signed(), jobs.cast_signed()).await?;
+                bar.set_position(last);
+            }
+        }
+        (None, None) => {}
+        (None, Some(path)) => {
+            let (path, done) = (path.clone(), bar.clone());
+            let filled = tokio::task::spawn_blocking(move || fill_sqlite(&path, jobs, &done)).await;
+            let filled = filled
+                .map_err(|error| error.to_string())
+                .and_then(|filled| filled.map_err(|e| e.to_string()));
+            filled.map_err(|error| {
+                Failure::new(failure::FAILED, format!("the database could not be filled: {error}"))
+            })?;
+        }
+    }
+    bar.finish_and_clear();
+    while bench.store.name_causes().await? > 0 {}
+    if let Some(raw) = &bench.raw {
+        // Naming has changed every dead job at once, which no queue does by itself.
+        raw.run("VACUUM ANALYZE").await?;
+    }
+    let queued =
+        JobFilter { statuses: vec![Status::Queued], limit: CANCELED.min(1000), ..JobFilter::default() };
+    for _ in 0..CANCELED.div_ceil(queued.limit) {
+        let ids: Vec<JobId> = bench.client.jobs(&queued).await?.iter().map(|job| job.id).collect();
+        bench.store.move_jobs(&ids, Move::Cancel, &By::named("bench"), Now::Database).await?;
+    }
+    while bench.store.seal_audit().await? > 0 {}
+    Ok(())
+}
+
+fn fill_sqlite(path: &std::path::Path, jobs: u64, bar: &indicatif::ProgressBar) -> rusqlite::Result<()> {
+    let conn = rusqlite::Connection::open(path)?;
+    conn.busy_timeout(Duration::from_secs(60))?;
+    conn.pragma_update(None, "synchronous", "OFF")?;
+    let now = clock::wall().as_microsecond();
+    let count = jobs.cast_signed();
+    for first in (1..=jobs).step_by(CHUNK as usize) {
+        let last = jobs.min(first + CHUNK - 1);
+        conn.execute(
+            include_str!("fill_sqlite.sql"),
+            rusqlite::params![first.cast_signed(), last.cast_signed(), count, now],
+        )?;
+        bar.set_position(last);
+    }
+    conn.execute_batch(include_str!("fill_sqlite_more.sql"))?;
+    conn.pragma_update(None, "wal_checkpoint", "TRUNCATE")
+}
+
+/// Starts the server and asks everything, one after another, again and again.
+async fn measure(context: &Context, bench: &Bench, rounds: usize) -> Result<Vec<Line>, Failure> {
+    let live = Live::fixed(context.settings.clone());
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let options = ServerOptions { listen, auth_token: None, admin_token: Some(TOKEN.to_owned()) };
+    let server = bind(options, bench.client.clone(), live).await;
+    let server = server.map_err(|error| Failure::new(failure::CONFIG, error.to_string()))?;
+    let new = NewToken {
+        name: "bench".to_owned(),
+        scopes: vec![Scope::Read],
+        tenant_id: Some(TENANT.to_owned()),
+        expires_at: None,
+    };
+    let made = bench.client.create_token(new).await;
+    let (bound, row) = made.map_err(|error| Failure::new(failure::FAILED, error.to_string()))?;
+    let address = server.address();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(server.run(stop.clone()));
+    let open = |token| async move { Connection::open(address, token).await.map_err(broken) };
+    let mut all = open(TOKEN.to_owned()).await?;
+    let mut tenant = open(bound.secret().to_owned()).await?;
+    let cases = cases::all(&known(bench).await?);
+    let sql = if bench.raw.is_some() { SQL } else { &[] };
+    let mut took: Vec<Vec<f64>> = vec![Vec::new(); cases.len() + sql.len()];
+    let mut answers = vec![(0, 0); cases.len() + sql.len()];
+    let bar = output::progress((WARM_UP + rounds) as u64, "rounds");
+    for turn in 0..WARM_UP + rounds {
+        for (index, case) in cases.iter().enumerate() {
+            if case.is_kept && turn >= WARM_UP + MOST_PAUSES {
+                continue;
+            }
+            let connection = if case.bound { &mut tenant } else { &mut all };
+            let (spent, answer) = ask(connection, case).await.map_err(broken)?;
+            answers[index] = answer;
+            if turn >= WARM_UP {
+                took[index].push(spent);
+            }
+        }
+        for (index, text) in sql.iter().enumerate() {
+            let Some(raw) = &bench.raw else { break };
+            let began = clock::monotonic();
+            raw.ask(text).await?;
+            if turn >= WARM_UP {
+                took[cases.len() + index]
+                    .push(clock::monotonic().duration_since(began).as_secs_f64() * 1000.0);
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    stop.cancel();
+    drop((all, tenant));
+    let _ = running.await;
+    bench.store.revoke_token(&row.id, &By::named("bench"), Now::Database).await?;
+    let names = cases.iter().map(name).chain(sql.iter().map(|text| (*text).to_owned()));
+    let line = |(asked, (took, (status, bytes))): (String, (&Vec<f64>, (u16, usize)))| {
+        let (p50_ms, p99_ms) = (round(median(took)), round(percentile(took, 0.99)));
+        Line { asked, status, bytes, p50_ms, p99_ms, within: p50_ms <= WITHIN_MS }
+    };
+    Ok(names.zip(took.iter().zip(answers)).map(line).collect())
+}
+
+async fn ask(connection: &mut Connection, case: &Case) -> std::io::Result<(f64, (u16, usize))> {
+    if case.is_kept {
+        tokio::time::sleep(Duration::from_millis(1050)).await;
+    }
+    let began = clock::monotonic();
+    let (status, body) = connection.get(&case.path).await?;
+    Ok((clock::monotonic().duration_since(began).as_secs_f64() * 1000.0, (status, body.len())))
+}
+
+fn name(case: &Case) -> String {
+    let who = if case.bound { format!("{TENANT}'s token: ") } else { String::new() };
+    format!("{who}GET {}", case.path)
+}
+
+/// Jobs to ask for one by one, and places to go on from.
+async fn known(bench: &Bench) -> Result<Known, Failure> {
+    let one = async |status: Status| {
+        let filter = JobFilter { statuses: vec![status], limit: 1, ..JobFilter::default() };
+        let found = bench.client.jobs(&filter).await?;
+        let missing = || {
+            Failure::new(failure::FAILED, format!("there is no job that is {status}")).hint("make more jobs")
+        };
+        found.first().map(|job| job.id.to_string()).ok_or_else(missing)
+    };
+    let groups = bench.store.dead_groups(&DeadFilter::default()).await?;
+    let middle = clock::wall().as_millisecond() - 15 * 86_400_000;
+    Ok(Known {
+        middle: format!("{:08x}-{:04x}-7000-8000-000000000000", middle >> 16, middle & 0xffff),
+        succeeded: one(Status::Succeeded).await?,
+        dead: one(Status::Dead).await?,
+        running: one(Status::Running).await?,
+        group: groups.first().map(|group| group.group.clone()).unwrap_or_default(),
+    })
+}
+
+fn broken(error: std::io::Error) -> Failure {
+    Failure::new(failure::FAILED, format!("the server under measurement cannot be asked: {error}"))
+}

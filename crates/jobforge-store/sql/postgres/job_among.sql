@@ -1,0 +1,17 @@
+-- Jobs of a short list of ids that match, newest first.
+--
+-- $1 tenant, $2 statuses, $3 type, $4 queue, $5 tag, $6 idempotency key, $7 worker (each null for any), $8 only before this
+-- id, $9 limit, $10 the ids. Uses the primary key, once an id.
+SELECT *
+FROM jobforge_jobs
+WHERE id = ANY ($10::uuid[])
+  AND id < coalesce($8::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  AND ($1::text IS NULL OR tenant_id = $1)
+  AND ($2::text[] IS NULL OR status = ANY ($2))
+  AND ($3::text IS NULL OR type = $3)
+  AND ($4::text IS NULL OR queue = $4)
+  AND ($5::text IS NULL OR $5 = ANY (tags))
+  AND ($6::text IS NULL OR idempotency_key = $6)
+  AND ($7::text IS NULL OR (locked_by = $7 AND status IS NOT DISTINCT FROM 'running'))
+ORDER BY id DESC
+LIMIT $9

@@ -1,0 +1,98 @@
+//! Lists of jobs: ids from the index that [`crate::list`] has chosen, then the jobs themselves.
+
+use jobforge_core::job::{Job, JobId, WorkerId};
+use jobforge_core::state::Status;
+use jobforge_core::time::Now;
+use uuid::Uuid;
+
+use super::PostgresStore;
+use super::rows::job;
+use super::session::{Sql, sql};
+use crate::error::Result;
+use crate::list::{Ask, FEW, Search, Source};
+use crate::rows::{JobFilter, JobPage};
+
+static NEWEST: Sql = sql!("job_ids", UUID, INT8);
+static KINDS: Sql = sql!("job_ids_kinds", TEXT, TEXT, TEXT, UUID, INT8);
+static TAG: Sql = sql!("job_ids_tag", TEXT, UUID, INT8);
+static FALLEN: Sql = sql!("job_ids_fallen", TEXT_ARRAY, UUID, INT8);
+static FALLEN_TENANT: Sql = sql!("job_ids_fallen_tenant", TEXT_ARRAY, TEXT, UUID, INT8);
+static KEY: Sql = sql!("job_ids_key", TEXT, UUID, INT8);
+static WORKER: Sql = sql!("job_ids_worker", TEXT, UUID, INT8);
+static FEW_IDS: Sql = sql!("job_ids_few", TEXT_ARRAY, INT8);
+static AMONG: Sql = sql!("job_among", TEXT, TEXT_ARRAY, TEXT, TEXT, TEXT, TEXT, TEXT, UUID, INT8, UUID_ARRAY);
+
+impl PostgresStore {
+    /// One page of the jobs that match.
+    pub(super) async fn page(&self, filter: &JobFilter) -> Result<JobPage> {
+        let mut search = Search::new(filter);
+        if search.source() == Source::Few && search.ask().is_some() {
+            let most = i64::try_from(FEW + 1).unwrap_or(i64::MAX);
+            let rows = self.query(Now::Database, &FEW_IDS, &[&words(filter), &most]).await?;
+            if rows.len() <= FEW {
+                let ids: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+                search.saw_all(self.among(&search, &ids).await?);
+            } else {
+                search.not_few();
+            }
+        }
+        while let Some(ask) = search.ask() {
+            let ids = self.ids(&search, ask).await?;
+            let jobs = self.among(&search, &ids).await?;
+            search.saw(ask, ids.len(), ids.last().copied().map(JobId), jobs);
+        }
+        Ok(search.page())
+    }
+
+    async fn ids(&self, search: &Search<'_>, ask: Ask) -> Result<Vec<Uuid>> {
+        let JobFilter { tenant_id, job_type, queue, tag, idempotency_key, worker, .. } = search.filter;
+        let (before, most) = (ask.before.map(|id| id.0), i64::try_from(ask.ids).unwrap_or(i64::MAX));
+        let worker = worker.as_ref().map(WorkerId::as_str);
+        let statuses = words(search.filter);
+        let at = Now::Database;
+        let rows = match (search.source(), tenant_id) {
+            (Source::Key, _) => self.query(at, &KEY, &[idempotency_key, &before, &most]).await?,
+            (Source::Worker, _) => self.query(at, &WORKER, &[&worker, &before, &most]).await?,
+            (Source::Tag, _) => self.query(at, &TAG, &[tag, &before, &most]).await?,
+            (Source::Fallen, None) => self.query(at, &FALLEN, &[&statuses, &before, &most]).await?,
+            (Source::Fallen, Some(_)) => {
+                self.query(at, &FALLEN_TENANT, &[&statuses, tenant_id, &before, &most]).await?
+            }
+            (Source::Kinds, _) => {
+                self.query(at, &KINDS, &[tenant_id, job_type, queue, &before, &most]).await?
+            }
+            (Source::Few | Source::Newest, _) => self.query(at, &NEWEST, &[&before, &most]).await?,
+        };
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// The jobs among these that match, as many as the page still wants.
+    async fn among(&self, search: &Search<'_>, ids: &[Uuid]) -> Result<Vec<Job>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let filter = search.filter;
+        let statuses = (!filter.statuses.is_empty()).then(|| words(filter));
+        let worker = filter.worker.as_ref().map(WorkerId::as_str);
+        let before = filter.before.map(|id| id.0);
+        let most = i64::try_from(search.wanted()).unwrap_or(i64::MAX);
+        let JobFilter { tenant_id, job_type, queue, tag, idempotency_key, .. } = filter;
+        let rows = self
+            .query(
+                Now::Database,
+                &AMONG,
+                &[tenant_id, &statuses, job_type, queue, tag, idempotency_key, &worker, &before, &most, &ids],
+            )
+            .await?;
+        rows.iter().map(job).collect::<std::result::Result<_, _>>().map_err(|error| self.fault("jobs", error))
+    }
+}
+
+fn words(filter: &JobFilter) -> Vec<&'static str> {
+    filter.statuses.iter().copied().map(Status::as_str).collect()
+}
+
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static Sql> {
+    vec![&NEWEST, &KINDS, &TAG, &FALLEN, &FALLEN_TENANT, &KEY, &WORKER, &FEW_IDS, &AMONG]
+}

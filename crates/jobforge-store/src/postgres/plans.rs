@@ -1,0 +1,113 @@
+//! Lists go by their index whatever the table holds and whatever is asked: also for what nobody has.
+
+use jobforge_core::time::Now;
+use testkit::postgres::TestDatabase;
+
+use super::session::Sql;
+use super::{PostgresOptions, PostgresStore, dead, list};
+use crate::rows::{DeadFilter, JobFilter};
+use crate::traits::{Admin, DeadLetters, Inspect};
+
+/// Forty thousand jobs of two tenants; one in a hundred dead, one in ten tagged, none of them analysed.
+const FILL: &str = "INSERT INTO jobforge_jobs (id, tenant_id, type, queue, status, finished_at, tags, error, dead_group)
+  SELECT lpad(to_hex(i), 32, '0')::uuid, CASE WHEN i % 2 = 0 THEN 'big' ELSE 'small' END, 'type-' || i % 3, 'queue-' || i % 4,
+         CASE WHEN i % 100 = 0 THEN 'dead' ELSE 'succeeded' END, now(),
+         CASE WHEN i % 10 = 0 THEN ARRAY['red'] END,
+         CASE WHEN i % 100 = 0 THEN '{\"kind\": \"io\", \"message\": \"away\"}'::jsonb END,
+         CASE WHEN i % 100 = 0 THEN 'group-' || i % 200 END
+  FROM generate_series(1, 40000) i";
+
+async fn lab() -> (PostgresStore, TestDatabase) {
+    let database = TestDatabase::create().expect("database");
+    let store = PostgresStore::connect(PostgresOptions::new(database.url())).await.expect("connect");
+    store.migrate().await.expect("migrate");
+    (store, database)
+}
+
+/// The plan that a connection of the store makes and what it read, as text.
+async fn plan(store: &PostgresStore, sql: &Sql, parameters: &str) -> String {
+    let client = store.client("test").await.expect("client");
+    let types: Vec<&str> = sql.types.iter().map(tokio_postgres::types::Type::name).collect();
+    let types: Vec<String> = types
+        .iter()
+        .map(|name| name.strip_prefix('_').map_or((*name).to_owned(), |name| format!("{name}[]")))
+        .collect();
+    let types = if types.is_empty() { String::new() } else { format!("({})", types.join(", ")) };
+    client.batch_execute(&format!("PREPARE asked{types} AS {}", sql.text)).await.expect(sql.name);
+    let asked = format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS) EXECUTE asked({parameters})");
+    let rows = client.simple_query(&asked).await.expect(sql.name);
+    client.batch_execute("DEALLOCATE asked").await.expect(sql.name);
+    let line = |message: &tokio_postgres::SimpleQueryMessage| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    };
+    rows.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn lists_go_by_their_index_whether_many_few_or_none_match() {
+    let (store, database) = lab().await;
+    testkit::postgres::psql(&database.url(), FILL).expect("jobs");
+    for (name, parameters, index) in [
+        ("job_ids", "null, 51", "jobforge_jobs_pkey"),
+        ("job_ids_kinds", "'big', null, null, null, 51", "idx_jobforge_listed"),
+        ("job_ids_kinds", "null, 'type-1', 'queue-2', null, 51", "idx_jobforge_listed"),
+        ("job_ids_tag", "'red', null, 51", "idx_jobforge_tagged"),
+        ("job_ids_tag", "'nothing', null, 51", "idx_jobforge_tagged"),
+        ("job_ids_fallen", "'{dead}', null, 51", "idx_jobforge_jobs_fallen"),
+        ("job_ids_fallen", "'{canceled,failed}', null, 51", "idx_jobforge_jobs_fallen"),
+        ("job_ids_fallen_tenant", "'{dead}', 'small', null, 51", "idx_jobforge_jobs_fallen_tenant"),
+        ("job_ids_key", "'nothing', null, 51", "idx_jobforge_jobs_idempotency"),
+        ("job_ids_worker", "'nobody', null, 51", "idx_jobforge_jobs_running"),
+        ("job_ids_few", "'{queued,running,dead}', 51", "idx_jobforge_jobs_fallen"),
+    ] {
+        let sql = list::statements().into_iter().find(|sql| sql.name == name).expect(name);
+        let plan = plan(&store, sql, parameters).await;
+        assert!(plan.contains(index), "{name} ({parameters}) does not use {index}:\n{plan}");
+        for line in plan.lines().filter(|line| line.contains(" Scan ") && line.contains("rows=")) {
+            let read = line.split("rows=").nth(1).and_then(|rest| rest.split(' ').next());
+            let rows: f64 = read.and_then(|rows| rows.parse().ok()).unwrap_or(0.0);
+            assert!(rows <= 400.0, "{name} ({parameters}) reads {rows} rows for 51:\n{plan}");
+        }
+    }
+    for (parameters, index) in [
+        ("null, null, null, null, true, null, 51", "idx_jobforge_jobs_fallen"),
+        ("null, 'small', null, null, true, null, 51", "idx_jobforge_jobs_fallen_tenant"),
+        ("'group-0', null, null, null, true, null, 51", "idx_jobforge_jobs_dead_listed"),
+    ] {
+        let sql = dead::statements().into_iter().find(|sql| sql.name == "dead_jobs").expect("dead_jobs");
+        let client = store.client("test").await.expect("client");
+        client.batch_execute("SET plan_cache_mode = force_custom_plan; ANALYZE").await.expect("set");
+        drop(client);
+        let plan = plan(&store, sql, parameters).await;
+        assert!(plan.contains(index), "dead_jobs ({parameters}) does not use {index}:\n{plan}");
+    }
+    let dead = store.dead_jobs(&DeadFilter { resolved: true, ..DeadFilter::default() }, None, 1000).await;
+    assert_eq!(dead.expect("dead jobs").len(), 400);
+}
+
+#[tokio::test]
+async fn a_job_that_raw_sql_moved_or_tagged_is_found_where_it_is_now_and_one_that_it_deleted_nowhere() {
+    let (store, database) = lab().await;
+    let sql = |text: &str| testkit::postgres::psql(&database.url(), text).expect("SQL");
+    sql(
+        "INSERT INTO jobforge_jobs (type, queue, tags) SELECT 't', 'old', ARRAY['red'] FROM generate_series(1, 3)",
+    );
+    let find = async |change: fn(&mut JobFilter)| {
+        let mut filter = JobFilter { limit: 10, ..JobFilter::default() };
+        change(&mut filter);
+        store.jobs(&filter).await.expect("jobs").len()
+    };
+    sql(
+        "UPDATE jobforge_jobs SET queue = 'new', tags = ARRAY['blue'] WHERE id = (SELECT min(id::text)::uuid FROM jobforge_jobs)",
+    );
+    assert_eq!(find(|f| f.queue = Some("old".to_owned())).await, 2);
+    assert_eq!(find(|f| f.queue = Some("new".to_owned())).await, 1);
+    assert_eq!(find(|f| f.tag = Some("red".to_owned())).await, 2);
+    assert_eq!(find(|f| f.tag = Some("blue".to_owned())).await, 1);
+    assert!(store.check(Now::Database).await.expect("check").is_empty());
+    sql("DELETE FROM jobforge_jobs");
+    assert_eq!(sql("SELECT count(*) FROM jobforge_listed").trim(), "0");
+    assert_eq!(sql("SELECT count(*) FROM jobforge_tagged").trim(), "0");
+    assert_eq!(find(|f| f.queue = Some("old".to_owned())).await, 0);
+}

@@ -1,0 +1,114 @@
+//! Lists of jobs: ids from the index that [`crate::list`] has chosen, then the jobs themselves.
+
+use jobforge_core::job::{Job, JobId, WorkerId};
+use jobforge_core::state::Status;
+use rusqlite::params;
+
+use super::rows::{self, limit};
+use super::statements::{self, Sql};
+use super::tx::Tx;
+use crate::error::Result;
+use crate::list::{Ask, FEW, Search, Source};
+use crate::rows::{JobFilter, JobPage};
+
+/// One page of the jobs that match.
+pub(super) fn page(tx: &Tx<'_>, filter: &JobFilter) -> Result<JobPage> {
+    let mut search = Search::new(filter);
+    if search.source() == Source::Few && search.ask().is_some() {
+        match few(tx, filter)? {
+            Some(ids) => search.saw_all(among(tx, &search, &ids)?),
+            None => search.not_few(),
+        }
+    }
+    while let Some(ask) = search.ask() {
+        let ids = ids(tx, &search, ask)?;
+        let jobs = among(tx, &search, &ids)?;
+        let last = ids.last().and_then(|id| id.parse::<JobId>().ok());
+        search.saw(ask, ids.len(), last, jobs);
+    }
+    Ok(search.page())
+}
+
+/// The ids in the statuses of the filter, when they are few.
+fn few(tx: &Tx<'_>, filter: &JobFilter) -> Result<Option<Vec<String>>> {
+    let most = limit(FEW + 1);
+    let mut ids: Vec<String> = Vec::new();
+    for status in &filter.statuses {
+        ids.extend(match status {
+            Status::Queued => tx.prepare(&statements::FEW_QUEUED)?.all([most], |row| row.get(0))?,
+            Status::Running => tx.prepare(&statements::FEW_RUNNING)?.all([most], |row| row.get(0))?,
+            Status::Succeeded | Status::Failed | Status::Dead | Status::Canceled => {
+                tx.prepare(&statements::FEW_ENDED)?.all(params![status.as_str(), most], |row| row.get(0))?
+            }
+        });
+    }
+    Ok((ids.len() <= FEW).then_some(ids))
+}
+
+/// The next ids of the source, newest first.
+fn ids(tx: &Tx<'_>, search: &Search<'_>, ask: Ask) -> Result<Vec<String>> {
+    let filter = search.filter;
+    let (before, most) = (ask.before.map(|id| id.to_string()), limit(ask.ids));
+    let keyed = |sql: &'static Sql, key: Option<&str>| {
+        tx.prepare(sql)?.all(params![key, before, most], |row| row.get::<_, String>(0))
+    };
+    match search.source() {
+        Source::Key => keyed(&statements::JOB_IDS_KEY, filter.idempotency_key.as_deref()),
+        Source::Worker => keyed(&statements::JOB_IDS_WORKER, filter.worker.as_ref().map(WorkerId::as_str)),
+        Source::Tag => keyed(&statements::JOB_IDS_TAG, filter.tag.as_deref()),
+        Source::Fallen => {
+            let mut statuses = filter.statuses.clone();
+            statuses.sort_unstable();
+            statuses.dedup();
+            let mut found = Vec::new();
+            for status in statuses {
+                found.extend(match &filter.tenant_id {
+                    None => keyed(&statements::JOB_IDS_FALLEN, Some(status.as_str()))?,
+                    Some(tenant) => tx
+                        .prepare(&statements::JOB_IDS_FALLEN_TENANT)?
+                        .all(params![status.as_str(), before, most, tenant], |row| row.get(0))?,
+                });
+            }
+            Ok(newest(found, ask.ids))
+        }
+        Source::Kinds => {
+            let asked = params![filter.tenant_id, filter.job_type, filter.queue, before, most];
+            let mut found = Vec::new();
+            for kind in tx.prepare(&statements::JOB_KINDS)?.all(asked, |row| row.get::<_, i64>(0))? {
+                let ids = tx.prepare(&statements::JOB_IDS_KIND)?;
+                found.extend({ ids }.all(params![kind, before, most], |row| row.get::<_, String>(0))?);
+            }
+            Ok(newest(found, ask.ids))
+        }
+        Source::Few | Source::Newest => {
+            tx.prepare(&statements::JOB_IDS)?.all(params![before, most], |row| row.get(0))
+        }
+    }
+}
+
+fn newest(mut ids: Vec<String>, most: usize) -> Vec<String> {
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    ids.truncate(most);
+    ids
+}
+
+/// The jobs among these that match, as many as the page still wants.
+fn among(tx: &Tx<'_>, search: &Search<'_>, ids: &[String]) -> Result<Vec<Job>> {
+    let filter = search.filter;
+    let statuses = (!filter.statuses.is_empty()).then(|| rows::json(&filter.statuses));
+    tx.prepare(&statements::JOBS_AMONG)?.all(
+        params![
+            filter.tenant_id,
+            statuses,
+            filter.job_type,
+            filter.queue,
+            filter.tag,
+            filter.idempotency_key,
+            filter.worker.as_ref().map(WorkerId::as_str),
+            filter.before.map(|id| id.to_string()),
+            limit(search.wanted()),
+            rows::json(ids),
+        ],
+        rows::job,
+    )
+}
