@@ -1,12 +1,14 @@
 //! What can be typed.
 
 mod admin;
+mod schedule;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use admin::{AuditArgs, AuditCommand, ConfigCommand, FlagCommand, TokenCommand};
+pub(crate) use schedule::{MissedWord, OverlapWord, ScheduleCommand, ScheduleFields};
 
 /// Durable background jobs that can always say what they are doing
 #[derive(Debug, Parser)]
@@ -62,7 +64,7 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Run everything: database, server, watchdog and worker
     Up(UpArgs),
-    /// Run a server: HTTP API, watchdog and housekeeping
+    /// Run a server: HTTP API, scheduler, watchdog and housekeeping
     Serve(ServeArgs),
     /// Run a worker with the built-in job types
     Work(WorkArgs),
@@ -72,6 +74,9 @@ pub(crate) enum Command {
     /// Look at, pause and resume queues
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Jobs that are made by themselves: add, look at, run, pause and change schedules
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
     /// Look at dead jobs by what they died of, run them again, discard or purge them
     #[command(subcommand)]
     Dead(DeadCommand),

@@ -18,7 +18,7 @@ use serde_path_to_error::Segment;
 
 use crate::api_error::ApiError;
 use crate::misfits::misfits;
-use crate::nearest::advice;
+use jobforge::core::nearest::advice;
 
 /// The longest body: a payload of the largest size and ample room for the rest.
 pub(crate) const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
@@ -185,6 +185,19 @@ fn unknown_field(around: &str, name: &str, known: &[&str]) -> ApiError {
 /// The step to a key, as in a JSON pointer (RFC 6901).
 pub(crate) fn pointer(key: &str) -> String {
     format!("/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+/// The same where all fields may be left out, and with them the body.
+pub(crate) async fn maybe_object(
+    headers: &HeaderMap,
+    body: Body,
+    known: &[&str],
+) -> Result<Map<String, Value>, ApiError> {
+    let bytes = read(headers, body, MAX_BODY_BYTES).await?;
+    if bytes.trim_ascii().is_empty() {
+        return Ok(Map::new());
+    }
+    object(headers, Body::from(bytes), known).await
 }
 
 /// Makes sure that there is no body, or an empty object, where none has a meaning.

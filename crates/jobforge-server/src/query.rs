@@ -9,7 +9,7 @@ use jobforge::core::job::WorkerId;
 use jobforge::store::rows::JobFilter;
 
 use crate::api_error::ApiError;
-use crate::nearest::advice;
+use jobforge::core::nearest::advice;
 
 /// Jobs of a page when the request does not say.
 pub(crate) const DEFAULT_LIMIT: usize = 50;

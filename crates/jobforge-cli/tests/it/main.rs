@@ -21,6 +21,7 @@ mod program;
 #[path = "../../src/commands/drill/proxy.rs"]
 mod proxy;
 mod runbooks;
+mod schedules;
 mod shell;
 mod socket;
 mod sql_surface;

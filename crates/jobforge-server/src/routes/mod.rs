@@ -10,6 +10,7 @@ mod openapi;
 mod operations;
 mod queues;
 mod runbook;
+mod schedules;
 mod settings;
 mod table;
 mod worker;
@@ -125,6 +126,43 @@ fn v1() -> Vec<Route> {
         look("/v1/dead/jobs", Own(Read), "Dead jobs, newest first", get(dead::jobs)).query(dead::PAGE),
         act("/v1/dead/resolve", Own(Operate), "Settle that dead jobs stay dead", post(dead::resolve))
             .body(&["ids", "note"]),
+        look("/v1/schedules", All(Read), "Schedules by name", get(schedules::list)).query(schedules::FILTER),
+        act("/v1/schedules", All(Admin), "Add a schedule", post(schedules::create)).body(schedules::FIELDS),
+        look("/v1/schedules/{name}", All(Read), "A schedule and how it is", get(schedules::one)),
+        Route::new(
+            "PATCH",
+            "/v1/schedules/{name}",
+            All(Admin),
+            "Change a schedule; null takes a field out",
+            patch(schedules::change),
+        )
+        .body(schedules::FIELDS),
+        Route::new(
+            "DELETE",
+            "/v1/schedules/{name}",
+            All(Admin),
+            "Remove a schedule with its history",
+            delete(schedules::remove),
+        ),
+        act("/v1/schedules/{name}/run", All(Operate), "Run a schedule now", post(schedules::run))
+            .body(&["force"]),
+        act(
+            "/v1/schedules/{name}/pause",
+            All(Operate),
+            "Pause a schedule, for good or for a while",
+            post(schedules::pause),
+        )
+        .body(&["until", "for_ms"]),
+        act("/v1/schedules/{name}/resume", All(Operate), "Let a schedule run again", post(schedules::resume)),
+        look(
+            "/v1/schedules/{name}/history",
+            All(Read),
+            "What became of a schedule's moments, newest first",
+            get(schedules::history),
+        )
+        .query(&["before", "limit"]),
+        look("/v1/schedules/{name}/next", All(Read), "When a schedule runs next", get(schedules::next))
+            .query(&["limit"]),
         look("/v1/settings", All(Read), "Settings with value, source and effect", get(settings::list)),
         Route::new(
             "PATCH",

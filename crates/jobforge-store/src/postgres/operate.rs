@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::rows::{Move, Moved};
 use crate::traits::{Inspect, Operate, Purge};
 
-static MOVE: Sql = sql!("job_move", UUID_ARRAY, TEXT, INT8, JSONB);
+pub(super) static MOVE: Sql = sql!("job_move", UUID_ARRAY, TEXT, INT8, JSONB);
 static DELETE: Sql = sql!("job_delete", UUID_ARRAY, JSONB);
 static PAUSE: Sql = sql!("queue_pause", TEXT, BOOL, JSONB);
 static PURGE: Sql = sql!("purge", TEXT_ARRAY, TIMESTAMPTZ_ARRAY, INT8);

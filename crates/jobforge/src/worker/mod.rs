@@ -120,6 +120,12 @@ impl WorkerBuilder {
         Ok(self)
     }
 
+    /// Adds the handlers of what JobForge does for itself, `system.cleanup.old_jobs`, and no other.
+    pub fn system_jobs(mut self) -> Self {
+        builtin::register_system(&mut self.registry, &self.store);
+        self
+    }
+
     /// Gives handlers a value of the application's own, which they find with `ctx.state::<T>()`.
     pub fn state<T: Any + Send + Sync>(mut self, value: T) -> Self {
         self.states.insert(TypeId::of::<T>(), Arc::new(value));

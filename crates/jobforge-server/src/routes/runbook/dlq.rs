@@ -17,11 +17,11 @@ use serde_json::{Map, Value, json};
 
 use crate::api_error::ApiError;
 use crate::caller::Caller;
-use crate::nearest::advice;
 use crate::routes::jobs::visible;
 use crate::routes::json as answer;
 use crate::server::App;
 use crate::{body, query};
+use jobforge::core::nearest::advice;
 
 /// Parameters of a look.
 pub(super) const PARAMETERS: &[&str] = &["stats", "status", "limit", "offset", "before"];
