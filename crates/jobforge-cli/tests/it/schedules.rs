@@ -175,7 +175,7 @@ fn process_each_moment_fires_once_although_the_leader_is_killed_again_and_again(
     }
     std::fs::write(site.home.path().join("jobforge.toml"), file).unwrap();
     let mut servers: BTreeMap<u32, Running> = BTreeMap::new();
-    let mut start = |servers: &mut BTreeMap<u32, Running>| {
+    let start = |servers: &mut BTreeMap<u32, Running>| {
         let server = site.serve();
         servers.insert(server.pid(), server);
     };

@@ -15,6 +15,7 @@ mod queues;
 mod refusals;
 mod request_log;
 mod runbook;
+mod schedules;
 mod settings;
 mod tokens;
 mod worker;
