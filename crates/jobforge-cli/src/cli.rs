@@ -484,6 +484,15 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 60.0)]
         seconds: f64,
     },
+    /// Firing schedules, of which a tenth is due each minute
+    Schedules {
+        /// How many schedules
+        #[arg(long, default_value_t = 10_000)]
+        schedules: usize,
+        /// How many of their minutes
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        minutes: u64,
+    },
     /// What it costs PostgreSQL to know that running jobs are alive
     Heartbeat(HeartbeatArgs),
 }
