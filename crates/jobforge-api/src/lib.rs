@@ -9,6 +9,7 @@ mod job;
 mod problem;
 pub mod requests;
 pub mod runbook;
+mod schedules;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod worker;
@@ -25,6 +26,10 @@ pub use job::{
     QueuePauseView, QueueView, ReceiptView, RestartAnswer, WorkerList, WorkerPlace, WorkerTold, WorkerView,
 };
 pub use problem::{FieldProblem, Problem};
+pub use schedules::{
+    PauseScheduleRequest, RunScheduleRequest, ScheduleDetail, ScheduleHistory, ScheduleList, ScheduleNext,
+    SchedulePauseView, ScheduleRan, ScheduleRemoved,
+};
 
 /// A duration in whole milliseconds, as every key in `_ms` holds it.
 pub fn millis(duration: Duration) -> u64 {

@@ -32,6 +32,14 @@ pub(crate) fn reschedule(schema: &mut Schema) {
         .insert("examples".to_owned(), json!([{ "delay_ms": 60_000 }, { "run_at": "2027-01-31T08:00:00Z" }]));
 }
 
+pub(crate) fn pause(schema: &mut Schema) {
+    narrow(schema, "for_ms", &json!({ "minimum": MIN_FOR_MS, "maximum": MAX_FOR_MS }));
+    narrow(schema, "until", &json!({ "pattern": YEARS }));
+    not_both(schema, "until", "for_ms");
+    schema
+        .insert("examples".to_owned(), json!([{ "for_ms": 3_600_000 }, { "until": "2027-01-31T08:00:00Z" }]));
+}
+
 pub(crate) fn token(schema: &mut Schema) {
     let shown = r"^[\w.:/@-]([\w .:/@-]*[\w.:/@-])?$";
     narrow(schema, "name", &json!({ "minLength": 1, "maxLength": 100, "pattern": shown }));

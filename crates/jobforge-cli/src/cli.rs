@@ -2,6 +2,7 @@
 
 mod admin;
 mod db;
+mod schedule;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use admin::{AuditArgs, AuditCommand, ConfigCommand, FlagCommand, TokenCommand};
 pub(crate) use db::{BackupArgs, DbCommand, PurgeArgs, RestoreArgs};
+pub(crate) use schedule::{MissedWord, OverlapWord, ScheduleCommand, ScheduleFields};
 
 /// Durable background jobs that can always say what they are doing
 #[derive(Debug, Parser)]
@@ -64,7 +66,7 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Run everything: database, server, watchdog and worker
     Up(UpArgs),
-    /// Run a server: HTTP API, watchdog and housekeeping
+    /// Run a server: HTTP API, scheduler, watchdog and housekeeping
     Serve(ServeArgs),
     /// Run a worker with the built-in job types
     Work(WorkArgs),
@@ -77,6 +79,9 @@ pub(crate) enum Command {
     /// Look at workers, and tell them to restart
     #[command(subcommand)]
     Worker(WorkerCommand),
+    /// Jobs that are made by themselves: add, look at, run, pause and change schedules
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
     /// Look at dead jobs by what they died of, run them again, discard or purge them
     #[command(subcommand)]
     Dead(DeadCommand),
@@ -486,6 +491,15 @@ pub(crate) enum BenchCommand {
         /// For how long
         #[arg(long, default_value_t = 60.0)]
         seconds: f64,
+    },
+    /// Firing schedules, of which a tenth is due each minute
+    Schedules {
+        /// How many schedules
+        #[arg(long, default_value_t = 10_000)]
+        schedules: usize,
+        /// How many of their minutes
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        minutes: u64,
     },
     /// What it costs PostgreSQL to know that running jobs are alive
     Heartbeat(HeartbeatArgs),

@@ -4,28 +4,44 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use jobforge::core::schedule::{Definition, overridden};
 use jobforge::core::settings::Settings;
 use jobforge::live::OwnSettings;
 
 use crate::cli::Global;
 use crate::failure::{self, Failure};
 
+/// What flags, environment and file say.
+pub(crate) struct Read {
+    /// The settings.
+    pub(crate) settings: Settings,
+    /// The layers that this process has of its own.
+    pub(crate) own: OwnSettings,
+    /// The schedules of the file, with the intervals that the environment says.
+    pub(crate) schedules: Vec<Definition>,
+}
+
+/// What a file says.
+#[derive(Default)]
+struct File {
+    settings: BTreeMap<String, String>,
+    schedules: Vec<Definition>,
+}
+
 /// Resolves the settings, and gives the layers that this process has of its own; `flags` holds what the command's own
 /// flags set, by key.
-pub(crate) fn settings(
-    global: &Global,
-    mut flags: BTreeMap<String, String>,
-) -> Result<(Settings, OwnSettings), Failure> {
+pub(crate) fn settings(global: &Global, mut flags: BTreeMap<String, String>) -> Result<Read, Failure> {
     if let Some(url) = &global.database_url {
         flags.insert("database_url".to_owned(), url.clone());
     }
     if let Some(directory) = &global.data_dir {
         flags.insert("data_dir".to_owned(), directory.display().to_string());
     }
-    let file = global.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+    let File { settings: file, schedules } =
+        global.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
     let own = OwnSettings { flags, env: Arc::new(environment), file };
     match own.above(BTreeMap::new()) {
-        Ok(settings) => Ok((settings, own)),
+        Ok(settings) => Ok(Read { settings, own, schedules }),
         Err(errors) => {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Err(Failure::new(failure::CONFIG, lines.join("\n       "))
@@ -64,13 +80,22 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Reads `key = value` pairs; tables are not used, for every key is whole.
-fn read_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+/// Reads `key = value` pairs and `[[schedules]]`; no other table is used, for every key is whole.
+fn read_file(path: &Path) -> Result<File, Failure> {
     let fail = |what: String| Failure::new(failure::CONFIG, format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
-    let table: toml::Table =
+    let mut table: toml::Table =
         text.parse().map_err(|error: toml::de::Error| fail(error.message().to_owned()))?;
-    table
+    let schedules = match table.remove("schedules") {
+        None => Vec::new(),
+        Some(toml::Value::Array(all)) => all
+            .iter()
+            .enumerate()
+            .map(|(index, one)| schedule(index, one).map_err(fail))
+            .collect::<Result<_, _>>()?,
+        Some(_) => return Err(fail("schedules must be written as [[schedules]] tables".to_owned())),
+    };
+    let settings = table
         .into_iter()
         .map(|(key, value)| {
             let value = match value {
@@ -91,5 +116,21 @@ fn read_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
             };
             Ok((key, value))
         })
-        .collect()
+        .collect::<Result<_, _>>()?;
+    Ok(File { settings, schedules })
+}
+
+/// One `[[schedules]]`; its interval may come from the environment.
+fn schedule(index: usize, table: &toml::Value) -> Result<Definition, String> {
+    let named = table.get("name").and_then(|name| name.as_str());
+    let which = named
+        .map_or_else(|| format!("the schedule at place {}", index + 1), |name| format!("schedule {name}"));
+    let read = serde_json::to_value(table).and_then(serde_json::from_value);
+    let definition: Definition = read.map_err(|error| format!("{which}: {error}"))?;
+    let (definition, variable) =
+        overridden(definition, &environment).map_err(|fault| format!("{which}: {fault}"))?;
+    if let (Some(variable), Some(every)) = (variable, &definition.every) {
+        tracing::debug!("{which} runs every {every}, as {variable} says");
+    }
+    Ok(definition)
 }

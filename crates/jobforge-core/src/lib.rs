@@ -4,8 +4,9 @@
 //! is ever read. `jobforge-store` remembers, `jobforge` drives, and both ask here what should happen.
 //!
 //! Reading order: what a job is ([`job`], [`payload`], [`state`]), its life ([`enqueue`], [`claim`], [`heartbeat`],
-//! [`settle`], [`rescue`]), what it is now ([`standing`]), who may do what and who did it ([`token`], [`throttle`],
-//! [`rate`], [`audit`], [`operation`]), and the numbers behind it ([`poll`], [`retention`], [`settings`]).
+//! [`settle`], [`rescue`]), when one is made by itself ([`schedule`]), what it is now ([`standing`]), who may do what and
+//! who did it ([`token`], [`throttle`], [`rate`], [`audit`], [`operation`]), and the numbers behind it ([`poll`],
+//! [`retention`], [`settings`]).
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +25,8 @@ pub mod poison;
 pub mod rescue;
 pub mod settle;
 
+pub mod schedule;
+
 pub mod standing;
 pub mod verdict;
 pub mod watchdog;
@@ -34,6 +37,7 @@ pub mod rate;
 pub mod throttle;
 pub mod token;
 
+pub mod nearest;
 pub mod poll;
 pub mod presence;
 pub mod retention;

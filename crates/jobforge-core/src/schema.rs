@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::enqueue::{MAX_ATTEMPTS, MAX_DELAY, MAX_KEY_CHARS, MAX_NAME_BYTES, MAX_TAG_CHARS, MAX_TAGS};
 use crate::enqueue::{MAX_TIMEOUT, MIN_TIMEOUT};
 use crate::payload::Payload;
+use crate::schedule::definition;
 use crate::settle::MAX_BACKOFF_MS;
 
 /// Text without control characters.
@@ -72,6 +73,34 @@ pub(crate) fn job_request(schema: &mut Schema) {
     not_both(schema, "run_at", "delay_ms");
     let example = json!({
         "type": "email.send", "payload": { "to": "a@example.org" }, "queue": "mail", "idempotency_key": "welcome-17",
+    });
+    schema.insert("examples".to_owned(), json!([example]));
+}
+
+pub(crate) fn schedule(schema: &mut Schema) {
+    for field in ["name", "type", "tenant_id", "queue"] {
+        narrow(schema, field, &name());
+    }
+    narrow(schema, "priority", &json!({ "minimum": i16::MIN, "maximum": i16::MAX }));
+    narrow(schema, "max_attempts", &json!({ "minimum": 1, "maximum": MAX_ATTEMPTS }));
+    for field in ["timeout_ms", "progress_timeout_ms"] {
+        narrow(schema, field, &json!({ "minimum": millis(MIN_TIMEOUT), "maximum": millis(MAX_TIMEOUT) }));
+    }
+    let mut label = tag();
+    label["type"] = "string".into();
+    narrow(schema, "tags", &json!({ "maxItems": MAX_TAGS, "items": label }));
+    narrow(schema, "anchor", &json!({ "format": "date-time", "pattern": YEARS }));
+    narrow(schema, "missed_limit", &json!({ "minimum": 1, "maximum": definition::MAX_MISSED_LIMIT }));
+    for field in ["catch_up_ms", "stale_after_ms"] {
+        narrow(schema, field, &json!({ "minimum": 1000, "maximum": definition::MAX_WINDOW_MS }));
+    }
+    narrow(schema, "jitter_ms", &json!({ "minimum": 0, "maximum": definition::MAX_JITTER_MS }));
+    narrow(schema, "description", &json!({ "maxLength": definition::MAX_DESCRIPTION }));
+    narrow(schema, "idempotency_key", &json!({ "minLength": 1, "pattern": r"\{(date|planned_for)\}" }));
+    let given = |field: &str| json!({ "required": [field], "properties": { field: { "type": "string" } } });
+    schema.insert("oneOf".to_owned(), json!([given("cron"), given("every")]));
+    let example = json!({
+        "name": "nightly_report", "type": "report.build", "cron": "30 2 * * 1-5", "time_zone": "Europe/Berlin",
     });
     schema.insert("examples".to_owned(), json!([example]));
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use jobforge::Error;
 use jobforge::core::enqueue::InvalidJob;
 use jobforge::core::job::BadJobId;
 use jobforge::core::json::Fault;
 use jobforge::core::payload::PayloadError;
 use jobforge::store::StoreError;
+use jobforge::{Error, ScheduleError};
 use jobforge_api::{FieldProblem, Problem};
 
 use crate::request_log::Cause;
@@ -165,6 +165,47 @@ impl From<Error> for ApiError {
                 format!("job {id} is {status} and cannot be {wanted}"),
             ),
             error @ (Error::NotEnded { .. } | Error::BadWorker(_)) => Self::internal(error.to_string()),
+        }
+    }
+}
+
+impl From<ScheduleError> for ApiError {
+    fn from(error: ScheduleError) -> Self {
+        let told = error.to_string();
+        match error {
+            ScheduleError::Invalid(invalid) => {
+                // One fault alone is told by its own word, so that a program can act on it.
+                let code = match &invalid.errors[..] {
+                    [only] => only.code,
+                    _ => "invalid_schedule",
+                };
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, "the schedule was refused", told)
+                    .errors(invalid.errors.into_iter().map(FieldProblem::from).collect())
+            }
+            ScheduleError::Unreadable(_) => Self::invalid_request(told),
+            ScheduleError::InvalidPayload(fault) => fault.into(),
+            ScheduleError::NameTaken(_) => {
+                Self::conflict("schedule_exists", "there is a schedule of this name", told)
+            }
+            ScheduleError::QuotaFull(_) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "schedule_quota",
+                "there are too many schedules",
+                told,
+            ),
+            ScheduleError::NotFound { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "schedule_not_found", "there is no such schedule", told)
+            }
+            ScheduleError::Changed(_) => {
+                Self::conflict("schedule_changed", "the schedule was changed meanwhile", told)
+            }
+            ScheduleError::Busy { .. } => {
+                Self::conflict("schedule_busy", "a job of the schedule has not ended", told)
+            }
+            ScheduleError::BuiltIn(_) => {
+                Self::conflict("schedule_built_in", "the schedule belongs to JobForge", told)
+            }
+            ScheduleError::Store(error) => error.into(),
         }
     }
 }

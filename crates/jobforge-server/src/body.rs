@@ -18,7 +18,7 @@ use serde_path_to_error::Segment;
 
 use crate::api_error::ApiError;
 use crate::misfits::misfits;
-use crate::nearest::advice;
+use jobforge::core::nearest::advice;
 
 /// The longest body: a payload of the largest size and ample room for the rest.
 pub(crate) const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
@@ -190,6 +190,19 @@ pub(crate) fn pointer(key: &str) -> String {
 /// Reads the fields as what the call takes.
 pub(crate) fn fits<T: DeserializeOwned>(fields: &Map<String, Value>) -> Result<T, ApiError> {
     serde_path_to_error::deserialize(Value::Object(fields.clone())).map_err(|fault| misfit_at(&fault))
+}
+
+/// The same where all fields may be left out, and with them the body.
+pub(crate) async fn maybe_object(
+    headers: &HeaderMap,
+    body: Body,
+    known: &[&str],
+) -> Result<Map<String, Value>, ApiError> {
+    let bytes = read(headers, body, MAX_BODY_BYTES).await?;
+    if bytes.trim_ascii().is_empty() {
+        return Ok(Map::new());
+    }
+    object(headers, Body::from(bytes), known).await
 }
 
 /// Makes sure that there is no body, or an empty object, where none has a meaning.

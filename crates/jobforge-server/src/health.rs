@@ -6,15 +6,17 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use jobforge::ScheduleView;
 use jobforge::clock;
 use jobforge::core::job::{Job, WorkerId};
 use jobforge::core::rescue::{RescuePolicy, cause, describe};
+use jobforge::core::schedule::{ScheduleState, Scheduler};
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since, sub, words};
 use jobforge::core::watchdog::{Run, WatchdogRow};
 use jobforge::core::worker::WorkerRow;
 use jobforge::services::probes::{ProbeState, Probes};
-use jobforge::store::rows::QueueInfo;
+use jobforge::store::rows::{MAX_PAGE, QueueInfo, ScheduleFilter};
 use jobforge::store::{Store, StoreError};
 use jobforge_api::runbook::{HealthFull, ServiceHealth};
 use serde_json::{Value, json};
@@ -47,6 +49,8 @@ pub(crate) struct Facts {
     pub(crate) workers: Vec<WorkerRow>,
     pub(crate) watchdogs: Vec<WatchdogRow>,
     pub(crate) last_run: Option<Run>,
+    pub(crate) scheduler: Option<Scheduler>,
+    pub(crate) schedules: Vec<ScheduleView>,
 }
 
 /// What was found lately, and what the probes found.
@@ -103,16 +107,20 @@ async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, Store
     let begun = clock::monotonic();
     let as_of = store.now().await?;
     let took = clock::monotonic().duration_since(begun);
-    let (stuck, counts, queues, workers, watchdogs, runs) = tokio::try_join!(
+    let every_schedule = ScheduleFilter { limit: MAX_PAGE, ..ScheduleFilter::default() };
+    let (stuck, counts, queues, workers, watchdogs, runs, scheduler, schedules) = tokio::try_join!(
         stuck(store, policy),
         store.status_counts(None, sub(as_of, COUNTED)),
         store.queues(Now::Database),
         store.workers(Now::Database),
         store.watchdogs(Now::Database),
         store.watchdog_runs(1),
+        store.scheduler(Now::Database),
+        store.schedules(&every_schedule),
     )?;
+    let schedules = schedules.into_iter().map(|schedule| ScheduleView::of(schedule, as_of)).collect();
     let last_run = runs.into_iter().next();
-    Ok(Facts { as_of, took, stuck, counts, queues, workers, watchdogs, last_run })
+    Ok(Facts { as_of, took, stuck, counts, queues, workers, watchdogs, last_run, scheduler, schedules })
 }
 
 /// The running jobs in trouble, worst first.
@@ -132,7 +140,7 @@ fn told(facts: &Facts, sees_all: bool) -> Vec<ServiceHealth> {
         with_latency(service("database", "ok", None, Value::Null), latency),
         watchdog(facts, sees_all),
         worker(facts, sees_all),
-        service("scheduler", "not_configured", Some("no schedule is defined".to_owned()), Value::Null),
+        scheduler(facts, sees_all),
     ]
 }
 
@@ -197,6 +205,42 @@ fn worker(facts: &Facts, sees_all: bool) -> ServiceHealth {
             json!(unserved.iter().take(20).map(|queue| &queue.name).collect::<Vec<_>>());
     }
     service("qc_worker", status, message, details)
+}
+
+/// A scheduler looks every second; after so long without it nobody fires.
+const SCHEDULER_SILENT: Duration = Duration::from_secs(30);
+
+fn scheduler(facts: &Facts, sees_all: bool) -> ServiceHealth {
+    let tick = facts.scheduler.as_ref().map(|scheduler| scheduler.last_tick_at);
+    let age = tick.map(|tick| since(facts.as_of, tick));
+    let is = |wanted: ScheduleState| facts.schedules.iter().filter(move |view| view.state == wanted);
+    let late = is(ScheduleState::Late).count();
+    let (status, message) = match (facts.schedules.is_empty(), age) {
+        (true, _) => ("not_configured", Some("no schedule is defined".to_owned())),
+        (false, None) => ("error", Some("no scheduler has ever been here; nothing is fired".to_owned())),
+        (false, Some(age)) if age > SCHEDULER_SILENT => {
+            ("error", Some(format!("no scheduler has looked for {}", words(age))))
+        }
+        (false, Some(_)) if late > 0 => ("warning", Some(format!("{late} schedule(s) are late"))),
+        (false, Some(_)) => ("ok", None),
+    };
+    let mut details = json!({
+        "last_tick": tick.map(|tick| tick.to_string()),
+        "age_s": age.map(|age| age.as_secs_f64()),
+        "schedules": facts.schedules.len(),
+        "paused": is(ScheduleState::Paused).count(),
+        "late": late,
+        "stale": is(ScheduleState::Stale).count(),
+        "failing": is(ScheduleState::Failing).count(),
+    });
+    if sees_all {
+        let names = |wanted| is(wanted).take(20).map(|view| view.name.clone()).collect::<Vec<_>>();
+        details["leader"] = json!(facts.scheduler.as_ref().map(|scheduler| &scheduler.leader));
+        details["late_schedules"] = json!(names(ScheduleState::Late));
+        details["stale_schedules"] = json!(names(ScheduleState::Stale));
+        details["failing_schedules"] = json!(names(ScheduleState::Failing));
+    }
+    service("scheduler", status, message, details)
 }
 
 fn probe(name: &str, state: &ProbeState) -> ServiceHealth {

@@ -25,7 +25,6 @@ mod workers;
 mod api_error;
 mod body;
 mod misfits;
-mod nearest;
 mod query;
 pub mod view;
 

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::api_error::ApiError;
 use crate::body::{pointer, shown, syntax};
-use crate::nearest::advice;
+use jobforge::core::nearest::advice;
 
 /// Fields of a job as it is shown that nobody who enqueues may set.
 const READ_ONLY: [&str; 16] = [

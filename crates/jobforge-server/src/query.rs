@@ -12,7 +12,7 @@ use jobforge::store::rows::{JobFilter, MAX_PAGE};
 use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
-use crate::nearest::advice;
+use jobforge::core::nearest::advice;
 
 /// Jobs of a page when the request does not say.
 pub(crate) const DEFAULT_LIMIT: usize = 50;
@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Words(&'static [&'static str]),
     /// Statuses, separated by commas.
     Statuses,
+    /// A moment.
+    Moment,
     /// A moment, or how long ago it was.
     Since,
     /// The version of the settings as an ETag.
@@ -83,6 +85,7 @@ impl Kind {
                 let word = text(json!({ "enum": Status::ALL.map(Status::as_str) }));
                 json!({ "type": "array", "items": word, "minItems": 1, "maxItems": Status::ALL.len() })
             }
+            Self::Moment => text(json!({ "format": "date-time", "pattern": schema::YEARS })),
             Self::Since => {
                 let ago = text(json!({ "pattern": "^([0-9]{1,9}|([0-9]{1,9}(ms|s|min|m|h|d)){1,4})$" }));
                 json!({ "anyOf": [text(json!({ "format": "date-time" })), ago] })
@@ -158,6 +161,12 @@ pub(crate) const AUDIT: &[Param] = &[
 /// What narrows the history of settings down.
 pub(crate) const HISTORY: &[Param] =
     &[param("key", Kind::Text, "Only of this setting."), BEFORE_ENTRY, LIMIT];
+/// What narrows schedules down.
+pub(crate) const SCHEDULES: &[Param] =
+    &[TENANT, param("after", Kind::Text, "`next_after` of the page before."), LIMIT];
+/// What narrows the history of a schedule down.
+pub(crate) const SCHEDULE_HISTORY: &[Param] =
+    &[param("before", Kind::Moment, "Only what was planned before this moment."), LIMIT];
 /// What narrows dead letters down, as runbooks call it.
 pub(crate) const DLQ: &[Param] = &[
     param("stats", Kind::Flag, "Figures instead of a page."),

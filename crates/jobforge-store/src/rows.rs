@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::rescue::Rescue;
+use jobforge_core::schedule::{LiveRun, NewLine};
 use jobforge_core::state::Status;
 use serde::{Deserialize, Serialize};
 
@@ -219,6 +220,70 @@ impl Deaths {
 /// Jobs of the dead that are moved at once, and how often: what is left then is found by the watchdog.
 pub(crate) const DEATH_PAGE: usize = 500;
 pub(crate) const DEATH_PAGES: usize = 200;
+
+/// Which schedules to list, by name.
+#[derive(Debug, Clone, Default)]
+pub struct ScheduleFilter {
+    /// Only of this tenant.
+    pub tenant_id: Option<String>,
+    /// Only those behind this name: the cursor of the next page.
+    pub after: Option<String>,
+    /// At most this many, up to [`MAX_PAGE`].
+    pub limit: usize,
+}
+
+/// What became of a new schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreatedSchedule {
+    /// It is there.
+    Created,
+    /// There is one of this name.
+    NameTaken,
+    /// Its tenant has as many as it may have.
+    QuotaFull,
+}
+
+/// What became of a run that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RanSchedule {
+    /// Its job is enqueued.
+    Ran(JobId),
+    /// A job of the schedule has not ended, and its policy is that two never overlap.
+    Busy(LiveRun),
+    /// There is no such schedule.
+    Missing,
+}
+
+/// What was written down of one moment, or of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FiredLine {
+    /// The schedule.
+    pub schedule: String,
+    /// The line.
+    pub line: NewLine,
+    /// Its job, if one was made.
+    pub job_id: Option<JobId>,
+}
+
+/// What a pass over the schedules did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fired {
+    /// The database's clock.
+    pub as_of: Timestamp,
+    /// The lines that were written.
+    pub lines: Vec<FiredLine>,
+    /// When the next schedule is due; already past if there is more to do.
+    pub next_due: Option<Timestamp>,
+}
+
+/// Schedules that are fired in one step.
+pub const FIRE_STEP: usize = 200;
+
+/// Ended runs that are noted in one step.
+pub(crate) const END_STEP: usize = 1000;
+
+/// A schedule whose stored definition this program cannot read waits so long for one that can.
+pub(crate) const UNREADABLE_WAITS: Duration = Duration::from_secs(60);
 
 /// One applied or pending migration.
 #[derive(Debug, Clone, Serialize)]

@@ -19,6 +19,7 @@ use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
 use jobforge_core::operation::{NewOperation, Operation, Progress};
 use jobforge_core::rescue::{Rescue, RescuePolicy, SuspectPage};
 use jobforge_core::retention::Retention;
+use jobforge_core::schedule::{Checked, Declared, RunLine, Schedule, Scheduler, Source};
 use jobforge_core::settings::{Change, Stored};
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::standing::Facts;
@@ -34,8 +35,9 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::rows::{
-    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, JobPage, MAX_PAGE,
-    MigrationInfo, Move, Moved, PartSize, QueueInfo, RescueReport, RestartTold, WakeEvent,
+    Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, JobDetail, JobFilter,
+    JobPage, MAX_PAGE, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport,
+    RestartTold, ScheduleFilter, WakeEvent,
 };
 
 /// Putting jobs in.
@@ -332,6 +334,70 @@ pub trait Operations: Send + Sync {
     async fn cancel_operation(&self, id: Uuid, by: &By, at: Now) -> Result<bool>;
 }
 
+/// Jobs that are made by themselves. What a person changes is told of in the audit log, in the same transaction.
+#[async_trait]
+pub trait Schedules: Send + Sync {
+    /// Schedules that match, by name. One question, also for those who measure.
+    async fn schedules(&self, filter: &ScheduleFilter) -> Result<Vec<Schedule>>;
+    /// One schedule.
+    async fn schedule(&self, name: &str) -> Result<Option<Schedule>>;
+    /// What became of its moments, newest first, only those before `before`, at most `limit`.
+    async fn schedule_runs(
+        &self,
+        name: &str,
+        before: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<RunLine>>;
+    /// Adds one; it runs from its next moment on.
+    async fn create_schedule(
+        &self,
+        new: &Checked,
+        source: Source,
+        by: &By,
+        at: Now,
+    ) -> Result<CreatedSchedule>;
+    /// Changes what one says, if it is still at the expected version; says whether it was.
+    async fn change_schedule(&self, new: &Checked, expected: u64, by: &By, at: Now) -> Result<bool>;
+    /// Makes schedules what a file or a program says, unless it said the same before: then what people have changed since
+    /// stays. Answers in the order of the definitions.
+    async fn declare_schedules(
+        &self,
+        all: &[Checked],
+        source: Source,
+        by: &By,
+        at: Now,
+    ) -> Result<Vec<Declared>>;
+    /// Removes one with its history; its jobs stay. False if there is none.
+    async fn remove_schedule(&self, name: &str, by: &By, at: Now) -> Result<bool>;
+    /// Pauses one, for good or until a moment; says whether that changed anything, and nothing if there is none.
+    async fn pause_schedule(
+        &self,
+        name: &str,
+        until: Option<Timestamp>,
+        by: &By,
+        at: Now,
+    ) -> Result<Option<bool>>;
+    /// Lets one run again from its next moment on; says whether it was paused, and nothing if there is none.
+    async fn resume_schedule(&self, name: &str, by: &By, at: Now) -> Result<Option<bool>>;
+    /// Runs one now, paused or not, by the rule of [`jobforge_core::schedule::run_now`].
+    async fn run_schedule(&self, name: &str, insists: bool, by: &By, at: Now) -> Result<RanSchedule>;
+
+    /// Decides by [`jobforge_core::schedule::plan`] what becomes of schedules that have been due for at least so long, at
+    /// most `limit` of them, and makes their jobs in the same transaction.
+    ///
+    /// Any number of servers may do so at once: each moment has one line and at most one job.
+    async fn fire_schedules(&self, overdue_by: Duration, limit: usize, at: Now) -> Result<Fired>;
+    /// After the clock was set back: reckons the next moment anew where it was reckoned ahead of the clock. Moments that
+    /// have had their line get no other. Returns how many schedules that changed.
+    async fn rearm_schedules(&self, at: Now) -> Result<u64>;
+    /// Notes how jobs of schedules have ended, at most so many as one step takes; returns how many.
+    async fn end_schedule_runs(&self, at: Now) -> Result<u64>;
+    /// Makes somebody the one who fires schedules, for so long, unless somebody else is; says whether it is.
+    async fn lead_schedules(&self, who: &str, turn: Duration, at: Now) -> Result<bool>;
+    /// Who fires schedules; nobody has yet if none.
+    async fn scheduler(&self, at: Now) -> Result<Option<Scheduler>>;
+}
+
 /// The schema and its health.
 #[async_trait]
 pub trait Admin: Send + Sync {
@@ -407,11 +473,20 @@ impl<T: Audit + Tokens + ChangeSettings + Operations> Administer for T {}
 
 /// A database that keeps jobs.
 pub trait Store:
-    WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Administer + Admin + Upkeep
+    WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Administer + Schedules + Admin + Upkeep
 {
 }
 
-impl<T: WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Administer + Admin + Upkeep>
-    Store for T
+impl<T> Store for T where
+    T: WorkerStore
+        + Enqueue
+        + Watchdog
+        + Inspect
+        + Operate
+        + DeadLetters
+        + Administer
+        + Schedules
+        + Admin
+        + Upkeep
 {
 }

@@ -43,6 +43,7 @@ pub mod live;
 mod open;
 pub mod process;
 pub mod remote;
+mod schedule;
 pub mod services;
 mod tokens;
 mod worker;
@@ -54,7 +55,9 @@ pub use dead::{DeadStep, DeadTally};
 pub use error::Error;
 pub use job_error::JobError;
 pub use job_type::JobType;
+pub use jobforge_core::schedule::ScheduleView;
 pub use open::{OpenOptions, Purpose, open_store};
+pub use schedule::{ScheduleError, ScheduleSetup};
 pub use tokens::{AuditError, AuditHead, TokenError};
 #[doc(hidden)]
 pub use worker::SimulatedMachine;

@@ -32,6 +32,8 @@ pub mod renew;
 pub mod rescue;
 pub mod restart;
 pub mod retention;
+pub mod schedule_fire;
+pub mod schedules;
 pub mod settle;
 pub mod upkeep;
 pub mod wake;
@@ -269,6 +271,32 @@ macro_rules! conformance {
                 of_two_changes_at_once_one_is_too_late,
                 an_operation_goes_on_under_one_hand_at_a_time,
                 an_operation_that_was_canceled_goes_no_further,
+            }
+            schedules {
+                a_schedule_is_kept_in_every_field_and_runs_from_its_next_moment_on,
+                a_name_is_taken_once_and_a_tenant_has_no_more_than_its_quota,
+                a_change_counts_only_from_the_version_that_was_seen,
+                schedules_are_listed_by_name_page_by_page,
+                what_a_file_says_again_leaves_a_persons_change_alone,
+                a_pause_says_who_why_and_until_when,
+                a_removed_schedule_takes_its_history_along_and_leaves_its_jobs,
+                every_change_of_a_schedule_is_told_of_with_before_and_after,
+                one_scheduler_is_elected_at_a_time,
+            }
+            schedule_fire {
+                a_due_schedule_makes_its_job_in_the_same_step_and_moves_on,
+                each_moment_fires_once_however_many_fire_at_once,
+                a_moment_that_has_its_line_never_fires_again_after_the_clock_was_set_back,
+                after_an_outage_the_policy_decides_and_every_moment_is_told_of,
+                a_moment_is_skipped_while_the_job_before_has_not_ended_and_says_which,
+                a_queued_moment_waits_for_the_end_of_the_job_before,
+                the_old_job_is_canceled_where_the_policy_says_so,
+                a_paused_schedule_skips_its_moments_until_its_pause_is_over,
+                a_run_by_hand_has_its_line_and_keeps_to_the_overlap_policy,
+                a_job_that_has_the_key_already_stands_for_the_moment,
+                how_runs_ended_is_noted_with_success_and_failures_in_a_row,
+                the_history_keeps_its_length,
+                who_is_not_elected_fires_only_what_is_left_undone,
             }
             operate {
                 a_canceled_queued_job_never_runs,

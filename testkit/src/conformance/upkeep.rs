@@ -200,7 +200,10 @@ pub async fn somebody_else_goes_on_at_once_with_what_was_going_on_in_a_copy(
     };
     store.put_operation(&new, &by(), at(0)).await?;
     store.take_operation("before", TURN, at(1)).await?.context("a turn")?;
+    assert!(store.lead_schedules("before", TURN, at(1)).await?);
     store.begin_anew(0, at(2)).await?;
+    assert!(store.scheduler(at(2)).await?.is_none(), "who fired schedules where the copy was made");
+    assert!(store.lead_schedules("now", TURN, at(2)).await?);
     assert_eq!(store.take_operation("now", TURN, at(2)).await?.map(|taken| taken.id), Some(new.id));
     Ok(())
 }

@@ -21,6 +21,7 @@ mod event;
 mod fleet;
 mod link;
 mod process;
+mod scheduling;
 mod store;
 mod tally;
 mod watching;

@@ -76,7 +76,7 @@ fn millis(flag: &str, text: &str) -> Result<i64, Failure> {
 }
 
 /// The payload itself, the content of `@FILE`, or standard input for `-`.
-fn read_payload(argument: &str) -> Result<Payload, Failure> {
+pub(crate) fn read_payload(argument: &str) -> Result<Payload, Failure> {
     let (text, origin) = match argument.strip_prefix('@') {
         _ if argument == "-" => (read_stdin()?, "standard input".to_owned()),
         Some(path) => (read_file(path)?, path.to_owned()),

@@ -13,6 +13,7 @@ mod job_enqueue;
 mod job_follow;
 mod owner;
 mod queue;
+mod schedule;
 mod serve;
 mod token;
 mod up;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use clap::CommandFactory;
 use jobforge::core::audit::By;
+use jobforge::core::schedule::Definition;
 use jobforge::core::settings::Settings;
 use jobforge::core::time::Now;
 use jobforge::live::{Follower, Live, OwnSettings};
@@ -43,6 +45,8 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     /// What of them this process has of its own, whatever is stored.
     pub(crate) own: OwnSettings,
+    /// What the configuration file says is to run by itself.
+    pub(crate) schedules: Vec<Definition>,
     pub(crate) json: bool,
     /// Why this is done, for the audit log.
     reason: Option<String>,
@@ -50,9 +54,9 @@ pub(crate) struct Context {
 
 impl Context {
     fn new(global: &Global, flags: BTreeMap<String, String>, is_server: bool) -> Result<Self, Failure> {
-        let (settings, own) = settings::settings(global, flags)?;
+        let settings::Read { settings, own, schedules } = settings::settings(global, flags)?;
         logging::start(&settings, global.log.as_deref(), is_server)?;
-        Ok(Self { settings, own, json: global.json, reason: global.reason.clone() })
+        Ok(Self { settings, own, schedules, json: global.json, reason: global.reason.clone() })
     }
 
     /// Opens the database beside whoever owns it; it must exist.
@@ -129,6 +133,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Job(command) => job::run(visit(BTreeMap::new())?, command).await,
         Command::Queue(command) => queue::run(visit(BTreeMap::new())?, command).await,
         Command::Worker(command) => worker::run(visit(BTreeMap::new())?, command).await,
+        Command::Schedule(command) => schedule::run(visit(BTreeMap::new())?, command).await,
         Command::Dead(command) => dead::run(visit(BTreeMap::new())?, command).await,
         Command::Watchdog(command) => watchdog::run(visit(BTreeMap::new())?, command).await,
         Command::CleanupDaemon => watchdog::daemon(Context::new(&global, BTreeMap::new(), true)?).await,

@@ -1,13 +1,15 @@
-//! `jobforge serve`: the server process: HTTP, watchdog and housekeeping.
+//! `jobforge serve`: the server process: HTTP, scheduler, watchdog and housekeeping.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jobforge::Client;
+use jobforge::core::retention::Retention;
+use jobforge::core::schedule::{Definition, Source, check, cleanup};
 use jobforge::core::time::words;
 use jobforge::remote::socket_path;
-use jobforge::services::{Housekeeper, Watchdog};
+use jobforge::services::{Housekeeper, Scheduler, SystemRunner, Watchdog};
 use jobforge::store::{Store, WorkerStore};
 use jobforge_server::{ServerOptions, SocketOptions, bind, bind_socket};
 use tokio::task::JoinSet;
@@ -96,10 +98,34 @@ pub(crate) async fn start(
             }
         });
     }
+    let declared = schedules(context, store).await?;
+    let scheduler = Scheduler::new(Arc::clone(store))
+        .declaring(Source::Config, declared)
+        .declaring(Source::Builtin, vec![cleanup()]);
+    tasks.spawn(scheduler.run(stop.clone()));
+    tasks.spawn(SystemRunner::new(Arc::clone(store), Retention::from_settings(&settings)).run(stop.clone()));
     let interval = settings.millis("watchdog_check_interval_ms");
     let watchdog = Watchdog::new(Arc::clone(store), settings.rescue_policy(), interval).live(live);
     tasks.spawn(watchdog.run(stop.clone()));
     tasks.spawn(follower.run(stop.clone()));
     tasks.spawn(Housekeeper::new(Arc::clone(store)).run(stop.clone()));
     Ok(Serving { address, tasks, draining })
+}
+
+/// The schedules of the configuration file, checked before the server says that it serves.
+async fn schedules(context: &Context, store: &Arc<dyn Store>) -> Result<Vec<Definition>, Failure> {
+    if context.schedules.is_empty() {
+        return Ok(Vec::new());
+    }
+    let now = store.now().await?;
+    let mut names = BTreeSet::new();
+    for definition in &context.schedules {
+        let name = &definition.name;
+        check(definition.clone(), now)
+            .map_err(|invalid| Failure::new(failure::CONFIG, format!("schedule {name}: {invalid}")))?;
+        if !names.insert(name.as_str()) {
+            return Err(Failure::new(failure::CONFIG, format!("schedule {name} is defined twice")));
+        }
+    }
+    Ok(context.schedules.clone())
 }

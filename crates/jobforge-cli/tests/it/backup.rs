@@ -196,6 +196,9 @@ fn a_dump_that_was_cut_short_changes_nothing() {
     for _ in 0..50 {
         site.home.ok(&["job", "enqueue", "exec", r#"{"argv":["true"]}"#, "--delay", "1h"]);
     }
+    site.home.ok(&["schedule", "add", "yearly", "exec", r#"{"argv":["true"]}"#, "--cron", "0 0 1 1 *"]);
+    site.home.ok(&["schedule", "run", "yearly"]);
+    let history = site.home.ok(&["schedule", "history", "yearly", "--json"]);
     site.home.ok(&["db", "backup", "copy"]);
     let whole = std::fs::read(site.home.path().join("copy")).unwrap();
     let elsewhere = Elsewhere::like(&site);
@@ -207,7 +210,8 @@ fn a_dump_that_was_cut_short_changes_nothing() {
     assert!(left.code != 0 || left.out.contains(r#""jobs": []"#), "{}", left.out);
     std::fs::write(&cut, &whole).unwrap();
     elsewhere.home.ok(&["db", "restore", "cut"]);
-    assert_eq!(jobs(&elsewhere.home).len(), 50);
+    assert_eq!(jobs(&elsewhere.home).len(), 51);
+    assert_eq!(elsewhere.home.ok(&["schedule", "history", "yearly", "--json"]), history);
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod program;
 mod proxy;
 mod restart;
 mod runbooks;
+mod schedules;
 mod settings_load;
 mod shell;
 mod socket;

@@ -35,6 +35,10 @@ Queues, workers, dead letters
   GET    /v1/watchdog/runs         what watchdogs did; POST /v1/watchdog/run sweeps now
   GET    /v1/dead/groups           what jobs died of; /v1/dead/jobs lists them
 
+Schedules
+  GET    /v1/schedules             schedules and how they are; POST adds one. One of them is below its
+                                   name: PATCH, DELETE, /run, /pause, /resume, /history, /next
+
 Administration
   GET    /v1/settings              settings; PATCH changes what is stored
   GET    /v1/flags                 flags; PUT /v1/flags/{name} switches one

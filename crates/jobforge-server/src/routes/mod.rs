@@ -12,6 +12,8 @@ mod operations;
 mod queues;
 mod restart;
 mod runbook;
+mod schedule_patch;
+mod schedules;
 mod settings;
 mod settings_patch;
 mod table;

@@ -108,7 +108,8 @@ fn operation(
     }
     if let Some(takes) = &route.takes {
         let schema = (takes.schema)(asked);
-        let mut body = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+        let mut body =
+            json!({ "required": !takes.optional, "content": { "application/json": { "schema": schema } } });
         if !takes.strict {
             body["description"] = "Read as JSON whatever the header Content-Type says.".into();
         }

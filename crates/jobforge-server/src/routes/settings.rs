@@ -235,7 +235,7 @@ fn refuse(error: ChangeError) -> ApiError {
     }
 }
 
-fn expected(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+pub(super) fn expected(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let Some(given) = headers.get(IF_MATCH) else { return Ok(None) };
     let text = given.to_str().unwrap_or_default().trim();
     if text == "*" {
@@ -243,11 +243,14 @@ fn expected(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     }
     let version = text.trim_matches('"').strip_prefix('v').and_then(|version| version.parse().ok());
     version.map(Some).ok_or_else(|| {
-        ApiError::bad_request("bad_if_match", "If-Match must be an ETag of GET /v1/settings, such as \"v7\"")
+        ApiError::bad_request(
+            "bad_if_match",
+            "If-Match must be an ETag that was answered before, such as \"v7\"",
+        )
     })
 }
 
-fn tagged(version: u64, mut response: Response) -> Result<Response, ApiError> {
+pub(super) fn tagged(version: u64, mut response: Response) -> Result<Response, ApiError> {
     if let Ok(tag) = HeaderValue::from_str(&format!("\"v{version}\"")) {
         response.headers_mut().insert(ETAG, tag);
     }

@@ -42,6 +42,8 @@ pub(crate) struct Takes {
     pub(crate) schema: SchemaOf,
     /// Whether the header Content-Type is looked at.
     pub(crate) strict: bool,
+    /// Whether there may be none.
+    pub(crate) optional: bool,
 }
 
 /// What an answer holds.
@@ -114,12 +116,28 @@ impl Route {
 
     /// It takes JSON, and says so.
     pub(crate) fn takes<T: JsonSchema>(self) -> Self {
-        Self { takes: Some(Takes { schema: SchemaGenerator::subschema_for::<T>, strict: true }), ..self }
+        Self {
+            takes: Some(Takes { schema: SchemaGenerator::subschema_for::<T>, strict: true, optional: false }),
+            ..self
+        }
     }
 
     /// It takes JSON whatever the content type says.
     pub(crate) fn reads<T: JsonSchema>(self) -> Self {
-        Self { takes: Some(Takes { schema: SchemaGenerator::subschema_for::<T>, strict: false }), ..self }
+        Self {
+            takes: Some(Takes {
+                schema: SchemaGenerator::subschema_for::<T>,
+                strict: false,
+                optional: false,
+            }),
+            ..self
+        }
+    }
+
+    /// The same where the body may be left out.
+    pub(crate) fn may_read<T: JsonSchema>(self) -> Self {
+        let schema = SchemaGenerator::subschema_for::<T>;
+        Self { takes: Some(Takes { schema, strict: false, optional: true }), ..self }
     }
 
     pub(crate) fn gives<T: JsonSchema>(self, status: u16) -> Self {

@@ -1,7 +1,9 @@
 //! The routes of `/v1`, and what is asked without a token.
 
 use axum::routing::{delete, get, patch, post, put};
+use jobforge::core::json::CODES;
 use jobforge::core::operation::Operation;
+use jobforge::core::schedule::Definition;
 use jobforge::core::standing::Standing;
 use jobforge::core::token::Scope::{Admin, Enqueue, Operate, Read};
 use jobforge::core::watchdog::Run;
@@ -10,17 +12,21 @@ use jobforge_api::requests::{
 };
 use jobforge_api::{
     AuditPage, AuditVerdict, DeadGroupList, FlagList, JobDetailView, JobList, JobView, LogList,
-    OperationList, QueueList, QueuePauseView, ReceiptList, ReceiptView, ResolvedView, SettingHistory,
-    SettingList, SettingsChanged, TimelineView, TokenList, TokenView, WatchdogList, WorkerList, WorkerTold,
+    OperationList, PauseScheduleRequest, QueueList, QueuePauseView, ReceiptList, ReceiptView, ResolvedView,
+    RunScheduleRequest, ScheduleDetail, ScheduleHistory, ScheduleList, ScheduleNext, SchedulePauseView,
+    ScheduleRan, ScheduleRemoved, SettingHistory, SettingList, SettingsChanged, TimelineView, TokenList,
+    TokenView, WatchdogList, WorkerList, WorkerTold,
 };
 use serde_json::Value;
 
+use super::schedule_patch::SchedulePatch;
 use super::settings_patch::SettingsPatch;
 use super::table::Need::{self, All, Nobody, Own};
 use super::table::Route;
-use super::{admin, dead, events, front, health, jobs, operations, queues, restart, settings};
+use super::{admin, dead, events, front, health, jobs, operations, queues, restart, schedules, settings};
 use crate::query::{
     AUDIT, DEAD_FILTER, DEAD_PAGE, HISTORY, IDEMPOTENCY_KEY, IF_MATCH, JOB_FILTER, Kind, LAST_EVENT, LIMIT,
+    SCHEDULE_HISTORY, SCHEDULES,
 };
 
 type Handler = axum::routing::MethodRouter<std::sync::Arc<crate::server::App>>;
@@ -65,7 +71,7 @@ fn changes_settings(route: Route) -> Route {
 
 /// Everything below `/v1`.
 pub(super) fn routes() -> Vec<Route> {
-    [of_jobs(), of_queues(), of_admins()].into_iter().flatten().collect()
+    [of_jobs(), of_queues(), of_schedules(), of_admins()].into_iter().flatten().collect()
 }
 
 fn of_jobs() -> Vec<Route> {
@@ -213,6 +219,111 @@ fn of_queues() -> Vec<Route> {
         job(act("/v1/dead/resolve", Own(Operate), "Settle that dead jobs stay dead", post(dead::resolve)))
             .takes::<ResolveRequest>()
             .gives::<ResolvedView>(200),
+    ]
+}
+
+/// A route below one schedule.
+fn schedule(route: Route) -> Route {
+    route.refuses(404, &["schedule_not_found"])
+}
+
+/// What may be wrong with a schedule. One fault alone is told by its own word.
+fn defines(route: Route) -> Route {
+    const FAULTS: &[&str] = &[
+        "invalid_schedule",
+        "bad_name",
+        "out_of_range",
+        "conflict",
+        "missing",
+        "bad_cron",
+        "cron_never_fires",
+        "bad_timezone",
+        "bad_interval",
+        "bad_time",
+        "bad_tag",
+        "bad_idempotency_key",
+        "body_empty",
+        "payload_too_large",
+    ];
+    let done = if route.method == "POST" { 201 } else { 200 };
+    route
+        .tells(done, "ETag")
+        .refuses(400, &["payload_unstorable", "payload_too_large", "duplicate_key"])
+        .refuses(400, &CODES)
+        .refuses(422, FAULTS)
+        .refuses(422, &CODES)
+}
+
+fn of_schedules() -> Vec<Route> {
+    vec![
+        look("/v1/schedules", All(Read), "Schedules by name", get(schedules::list))
+            .query(SCHEDULES)
+            .gives::<ScheduleList>(200),
+        defines(act("/v1/schedules", All(Admin), "Add a schedule", post(schedules::create)))
+            .takes::<Definition>()
+            .gives::<ScheduleDetail>(201)
+            .refuses(409, &["schedule_exists"])
+            .refuses(422, &["schedule_quota"]),
+        schedule(look("/v1/schedules/{name}", All(Read), "A schedule and how it is", get(schedules::one)))
+            .gives::<ScheduleDetail>(200)
+            .tells(200, "ETag"),
+        defines(schedule(Route::new(
+            "PATCH",
+            "/v1/schedules/{name}",
+            All(Admin),
+            "Change a schedule; null takes a field out",
+            patch(schedules::change),
+        )))
+        .hears(IF_MATCH)
+        .takes::<SchedulePatch>()
+        .gives::<ScheduleDetail>(200)
+        .refuses(400, &["bad_if_match"])
+        .refuses(409, &["schedule_changed"]),
+        schedule(Route::new(
+            "DELETE",
+            "/v1/schedules/{name}",
+            All(Admin),
+            "Remove a schedule with its history",
+            delete(schedules::remove),
+        ))
+        .gives::<ScheduleRemoved>(200)
+        .refuses(409, &["schedule_built_in"]),
+        schedule(act("/v1/schedules/{name}/run", All(Operate), "Run a schedule now", post(schedules::run)))
+            .may_read::<RunScheduleRequest>()
+            .gives::<ScheduleRan>(202)
+            .refuses(409, &["schedule_busy"]),
+        schedule(act(
+            "/v1/schedules/{name}/pause",
+            All(Operate),
+            "Pause a schedule, for good or for a while",
+            post(schedules::pause),
+        ))
+        .may_read::<PauseScheduleRequest>()
+        .gives::<SchedulePauseView>(200),
+        schedule(act(
+            "/v1/schedules/{name}/resume",
+            All(Operate),
+            "Let a schedule run again",
+            post(schedules::resume),
+        ))
+        .gives::<SchedulePauseView>(200),
+        schedule(look(
+            "/v1/schedules/{name}/history",
+            All(Read),
+            "What became of a schedule's moments, newest first",
+            get(schedules::history),
+        ))
+        .query(SCHEDULE_HISTORY)
+        .gives::<ScheduleHistory>(200),
+        schedule(look(
+            "/v1/schedules/{name}/next",
+            All(Read),
+            "When a schedule runs next",
+            get(schedules::next),
+        ))
+        .query(&[LIMIT])
+        .gives::<ScheduleNext>(200)
+        .refuses(422, &["invalid_schedule", "bad_timezone"]),
     ]
 }
 

@@ -16,6 +16,7 @@ use jobforge::core::job::{Job, JobId, NewJob, WorkerId};
 use jobforge::core::operation::{NewOperation, Operation, Progress};
 use jobforge::core::rescue::{Rescue, RescuePolicy, SuspectPage};
 use jobforge::core::retention::Retention;
+use jobforge::core::schedule::{Checked, Declared, RunLine, Schedule, Scheduler, Source};
 use jobforge::core::settings::{Change, Stored};
 use jobforge::core::settle::{Settled, Settlement};
 use jobforge::core::standing::Facts;
@@ -26,12 +27,13 @@ use jobforge::core::verdict::HeldBack;
 use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge::core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use jobforge::store::rows::{
-    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, JobPage, MigrationInfo, Move,
-    Moved, PartSize, QueueInfo, RescueReport, RestartTold, WakeEvent,
+    Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, JobDetail, JobFilter,
+    JobPage, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport, RestartTold,
+    ScheduleFilter, WakeEvent,
 };
 use jobforge::store::traits::{
-    Admin, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, StoredSettings,
-    TellPart, Tokens, Upkeep, Wake, Watchdog, WorkerSide,
+    Admin, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, Schedules,
+    StoredSettings, TellPart, Tokens, Upkeep, Wake, Watchdog, WorkerSide,
 };
 use jobforge::store::{Result, StoreError};
 use tokio::sync::broadcast;
@@ -320,6 +322,55 @@ impl Operations for FailingStore {
         self.fail()
     }
     async fn cancel_operation(&self, _: Uuid, _: &By, _: Now) -> Result<bool> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Schedules for FailingStore {
+    async fn schedules(&self, _: &ScheduleFilter) -> Result<Vec<Schedule>> {
+        self.fail()
+    }
+    async fn schedule(&self, _: &str) -> Result<Option<Schedule>> {
+        self.fail()
+    }
+    async fn schedule_runs(&self, _: &str, _: Option<Timestamp>, _: usize) -> Result<Vec<RunLine>> {
+        self.fail()
+    }
+    async fn create_schedule(&self, _: &Checked, _: Source, _: &By, _: Now) -> Result<CreatedSchedule> {
+        self.fail()
+    }
+    async fn change_schedule(&self, _: &Checked, _: u64, _: &By, _: Now) -> Result<bool> {
+        self.fail()
+    }
+    async fn declare_schedules(&self, _: &[Checked], _: Source, _: &By, _: Now) -> Result<Vec<Declared>> {
+        self.fail()
+    }
+    async fn remove_schedule(&self, _: &str, _: &By, _: Now) -> Result<bool> {
+        self.fail()
+    }
+    async fn pause_schedule(&self, _: &str, _: Option<Timestamp>, _: &By, _: Now) -> Result<Option<bool>> {
+        self.fail()
+    }
+    async fn resume_schedule(&self, _: &str, _: &By, _: Now) -> Result<Option<bool>> {
+        self.fail()
+    }
+    async fn run_schedule(&self, _: &str, _: bool, _: &By, _: Now) -> Result<RanSchedule> {
+        self.fail()
+    }
+    async fn fire_schedules(&self, _: Duration, _: usize, _: Now) -> Result<Fired> {
+        self.fail()
+    }
+    async fn rearm_schedules(&self, _: Now) -> Result<u64> {
+        self.fail()
+    }
+    async fn end_schedule_runs(&self, _: Now) -> Result<u64> {
+        self.fail()
+    }
+    async fn lead_schedules(&self, _: &str, _: Duration, _: Now) -> Result<bool> {
+        self.fail()
+    }
+    async fn scheduler(&self, _: Now) -> Result<Option<Scheduler>> {
         self.fail()
     }
 }

@@ -18,6 +18,7 @@ mod rate_limit;
 mod refusals;
 mod request_log;
 mod runbook;
+mod schedules;
 mod settings;
 mod tokens;
 mod worker;

@@ -4,8 +4,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use jobforge::core::audit::AuditFilter;
 use jobforge::core::claim::{ClaimAsk, QueueAsk, TypeBounds};
 use jobforge::core::job::{JobId, WorkerId};
+use jobforge::core::schedule::{Definition, Source};
 use jobforge::core::time::Now;
 use jobforge::core::worker::NewWorker;
 use serde_json::{Value, json};
@@ -294,6 +296,20 @@ async fn a_trigger_is_read_as_curl_sends_it() -> Result<()> {
     let told = shell_json(&site, line).await?;
     assert_eq!((&told["status"], &told["code"]), (&404.into(), &"schedule_not_found".into()), "{told}");
     assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("hot_score_refresh")), "{told}");
+    let definition =
+        Definition { every: Some("5m".to_owned()), ..Definition::new("hot_score_refresh", "refresh") };
+    site.client.add_schedule(definition, Source::Code).await?;
+    let typo = shell_json(&site, &line.replace("hot_score_refresh", "hot_score_refesh")).await?;
+    assert!(
+        typo["detail"].as_str().is_some_and(|detail| detail.contains("did you mean \"hot_score_refresh\"?")),
+        "{typo}"
+    );
+    let ran = shell_json(&site, line).await?;
+    assert_eq!((&ran["triggered"], &ran["job_name"]), (&true.into(), &"hot_score_refresh".into()), "{ran}");
+    let job = site.client.job(ran["job_id"].as_str().context("a job")?.parse()?).await?;
+    assert_eq!(job.created_by.as_deref(), Some("schedule:hot_score_refresh"));
+    let audit = site.client.store().audit(&AuditFilter::default(), 10).await?;
+    assert!(audit.iter().any(|entry| entry.action == "schedule.run"), "{audit:?}");
     Ok(())
 }
 

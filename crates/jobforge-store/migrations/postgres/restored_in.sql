@@ -1,12 +1,12 @@
--- Puts back what restored_out.sql set aside, in the place of what a new schema begins with. Jobs come first, because the
--- others refer to them. Whoever ran jobs where the dump was made loses them by begin_anew.sql, which follows.
+-- Puts back what restored_out.sql set aside, in the place of what a new schema begins with. Jobs and schedules come first,
+-- because others refer to them. Whoever ran jobs where the dump was made loses them by begin_anew.sql, which follows.
 DO $$
 DECLARE
   kept record;
   columns text;
 BEGIN
   FOR kept IN
-    SELECT name FROM jobforge_restored WHERE to_regclass(name) IS NOT NULL ORDER BY name <> 'jobforge_jobs', name
+    SELECT name FROM jobforge_restored WHERE to_regclass(name) IS NOT NULL ORDER BY name NOT IN ('jobforge_jobs', 'jobforge_schedules'), name
   LOOP
     SELECT string_agg(quote_ident(a.attname), ', ')
     INTO columns

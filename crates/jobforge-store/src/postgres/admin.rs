@@ -29,6 +29,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         ),
     },
     Migration { version: 3, name: "admin", sql: include_str!("../../migrations/postgres/0003_admin.sql") },
+    Migration {
+        version: 4,
+        name: "schedules",
+        sql: include_str!("../../migrations/postgres/0004_schedules.sql"),
+    },
 ];
 
 /// Whether the tables came from a dump of tables alone, which brings no functions.

@@ -12,7 +12,8 @@ use crate::error::Result;
 use crate::rows::MAX_PAGE;
 use crate::traits::Audit;
 
-static NOTE: Sql = sql!("audit_note", JSONB, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY);
+pub(super) static NOTE: Sql =
+    sql!("audit_note", JSONB, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY);
 static LIST: Sql = sql!(each_time "audit_list", TEXT, TEXT, TEXT, TEXT, TIMESTAMPTZ, INT8, INT8);
 static CHAIN: Sql = sql!("audit_chain", INT8, INT8);
 static LOCK: Sql = sql!("audit_lock");

@@ -200,7 +200,7 @@ fn array_literal(items: &[String]) -> String {
 }
 
 /// Why a chunk was not inserted.
-enum Fault {
+pub(super) enum Fault {
     Database(tokio_postgres::Error),
     Refused(StoreError),
     /// The job that had the key vanished between two statements.
@@ -208,7 +208,7 @@ enum Fault {
 }
 
 impl Fault {
-    fn attempted(self, store: &PostgresStore) -> Attempted {
+    pub(super) fn attempted(self, store: &PostgresStore) -> Attempted {
         match self {
             Self::Database(error) => store.attempted("enqueue", error),
             Self::Refused(error) => Attempted::Final(error),
@@ -230,7 +230,7 @@ fn vanished(location: &str) -> StoreError {
     StoreError::Interrupted { location: location.to_owned(), call: "enqueue", source }
 }
 
-async fn insert_chunk<C: GenericClient + Sync>(
+pub(super) async fn insert_chunk<C: GenericClient + Sync>(
     client: &C,
     insert: Option<&Statement>,
     existing: Option<&Statement>,

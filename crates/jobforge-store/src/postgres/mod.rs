@@ -21,6 +21,8 @@ mod operations;
 mod presence;
 mod rescue;
 mod rows;
+mod schedule_fire;
+mod schedules;
 mod session;
 mod settings;
 mod settle;

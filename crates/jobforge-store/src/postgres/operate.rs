@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::rows::{Move, Moved, RestartTold};
 use crate::traits::{Inspect, Operate, Purge};
 
-static MOVE: Sql = sql!("job_move", UUID_ARRAY, TEXT, INT8, JSONB);
+pub(super) static MOVE: Sql = sql!("job_move", UUID_ARRAY, TEXT, INT8, JSONB);
 static DELETE: Sql = sql!("job_delete", UUID_ARRAY, JSONB);
 static PAUSE: Sql = sql!("queue_pause", TEXT, BOOL, JSONB);
 static PURGEABLE: Sql = sql!("purgeable", TEXT_ARRAY, TIMESTAMPTZ_ARRAY);

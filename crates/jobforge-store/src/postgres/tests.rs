@@ -19,7 +19,8 @@ use testkit::postgres::{Cluster, ClusterOptions, TestDatabase};
 use super::session::Sql;
 use super::{
     PostgresOptions, PostgresStore, admin, audit, claim, dead, death, enqueue, fleet, heartbeat, inspect,
-    list, operate, operations, presence, rescue, settings, settle, tokens, watchdog, workers,
+    list, operate, operations, presence, rescue, schedule_fire, schedules, settings, settle, tokens,
+    watchdog, workers,
 };
 use crate::traits::{Admin, Audit, Enqueue, Inspect, Watchdog, WorkerSide};
 
@@ -116,6 +117,7 @@ fn statements() -> Vec<&'static Sql> {
     .into_iter()
     .chain([operate::statements(), rescue::statements(), settle::statements(), watchdog::statements()])
     .chain([workers::statements(), fleet::statements(), presence::statements()])
+    .chain([schedules::statements(), schedule_fire::statements()])
     .flatten()
     .collect()
 }

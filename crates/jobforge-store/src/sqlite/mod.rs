@@ -2,8 +2,8 @@
 //!
 //! Every change is a command on one writer thread ([`writer`]), which gathers what waits into one transaction and
 //! answers when it is on disk. Looking goes through a few read-only connections ([`readers`]) and never waits for the
-//! writer. Each verb has its file here and its statements in `sql/sqlite`; [`seam`] and [`seam_admin`]
-//! tie them to the traits.
+//! writer. Each verb has its file here and its statements in `sql/sqlite`; [`seam`], [`seam_admin`] and
+//! [`seam_schedules`] tie them to the traits.
 
 mod fault;
 mod home;
@@ -37,6 +37,9 @@ mod retention;
 
 mod audit;
 mod operations;
+mod schedule_fire;
+mod schedules;
+mod seam_schedules;
 mod settings;
 mod tokens;
 

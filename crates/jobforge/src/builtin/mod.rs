@@ -66,10 +66,14 @@ pub(crate) fn register(
     registry.add_named("connector.http.request", None, retry, http);
     let webhook = move |payload, ctx| webhook::run(payload, ctx, Arc::clone(&outbound));
     registry.add_named("connector.webhook.deliver", None, retry, webhook);
-    let store = Arc::clone(store);
-    let retention = config.retention;
-    registry.add(move |payload, ctx| cleanup::run(payload, ctx, Arc::clone(&store), retention));
+    register_system(registry, store, config.retention);
     Ok(())
+}
+
+/// Adds the handlers of what JobForge does for itself.
+pub(crate) fn register_system(registry: &mut Registry, store: &Arc<dyn WorkerStore>, retention: Retention) {
+    let store = Arc::clone(store);
+    registry.add(move |payload, ctx| cleanup::run(payload, ctx, Arc::clone(&store), retention));
 }
 
 /// The error for a payload that no attempt can make work.

@@ -4,6 +4,8 @@
 
 mod operations;
 pub mod probes;
+mod scheduler;
+mod system;
 mod watchdog;
 
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use jobforge_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 pub use operations::BulkRunner;
+pub use scheduler::{Pass, Scheduler};
+pub use system::SystemRunner;
 pub use watchdog::{SweepReport, Watchdog, tell};
 
 /// Between two looks for audit entries that have no place in the chain yet.

@@ -27,6 +27,7 @@ use jobforge_core::heartbeat::BeatPolicy;
 use jobforge_core::job::WorkerId;
 use jobforge_core::poll::PollPolicy;
 use jobforge_core::rescue::RescuePolicy;
+use jobforge_core::retention::Retention;
 use jobforge_core::settings::Settings;
 use jobforge_core::time::Now;
 use jobforge_core::worker::{DEFAULT_WORKER_LEASE, LeaseWish};
@@ -122,6 +123,12 @@ impl WorkerBuilder {
     pub fn builtins(mut self, config: BuiltinConfig) -> Result<Self, Error> {
         builtin::register(&mut self.registry, config, &self.store)?;
         Ok(self)
+    }
+
+    /// Adds the handlers of what JobForge does for itself, `system.cleanup.old_jobs`, and no other.
+    pub fn system_jobs(mut self, retention: Retention) -> Self {
+        builtin::register_system(&mut self.registry, &self.store, retention);
+        self
     }
 
     /// Gives handlers a value of the application's own, which they find with `ctx.state::<T>()`.

@@ -9,6 +9,7 @@ mod idle;
 mod latency;
 mod lists;
 mod raw;
+mod schedules;
 mod throughput;
 
 use std::path::PathBuf;
@@ -65,6 +66,9 @@ pub(crate) async fn run(context: Context, command: BenchCommand) -> Result<(), F
         BenchCommand::Enqueue { seconds, clients } => enqueue::run(&context, &bench, seconds, clients).await,
         BenchCommand::Latency { jobs } => latency::run(&context, &bench, jobs).await,
         BenchCommand::Idle { seconds } => idle::run(&context, &bench, seconds).await,
+        BenchCommand::Schedules { schedules, minutes } => {
+            schedules::run(&bench.store, schedules, minutes, context.json).await
+        }
         BenchCommand::Heartbeat(args) => heartbeat::run(&context, &bench, &args).await,
         BenchCommand::Lists(args) => lists::run(&context, &bench, &args).await,
     };

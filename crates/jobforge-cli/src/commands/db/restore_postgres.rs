@@ -16,6 +16,8 @@ use crate::commands::Context;
 use crate::failure::{self, Failure};
 use crate::output;
 
+/// What other tables refer to comes first.
+const REFERRED_TO: [&str; 2] = ["jobforge_jobs", "jobforge_schedules"];
 /// Kept right from the jobs, or by our own migrations; their rows in a dump are of no use.
 const NOT_LOADED: [&str; 3] = ["jobforge_migrations", "jobforge_ready", "jobforge_scheduled"];
 /// Bytes of a program's complaint that are read.
@@ -89,8 +91,7 @@ impl Contained {
         let mut tables = entries(" TABLE DATA ");
         let says_schema = tables.iter().any(|entry| entry.name == "jobforge_migrations");
         tables.retain(|entry| !NOT_LOADED.contains(&entry.name.as_str()));
-        // The others refer to jobs.
-        tables.sort_by_key(|entry| entry.name != "jobforge_jobs");
+        tables.sort_by_key(|entry| !REFERRED_TO.contains(&entry.name.as_str()));
         Self { tables, sequences: entries(" SEQUENCE SET "), says_schema }
     }
 

@@ -8,7 +8,18 @@ use crate::program::{Home, Running, eventually};
 use crate::site::{pid_in, send};
 
 /// The policy is the one under which runbook 2 promises its words; the lease is one that a test can wait for.
-const SETTINGS: &str = "worker_lease_ms = 3000\nexec_allow = \"*\"\non_lost = \"fail\"\nslots = 4\n";
+const SETTINGS: &str = "\
+worker_lease_ms = 3000
+exec_allow = \"*\"
+on_lost = \"fail\"
+slots = 4
+
+[[schedules]]
+name = \"hot_score_refresh\"
+type = \"exec\"
+every = \"6h\"
+payload = { argv = [\"true\"] }
+";
 /// Our own runbooks speak of the defaults, and of one queue whose jobs must not run twice. Nothing is swept unasked while
 /// they look at what is stuck, unless a worker was lost.
 const OUR_SETTINGS: &str = "worker_lease_ms = 3000\nexec_allow = \"*\"\non_lost_queues = \"billing=fail\"\nslots = 4\nwatchdog_check_interval_ms = 600000\n";

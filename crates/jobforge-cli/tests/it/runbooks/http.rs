@@ -106,7 +106,7 @@ fn restart(fleet: &Fleet, text: &str) -> Result<String, String> {
 }
 
 /// Runs the lines in a shell, in which curl fails when the server refuses, and reads what they print.
-fn ask(fleet: &Fleet, lines: &str) -> Result<Value, String> {
+pub(super) fn ask(fleet: &Fleet, lines: &str) -> Result<Value, String> {
     let base = fleet.url();
     let lines = lines
         .replace("https://alokickflow.onrender.com", &base)

@@ -14,6 +14,7 @@ mod ours;
 mod parts;
 mod processes;
 mod scenes;
+mod schedules;
 mod shell;
 mod sql;
 mod transcript;

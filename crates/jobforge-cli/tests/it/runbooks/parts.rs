@@ -10,8 +10,6 @@ pub(super) enum Part {
     Deploy,
     /// Metrics, rules and dashboards.
     Alerts,
-    /// Schedules, with their log lines.
-    Schedules,
     /// The TypeScript SDK.
     Sdk,
 }
@@ -21,7 +19,6 @@ impl Part {
         match self {
             Self::Deploy => "deploy/: units, compose files, manifests",
             Self::Alerts => "metrics and alert rules",
-            Self::Schedules => "schedules",
             Self::Sdk => "the TypeScript SDK",
         }
     }
@@ -31,7 +28,6 @@ impl Part {
         match self {
             Self::Deploy => repository.join("deploy").exists(),
             Self::Alerts => mentions(&repository.join("crates"), "jobforge_jobs_failed_total"),
-            Self::Schedules => repository.join("crates/jobforge-core/src/schedule.rs").exists(),
             Self::Sdk => {
                 ["sdk", "sdks"].iter().any(|folder| repository.join(folder).join("typescript").exists())
             }

@@ -7,7 +7,7 @@ use testkit::postgres::find_binaries;
 use super::fleet::Fleet;
 use super::parts::Part;
 use super::verdict::Verdict;
-use super::{backup, http, processes, sql};
+use super::{backup, http, processes, schedules, sql};
 use crate::program::eventually;
 
 /// Runs a block by what it is about.
@@ -28,7 +28,7 @@ pub(super) fn run(fleet: &mut Fleet, text: &str) -> Verdict {
         || has("<job_name>")
         || has("\"job_name\"")
     {
-        Verdict::Waits(Part::Schedules)
+        Verdict::of(schedules::run(fleet, text))
     } else if has("curl ") {
         Verdict::of(http::run(fleet, text))
     } else if has("grep \"Heartbeat\"") {

@@ -25,12 +25,12 @@ use super::restart;
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::health::{Stuck, stuck};
-use crate::nearest::advice;
 use crate::routes::jobs::visible;
 use crate::routes::json as answer;
 use crate::routes::queues::sweep;
 use crate::server::App;
 use crate::{body, query};
+use jobforge::core::nearest::advice;
 
 /// Fields of an action.
 const FIELDS: &[&str] = &["action", "jobId", "jobIds", "workerId", "all", "reason"];

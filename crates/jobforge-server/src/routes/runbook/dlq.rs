@@ -21,12 +21,12 @@ use serde_json::{Map, Value};
 
 use crate::api_error::ApiError;
 use crate::caller::Caller;
-use crate::nearest::advice;
 use crate::query::{DLQ, MAX_OFFSET};
 use crate::routes::jobs::visible;
 use crate::routes::json as answer;
 use crate::server::App;
 use crate::{body, query};
+use jobforge::core::nearest::advice;
 
 /// Fields of an action.
 const FIELDS: &[&str] = &["action", "id", "notes", "dryRun", "olderThanDays"];

@@ -10,6 +10,7 @@ mod trigger;
 
 use axum::routing::{get, patch, post};
 use jobforge::core::token::Scope;
+use jobforge_api::ScheduleRan;
 use jobforge_api::runbook::{
     ConfigChanged, ConfigView, DebugAction, DebugDone, DebugView, DlqAction, DlqDone, DlqView, HealthFull,
     HealthShort, ReprocessRequest, TriggerRequest,
@@ -77,7 +78,8 @@ pub(super) fn guarded() -> Vec<Route> {
             .refuses(422, &["unknown_action"]),
         act("/admin/jobs/trigger", All(Admin), "Run a scheduled job now", post(trigger::trigger))
             .reads::<TriggerRequest>()
-            .gives::<DebugDone>(200)
-            .refuses(404, &["schedule_not_found"]),
+            .gives::<ScheduleRan>(202)
+            .refuses(404, &["schedule_not_found"])
+            .refuses(409, &["schedule_busy"]),
     ]
 }

@@ -4,7 +4,7 @@
 const LOOKED_AT: usize = 40;
 
 /// The known word that is fewest edits away, if it is near enough to be meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.chars().take(LOOKED_AT).collect();
     let allowed = (word.len() / 2).clamp(1, 3);
     known
@@ -16,7 +16,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// A sentence on what to write instead of an unknown word.
-pub(crate) fn advice(word: &str, known: &[&str]) -> String {
+pub fn advice(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(meant) => format!("did you mean {meant:?}?"),
         None => format!("allowed are {}", known.join(", ")),
