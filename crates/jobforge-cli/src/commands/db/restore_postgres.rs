@@ -17,7 +17,14 @@ use crate::failure::{self, Failure};
 use crate::output;
 
 /// Kept right from the jobs, or by our own migrations; their rows in a dump are of no use.
-const NOT_LOADED: [&str; 3] = ["jobforge_migrations", "jobforge_ready", "jobforge_scheduled"];
+const NOT_LOADED: [&str; 6] = [
+    "jobforge_migrations",
+    "jobforge_ready",
+    "jobforge_scheduled",
+    "jobforge_kinds",
+    "jobforge_listed",
+    "jobforge_tagged",
+];
 /// Bytes of a program's complaint that are read.
 const COMPLAINT: u64 = 64 * 1024;
 
