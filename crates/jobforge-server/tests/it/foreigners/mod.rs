@@ -100,7 +100,7 @@ fn aim(route: &str) -> Option<Aim> {
 
 /// Every route: method, path, its scope if it needs one, and whether it concerns all tenants.
 fn routes() -> Vec<(String, String, Option<Scope>, bool)> {
-    let description: Value = serde_json::from_str(&openapi()).expect("JSON");
+    let description: Value = serde_json::from_str(openapi()).expect("JSON");
     let mut routes = Vec::new();
     for (path, methods) in description["paths"].as_object().expect("paths") {
         for (method, operation) in methods.as_object().expect("methods") {
