@@ -190,7 +190,7 @@ impl Comparison<'_> {
             match now["properties"].get(field) {
                 Some(kind_now) => self.types(kind, kind_now, way, &below, depth + 1, found),
                 None if way == Way::Read || now["additionalProperties"] == false => {
-                    found.push(format!("{below} is gone"))
+                    found.push(format!("{below} is gone"));
                 }
                 None => {}
             }

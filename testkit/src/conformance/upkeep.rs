@@ -123,7 +123,7 @@ pub async fn a_restored_copy_voids_every_lease_and_takes_its_jobs_back_at_no_cos
     store.watchdog_sign("host-a:7", s(60), None, at(1)).await?;
     let old =
         ended_job(&store, Status::Failed, NewJob { queue: "old".to_owned(), ..job("email") }, at(1)).await?;
-    assert_eq!(store.begin_anew(0, at(5)).await?, [worker.clone()]);
+    assert_eq!(store.begin_anew(0, at(5)).await?, std::slice::from_ref(&worker));
     assert_eq!(store.watchdogs(at(5)).await?.len(), 0);
     // Nobody of before can do anything any more, whether its job was taken back already or not.
     assert_eq!(store.renew(&worker, false, None, at(5)).await?, None);

@@ -64,7 +64,7 @@ fn jobs_that_cannot_be_stored_are_refused_and_nothing_is_enqueued() {
         ("a priority out of range", vec!["t", "--priority", "99999"], vec!["priority", "-32768 to 32767"]),
         ("a time-out of nothing", vec!["t", "--timeout", "0s"], vec!["timeout_ms"]),
         ("an empty key", vec!["t", "--key", ""], vec!["idempotency_key"]),
-        ("a key of 256 bytes", vec!["t", "--key", long_key.as_str()], vec!["256 bytes"]),
+        ("a key of 256 characters", vec!["t", "--key", long_key.as_str()], vec!["256 characters"]),
         ("a key with a space before it", vec!["t", "--key", " k"], vec!["idempotency_key"]),
         ("a key with a line end", vec!["t", "--key", "k\nk"], vec!["idempotency_key"]),
         ("an empty queue", vec!["t", "--queue", ""], vec!["queue", "must not be empty"]),

@@ -118,7 +118,7 @@ pub(super) async fn explain(client: &Client, jobs: &[NewJob], error: Error) -> A
     };
     let is_it = |job: &NewJob| job.idempotency_key.as_ref() == Some(key) && job.job_type == *job_type;
     // One batch may hold the key twice; the last one differs then.
-    let sent = jobs.iter().enumerate().filter(|(_, job)| is_it(job)).next_back();
+    let sent = jobs.iter().enumerate().rfind(|(_, job)| is_it(job));
     let found = client.job(*existing).await.ok();
     let mut differing = Vec::new();
     if let (Some((index, sent)), Some(found)) = (sent, &found) {

@@ -214,10 +214,15 @@ fn refusals(route: &Route) -> BTreeMap<u16, BTreeSet<&'static str>> {
     }
     match &route.takes {
         Some(takes) => {
-            add(400, &["not_utf8", "json_bom", "body_empty", "json_syntax"]);
+            add(400, &["not_utf8", "json_bom", "body_empty", "json_syntax", "json_trailing"]);
+            add(
+                400,
+                &["bad_unicode_escape", "duplicate_key", "nul_character", "number_out_of_range", "too_deep"],
+            );
+            add(415, &["encoding_not_supported"]);
             add(422, &["invalid_request"]);
             if takes.strict {
-                add(415, &["content_type", "encoding_not_supported"]);
+                add(415, &["content_type"]);
             }
         }
         None if !route.is_look() => add(400, &["unexpected_body"]),

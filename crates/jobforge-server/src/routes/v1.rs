@@ -406,7 +406,8 @@ pub(super) fn free() -> Vec<Route> {
         text("/", "What this is and what it answers, for people", get(front::page)),
         text("/livez", "Whether this process answers", get(health::live)),
         text("/readyz", "Whether the database answers and its schema fits", get(health::ready))
-            .refuses(503, TROUBLE),
+            .refuses(503, TROUBLE)
+            .refuses(503, &["draining"]),
         text("/startupz", "Whether /readyz was fine once since the start", get(health::startup))
             .refuses(503, TROUBLE),
     ]

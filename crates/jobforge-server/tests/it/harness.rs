@@ -168,8 +168,8 @@ impl Answer {
 
     /// Status and headers, without those that differ from one answer to the next.
     pub(crate) fn told(&self) -> String {
-        let fixed =
-            self.headers.iter().filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()));
+        let varies = ["x-request-id", "date", "ratelimit"];
+        let fixed = self.headers.iter().filter(|(name, _)| !varies.contains(&name.as_str()));
         format!("{} {:?}", self.status, fixed.collect::<Vec<_>>())
     }
 

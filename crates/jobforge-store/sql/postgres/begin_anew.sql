@@ -22,9 +22,9 @@ WITH fleet AS (
   UPDATE jobforge_operations SET turn_of = NULL, turn_until = NULL WHERE state = 'running'
 ), unknown AS (
   INSERT INTO jobforge_workers
-    (id, hostname, pid, queues, slots, state, lease_ms, started_at, last_heartbeat_at, lease_expires_at, ended_at,
+    (id, hostname, pid, queues, slots, state, lease_ms, granted_ms, started_at, last_heartbeat_at, lease_expires_at, ended_at,
      end_reason, death)
-  SELECT j.locked_by, 'unknown', 0, '{}'::text[], 0, 'dead', 1, min(j.locked_at), max(coalesce(j.heartbeat_at, j.locked_at)),
+  SELECT j.locked_by, 'unknown', 0, '{}'::text[], 0, 'dead', 1, 1, min(j.locked_at), max(coalesce(j.heartbeat_at, j.locked_at)),
          max(j.locked_at), jobforge_now(), $1, $2
   FROM jobforge_jobs j
   WHERE j.status = 'running' AND j.locked_by IS NOT NULL

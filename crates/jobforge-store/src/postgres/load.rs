@@ -158,14 +158,14 @@ impl PostgresStore {
         let mut line = Vec::new();
         loop {
             line.clear();
-            if script.read_until(b'\n', &mut line).await.map_err(|error| self.odd(error.to_string()))? == 0 {
+            if script.read_until(b'\n', &mut line).await.map_err(|error| self.odd(&error.to_string()))? == 0 {
                 break;
             }
             let text = String::from_utf8_lossy(&line);
             match statement(text.trim_end()) {
                 Statement::Copy { table, columns } => {
                     if !replaced.contains(&quote(&table)) {
-                        return Err(self.odd(format!("there is no table {table} here")));
+                        return Err(self.odd(&format!("there is no table {table} here")));
                     }
                     let columns: Vec<String> = columns.iter().map(|name| quote(name)).collect();
                     let copy = format!("COPY {} ({}) FROM STDIN", quote(&table), columns.join(", "));
@@ -177,12 +177,12 @@ impl PostgresStore {
                     transaction.batch_execute(&set).await.map_err(fault)?;
                 }
                 Statement::Encoding(name) if name != "UTF8" => {
-                    return Err(self.odd(format!("it is in {name}; make it with pg_dump --encoding=UTF8")));
+                    return Err(self.odd(&format!("it is in {name}; make it with pg_dump --encoding=UTF8")));
                 }
                 Statement::Encoding(_) | Statement::Other => {}
             }
         }
-        whole.await.map_err(|what| self.odd(what))?;
+        whole.await.map_err(|what| self.odd(&what))?;
         loaded.workers = upkeep::begin_anew_in(&transaction, replaced_epoch).await.map_err(fault)?;
         transaction.commit().await.map_err(fault)?;
         Ok(loaded)
@@ -203,8 +203,8 @@ impl PostgresStore {
         let mut line = Vec::new();
         loop {
             line.clear();
-            if script.read_until(b'\n', &mut line).await.map_err(|error| self.odd(error.to_string()))? == 0 {
-                return Err(self.odd("it ends in the middle of a table".to_owned()));
+            if script.read_until(b'\n', &mut line).await.map_err(|error| self.odd(&error.to_string()))? == 0 {
+                return Err(self.odd("it ends in the middle of a table"));
             }
             let last = line.trim_ascii_end() == b"\\.";
             if !last {
@@ -224,7 +224,7 @@ impl PostgresStore {
         Ok(rows)
     }
 
-    fn odd(&self, what: String) -> StoreError {
+    fn odd(&self, what: &str) -> StoreError {
         let source = format!("the dump cannot be read: {what}").into();
         StoreError::Failed { location: self.location.clone(), call: "restore", source }
     }

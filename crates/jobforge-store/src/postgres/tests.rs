@@ -164,6 +164,8 @@ async fn a_never_analysed_database_claims_and_settles_without_scanning_the_jobs(
     let jobs: Vec<NewJob> = (0..20_000).map(|_| job()).collect();
     // The connection's statements are prepared while the tables are empty: the worst case.
     assert!(lab.claim(10).await.is_empty());
+    // Making the indexes and foreign keys of an empty table has scanned it.
+    lab.sql("SELECT pg_stat_reset_single_table_counters('jobforge_jobs'::regclass)");
     lab.store.enqueue(&jobs, Now::Database).await.expect("enqueue");
     for _ in 0..5 {
         let claimed = lab.claim(500).await;
@@ -182,9 +184,8 @@ async fn a_never_analysed_database_claims_and_settles_without_scanning_the_jobs(
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // Creating the indexes and foreign keys of an empty table scans it a few times; claims and settlements add none.
     let sequential: i64 = scans.trim().split('|').next().and_then(|n| n.parse().ok()).expect("count");
-    assert!(sequential < 20, "{scans}");
+    assert!(sequential < 5, "{scans}: there were five claims");
 }
 
 #[tokio::test]

@@ -19,7 +19,14 @@ use crate::output;
 /// What other tables refer to comes first.
 const REFERRED_TO: [&str; 2] = ["jobforge_jobs", "jobforge_schedules"];
 /// Kept right from the jobs, or by our own migrations; their rows in a dump are of no use.
-const NOT_LOADED: [&str; 3] = ["jobforge_migrations", "jobforge_ready", "jobforge_scheduled"];
+const NOT_LOADED: [&str; 6] = [
+    "jobforge_migrations",
+    "jobforge_ready",
+    "jobforge_scheduled",
+    "jobforge_kinds",
+    "jobforge_listed",
+    "jobforge_tagged",
+];
 /// Bytes of a program's complaint that are read.
 const COMPLAINT: u64 = 64 * 1024;
 

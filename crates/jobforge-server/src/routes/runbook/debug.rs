@@ -132,7 +132,7 @@ pub(super) async fn act(
             let run = sweep(&app, &caller).await?;
             let moved = run.requeued + run.ended;
             let message = format!("checked {} suspect job(s), moved {moved}", run.suspects);
-            done(DebugDone { report: Some(run), ..told(message) })
+            done(&DebugDone { report: Some(run), ..told(message) })
         }
         "retry_specific" => retry(&app, &caller, ids).await,
         "retry_stuck" => {
@@ -143,7 +143,7 @@ pub(super) async fn act(
             let ids: Vec<JobId> = own_stuck(&app, &caller).await?.iter().map(|stuck| stuck.job.id).collect();
             let moved = move_all(&app, &caller, &ids, Move::Cancel).await?;
             let message = format!("canceled {} stuck job(s)", moved.len());
-            done(DebugDone { cancelled: Some(moved.len()), job_ids: Some(moved), ..told(message) })
+            done(&DebugDone { cancelled: Some(moved.len()), job_ids: Some(moved), ..told(message) })
         }
         "trigger_worker" => restart::act(&app, &caller, restart::Which::read(&fields)?).await,
         other => Err(no_such_action(other)),
@@ -182,7 +182,7 @@ async fn retry(app: &App, caller: &Caller, ids: Vec<JobId>) -> Result<Response, 
     }
     let moved = move_all(app, caller, &ids, Move::RETRY).await?;
     let message = format!("{} job(s) queued again with fresh attempts", moved.len());
-    done(DebugDone {
+    done(&DebugDone {
         retried: Some(moved.len()),
         requeued: Some(moved.len()),
         total_checked: Some(ids.len()),
@@ -196,8 +196,8 @@ fn told(message: String) -> DebugDone {
     DebugDone { success: true, message, ..DebugDone::default() }
 }
 
-fn done(told: DebugDone) -> Result<Response, ApiError> {
-    answer(StatusCode::OK, &told)
+fn done(told: &DebugDone) -> Result<Response, ApiError> {
+    answer(StatusCode::OK, told)
 }
 
 pub(super) async fn move_all(

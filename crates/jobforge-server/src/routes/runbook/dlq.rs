@@ -115,7 +115,7 @@ pub(super) async fn act(
             } else {
                 "queued again with fresh attempts"
             };
-            done(DlqDone { new_job_id: Some(job.id), dry_run: Some(dry_run), ..told(message) })
+            done(&DlqDone { new_job_id: Some(job.id), dry_run: Some(dry_run), ..told(message) })
         }
         "resolve" => {
             let note = match fields.get("notes") {
@@ -125,7 +125,7 @@ pub(super) async fn act(
             };
             let job = dead(&app, &caller, &fields).await?;
             client.move_dead(&[job.id], &DeadStep::Discard { note }).await?;
-            done(told("settled that the job stays dead"))
+            done(&told("settled that the job stays dead"))
         }
         "purge" => {
             // What is gone is gone, so not everybody who may retry may do this.
@@ -178,15 +178,15 @@ async fn purge(
         }
     }
     let message = format!("purged {purged} resolved dead job(s) that died more than {days} day(s) ago");
-    done(DlqDone { purged: Some(purged), ..told(message) })
+    done(&DlqDone { purged: Some(purged), ..told(message) })
 }
 
 fn told(message: impl Into<String>) -> DlqDone {
     DlqDone { success: true, message: message.into(), ..DlqDone::default() }
 }
 
-fn done(told: DlqDone) -> Result<Response, ApiError> {
-    answer(StatusCode::OK, &told)
+fn done(told: &DlqDone) -> Result<Response, ApiError> {
+    answer(StatusCode::OK, told)
 }
 
 async fn dead(app: &App, caller: &Caller, fields: &Map<String, Value>) -> Result<Job, ApiError> {

@@ -26,8 +26,8 @@ async fn setting() -> Result<Setting> {
     scene.sql(&format!(
         "SELECT jobforge_claim_jobs('worker-own', 2, p_lease_seconds => 3600);
          SELECT jobforge_complete_job('{done}', 'worker-own', 'succeeded');
-         INSERT INTO jobforge_workers (id, hostname, pid, queues, slots, state, lease_ms, started_at, last_heartbeat_at, lease_expires_at)
-         VALUES ('worker-product', 'host', 7, '{{default}}', 1, 'live', 3600000, now(), now(), now() + interval '1 hour');"
+         INSERT INTO jobforge_workers (id, hostname, pid, queues, slots, state, lease_ms, granted_ms, started_at, last_heartbeat_at, lease_expires_at)
+         VALUES ('worker-product', 'host', 7, '{{default}}', 1, 'live', 3600000, 3600000, now(), now(), now() + interval '1 hour');"
     ))?;
     let job = scene.enqueue("acme", "t")?;
     scene.sql(super::CONTENT)?;

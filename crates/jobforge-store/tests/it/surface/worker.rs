@@ -207,8 +207,8 @@ async fn what_a_worker_may_not_ask_is_refused() -> Result<()> {
     }
     // A process's id is not for SQL: it would keep a dead process alive.
     scene.sql(
-        "INSERT INTO jobforge_workers (id, hostname, pid, queues, slots, state, lease_ms, started_at, last_heartbeat_at, lease_expires_at)
-         VALUES ('worker-0000b001', 'h', 4711, '{default}', 1, 'live', 20000, now(), now(), now() + interval '20 s')",
+        "INSERT INTO jobforge_workers (id, hostname, pid, queues, slots, state, lease_ms, granted_ms, started_at, last_heartbeat_at, lease_expires_at)
+         VALUES ('worker-0000b001', 'h', 4711, '{default}', 1, 'live', 20000, 20000, now(), now(), now() + interval '20 s')",
     )?;
     refused(scene.sql("SELECT jobforge_claim_jobs('worker-0000b001')"), "worker_id_taken")?;
     Ok(())

@@ -213,7 +213,7 @@ async fn measure(context: &Context, bench: &Bench, rounds: usize) -> Result<Vec<
     let address = server.address();
     let stop = CancellationToken::new();
     let running = tokio::spawn(server.run(stop.clone()));
-    let open = |token| async move { Connection::open(address, token).await.map_err(broken) };
+    let open = |token| async move { Connection::open(address, token).await.map_err(|error| broken(&error)) };
     let mut all = open(TOKEN.to_owned()).await?;
     let mut tenant = open(bound.secret().to_owned()).await?;
     let cases = cases::all(&known(bench).await?);
@@ -227,7 +227,7 @@ async fn measure(context: &Context, bench: &Bench, rounds: usize) -> Result<Vec<
                 continue;
             }
             let connection = if case.bound { &mut tenant } else { &mut all };
-            let (spent, answer) = ask(connection, case).await.map_err(broken)?;
+            let (spent, answer) = ask(connection, case).await.map_err(|error| broken(&error))?;
             answers[index] = answer;
             if turn >= WARM_UP {
                 took[index].push(spent);
@@ -292,6 +292,6 @@ async fn known(bench: &Bench) -> Result<Known, Failure> {
     })
 }
 
-fn broken(error: std::io::Error) -> Failure {
+fn broken(error: &std::io::Error) -> Failure {
     Failure::new(failure::FAILED, format!("the server under measurement cannot be asked: {error}"))
 }
