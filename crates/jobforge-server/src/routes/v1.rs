@@ -48,7 +48,8 @@ fn job(route: Route) -> Route {
 fn enqueues(route: Route) -> Route {
     route
         .hears(IDEMPOTENCY_KEY)
-        .refuses(400, &["payload_unstorable", "payload_too_large", "duplicate_key", "bad_idempotency_key"])
+        .refuses(400, &["bad_idempotency_key"])
+        .refuses(413, &["payload_too_large"])
         .refuses(409, &["idempotency_conflict", "duplicate_id"])
         .refuses(422, &["invalid_job", "idempotency_key_mismatch"])
 }

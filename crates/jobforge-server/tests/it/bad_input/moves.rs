@@ -94,7 +94,8 @@ pub(super) fn moves() -> Vec<Row> {
             "nul_character",
         )
         .at("/note nul_character"),
-        post("ids that are none", "/v1/dead/resolve", r#"{"ids":["x"],"note":"n"}"#, 400, "bad_id"),
+        post("ids that are none", "/v1/dead/resolve", r#"{"ids":["x"],"note":"n"}"#, 422, "invalid_request")
+            .at("/ids/0 bad_value"),
         post(
             "a watchdog with a space",
             "/api/qc/debug",
