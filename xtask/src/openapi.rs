@@ -247,7 +247,7 @@ mod tests {
 
     use super::breaking;
 
-    fn description(body: Value, answer: Value) -> Value {
+    fn description(body: &Value, answer: &Value) -> Value {
         let body = json!({ "content": { "application/json": { "schema": body } } });
         let answers = json!({ "200": { "content": { "application/json": { "schema": { "$ref": "#/components/schemas/A" } } } } });
         json!({
@@ -259,10 +259,8 @@ mod tests {
     fn base() -> Value {
         let text = json!({ "type": "string" });
         let body = json!({ "additionalProperties": false, "properties": { "x": text, "y": { "type": ["string", "null"] } }, "required": ["x"] });
-        description(
-            body,
-            json!({ "properties": { "id": text, "n": { "type": "integer" } }, "required": ["id"] }),
-        )
+        let answer = json!({ "properties": { "id": text, "n": { "type": "integer" } }, "required": ["id"] });
+        description(&body, &answer)
     }
 
     #[track_caller]

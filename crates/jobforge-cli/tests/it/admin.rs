@@ -86,16 +86,17 @@ fn the_audit_log_tells_what_was_done_and_proves_that_it_is_whole() {
     let entries = home.json(&["audit", "list", "--target", &id]);
     assert_eq!((&entries[0]["action"], &entries[0]["reason"]), (&"job.cancel".into(), &"not needed".into()));
     let whole = home.json(&["audit", "verify"]);
-    assert_eq!(whole["entries"], 2, "{whole}");
+    assert_eq!(whole["entries"], home.ok(&["audit", "export"]).lines().count(), "{whole}");
     let head = whole["hash"].as_str().unwrap();
     home.ok(&["queue", "resume", "mail"]);
     home.ok(&["audit", "verify", "--head", head]);
     let cut = home.run(&["audit", "verify", "--head", &"0".repeat(64)]);
     assert!(cut.code == 1 && cut.err.contains("cut off"), "{}", cut.err);
     let exported = home.ok(&["audit", "export"]);
-    let actions: Vec<Value> =
-        exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["action"].clone()).collect();
-    assert_eq!(actions, ["job.cancel", "queue.pause", "queue.resume"]);
+    let actions = exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["action"].clone());
+    // `up` makes the schedule of the clean-up, unless it is ended before.
+    let ours: Vec<Value> = actions.filter(|action| action != "schedule.create").collect();
+    assert_eq!(ours, ["job.cancel", "queue.pause", "queue.resume"]);
 }
 
 #[test]

@@ -23,6 +23,7 @@ const MAX_HALVINGS: usize = 64;
 
 /// When a schedule is due.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one is made where a schedule is looked at; none is kept")]
 pub enum Clock {
     /// When the wall's clock in a zone shows certain times.
     Cron {

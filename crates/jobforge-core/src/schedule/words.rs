@@ -27,7 +27,7 @@ const MONTHS: [&str; 12] = [
 pub(super) fn interval(every: Duration) -> String {
     let ms = every.as_millis();
     let units = [(86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1000, "second")];
-    match units.into_iter().find(|(unit, _)| ms % unit == 0 && ms >= *unit) {
+    match units.into_iter().find(|(unit, _)| ms.is_multiple_of(*unit) && ms >= *unit) {
         Some((unit, word)) => times(u64::try_from(ms / unit).unwrap_or(u64::MAX), word),
         None => format!("every {ms} ms"),
     }

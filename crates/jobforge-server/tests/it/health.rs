@@ -41,7 +41,7 @@ async fn the_front_page_lists_every_route() -> Result<()> {
         let answer = site.send(method, &path, &[], b"").await?;
         assert!(!matches!(answer.status, 404 | 405), "{line}: {answer:?}");
     }
-    let description: serde_json::Value = serde_json::from_str(&jobforge_server::openapi())?;
+    let description: serde_json::Value = serde_json::from_str(jobforge_server::openapi())?;
     for path in description["paths"].as_object().expect("paths").keys() {
         let family: Vec<&str> = path.split('/').take(3).collect();
         assert!(page.body.contains(&family.join("/")), "{path} belongs on the page:\n{}", page.body);
