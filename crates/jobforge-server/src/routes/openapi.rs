@@ -225,7 +225,10 @@ fn refusals(route: &Route) -> BTreeMap<u16, BTreeSet<&'static str>> {
                 add(415, &["content_type"]);
             }
         }
-        None if !route.is_look() => add(400, &["unexpected_body"]),
+        None if !route.is_look() => {
+            add(400, &["unexpected_body"]);
+            add(415, &["encoding_not_supported"]);
+        }
         None => {}
     }
     for (status, codes) in &route.refusals {
