@@ -19,6 +19,8 @@ use crate::traits::{Admin, Upkeep};
 const CHUNK: usize = 64 * 1024;
 /// The table that says which schema a dump has; it is read for itself.
 const STEPS: &str = "jobforge_migrations";
+/// Tables with one row that is always there. A dump of some tables has none of it, and what is here does as well.
+const ONE_ROW: [&str; 2] = ["jobforge_fleet", "jobforge_settings_version"];
 
 /// A migration that a dump says was applied where it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,8 +153,9 @@ impl PostgresStore {
         let replaced_epoch = self.epoch().await?;
         let transaction = client.transaction().await.map_err(fault)?;
         admin::lock(&transaction).await.map_err(fault)?;
+        let kept = |name: &str| name == STEPS || ONE_ROW.contains(&name);
         let replaced: Vec<String> =
-            tables.iter().filter(|name| *name != STEPS).map(|name| quote(name)).collect();
+            tables.iter().filter(|name| !kept(name)).map(|name| quote(name)).collect();
         transaction.batch_execute(&format!("TRUNCATE {}", replaced.join(", "))).await.map_err(fault)?;
         let mut loaded = Loaded::default();
         let mut line = Vec::new();
@@ -164,7 +167,10 @@ impl PostgresStore {
             let text = String::from_utf8_lossy(&line);
             match statement(text.trim_end()) {
                 Statement::Copy { table, columns } => {
-                    if !replaced.contains(&quote(&table)) {
+                    if ONE_ROW.contains(&table.as_str()) {
+                        let replace = format!("TRUNCATE {}", quote(&table));
+                        transaction.batch_execute(&replace).await.map_err(fault)?;
+                    } else if !replaced.contains(&quote(&table)) {
                         return Err(self.odd(&format!("there is no table {table} here")));
                     }
                     let columns: Vec<String> = columns.iter().map(|name| quote(name)).collect();
