@@ -32,6 +32,9 @@ pub struct By {
     pub address: Option<String>,
 }
 
+/// Who does what nobody has asked for, such as making the schedules that come with JobForge.
+pub const ITSELF: &str = "jobforge";
+
 impl By {
     /// Somebody who gives no reason.
     pub fn named(actor: impl Into<String>) -> Self {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jobforge_core::audit::By;
+use jobforge_core::audit::{By, ITSELF};
 use jobforge_core::schedule::{Definition, RunOutcome, ScheduleView, Source, TAKEN_OVER_AFTER};
 use jobforge_core::time::{Now, since};
 use jobforge_store::rows::{FIRE_STEP, Fired, FiredLine, MAX_PAGE, ScheduleFilter, WakeEvent};
@@ -104,7 +104,7 @@ impl Scheduler {
     async fn declare(&mut self) -> Result<(), ScheduleError> {
         while let Some((source, definitions)) = self.declares.last() {
             let actor = match source {
-                Source::Builtin => "jobforge".to_owned(),
+                Source::Builtin => ITSELF.to_owned(),
                 Source::Api | Source::Cli | Source::Config | Source::Code => {
                     format!("{source}:{}", self.name)
                 }

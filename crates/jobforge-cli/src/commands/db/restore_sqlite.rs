@@ -75,7 +75,7 @@ async fn contents(target: &Path, options: &OpenOptions, args: &RestoreArgs) -> R
         return Ok(Contents::default());
     }
     match open_store(&OpenOptions { create: false, ..options.clone() }).await {
-        Ok(store) => Contents::of(store.as_ref()).await,
+        Ok(store) => Ok(Contents::of(store.as_ref()).await?.owned()),
         Err(_) if args.force && args.yes => Ok(Contents::default()),
         Err(error) => Err(Failure::new(
             failure::CONFLICT,
@@ -117,25 +117,71 @@ async fn prepare(
     finish(context, store.as_ref(), args, workers).await
 }
 
-/// Puts the file in its place; returns where the one is that was there.
+/// Puts the file in its place; returns where the one is that was there. At every moment there is a whole file in the place,
+/// for a server that found none would begin with an empty one.
 fn put(fresh: &Path, target: &Path) -> Result<Option<PathBuf>, Failure> {
     close_log(fresh)?;
     let mut aside = None;
     if fs::metadata(target).is_ok_and(|file| file.len() > 0) {
-        // One that cannot be read is set aside as it is.
-        let closed = close_log(target);
-        let name = beside(target, &format!(".replaced-{}", jobforge::clock::wall().as_second()));
-        rename(target, &name).map_err(|error| cannot("set aside", target, &error))?;
-        if let Err(error) = closed {
-            tracing::warn!(error = error.chain(), "what was there could not be read");
+        if let Err(error) = close_log(target) {
+            tracing::warn!(
+                error = error.chain(),
+                "what was there could not be read; it is set aside as it is"
+            );
         }
+        let name = beside(target, &format!(".replaced-{}", jobforge::clock::wall().as_second()));
+        fs::hard_link(target, &name)
+            .or_else(|_| fs::copy(target, &name).map(|_| ()))
+            .map_err(|error| cannot("set aside", target, &error))?;
+        // What could not be closed keeps its log.
+        let _ = fs::rename(beside(target, "-wal"), beside(&name, "-wal"));
         aside = Some(name);
     }
     for tail in ["-wal", "-shm"] {
-        // Leftovers of a file that was there would be taken for a part of this one.
+        // Leftovers would be taken for a part of the new file.
         let _ = fs::remove_file(beside(target, tail));
     }
     let file = fs::File::open(fresh).and_then(|file| file.sync_all());
     file.and_then(|()| rename(fresh, target)).map_err(|error| cannot("put in its place", target, &error))?;
     Ok(aside)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn while_a_file_is_put_in_its_place_there_is_a_whole_one_at_every_moment() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (fresh, target) = (home.path().join("fresh"), home.path().join("jobforge.db"));
+        for (path, word) in [(&target, "old"), (&fresh, "new")] {
+            let database = Connection::open(path).expect("a database");
+            let script = format!("PRAGMA journal_mode = WAL; CREATE TABLE words AS SELECT '{word}' AS word");
+            database.execute_batch(&script).expect("a table");
+        }
+        let done = AtomicBool::new(false);
+        let aside = std::thread::scope(|scope| {
+            let missing = scope.spawn(|| {
+                let mut missing = 0;
+                while !done.load(Ordering::Relaxed) {
+                    missing += usize::from(!target.exists());
+                }
+                missing
+            });
+            let aside = put(&fresh, &target);
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(missing.join().expect("nobody panics"), 0, "a server could have begun an empty file");
+            aside.expect("it was put").expect("something was there")
+        });
+        for (path, word) in [(&target, "new"), (&aside, "old")] {
+            let found = Connection::open(path).and_then(|database| {
+                database.query_row("SELECT word FROM words", [], |row| row.get::<_, String>(0))
+            });
+            assert_eq!(found.expect("a word"), word);
+        }
+    }
 }
