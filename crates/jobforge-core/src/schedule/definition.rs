@@ -77,16 +77,16 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
     /// Lower runs first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::whole::maybe", skip_serializing_if = "Option::is_none")]
     pub priority: Option<i64>,
     /// Attempts of each job.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::whole::maybe", skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<i64>,
     /// Bound on one attempt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::whole::maybe", skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<i64>,
     /// Bound on the time between two reports of progress.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::whole::maybe", skip_serializing_if = "Option::is_none")]
     pub progress_timeout_ms: Option<i64>,
     /// Labels of the jobs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -113,16 +113,16 @@ pub struct Definition {
     #[serde(default)]
     pub missed: Missed,
     /// Of missed moments, run the last so many; only with `missed: all`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::whole::maybe", skip_serializing_if = "Option::is_none")]
     pub missed_limit: Option<i64>,
     /// Missed moments that are older than this are not caught up on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::whole::maybe", skip_serializing_if = "Option::is_none")]
     pub catch_up_ms: Option<i64>,
     /// Put each moment off by up to so much, at random but the same on every machine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::whole::maybe", skip_serializing_if = "Option::is_none")]
     pub jitter_ms: Option<i64>,
     /// Without a success for so long it is stale; twice its interval if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::whole::maybe", skip_serializing_if = "Option::is_none")]
     pub stale_after_ms: Option<i64>,
     /// The key of each job, in which `{date}` and `{planned_for}` stand for the moment. A job that has the key already
     /// counts as the run.

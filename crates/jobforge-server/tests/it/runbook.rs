@@ -246,6 +246,8 @@ async fn hung_work_is_restarted_and_the_answer_says_who_was_told() -> Result<()>
     assert_eq!(status(&site, &ids[0]).await?, "queued");
     let workers = site.client.store().workers(Now::Database).await?;
     assert!(workers.iter().find(|row| row.id.as_str() == hung).is_some_and(|row| row.restart_at.is_some()));
+    let null = line.replace("trigger_worker\"", "trigger_worker\", \"workerId\": null, \"all\": null");
+    assert_eq!(shell_json(&site, &null).await?["success"], true, "null is as good as left out");
     let all = shell_json(&site, &line.replace("trigger_worker\"", "trigger_worker\", \"all\": true")).await?;
     assert_eq!((&all["told"][0]["worker"], &all["told"][0]["answer"]), (&json!(hung), &json!("told_before")));
     for (wrong, code) in [

@@ -118,7 +118,9 @@ pub(super) async fn act(
         let told = format!("{action} takes no job; leave jobId and jobIds out, or use retry_specific");
         return Err(ApiError::invalid_request(told));
     }
-    let named = ["workerId", "all"].into_iter().find(|field| fields.contains_key(*field));
+    let named = ["workerId", "all"]
+        .into_iter()
+        .find(|field| fields.get(*field).is_some_and(|value| !value.is_null()));
     if let Some(field) = named.filter(|_| action != "trigger_worker") {
         let told = format!("{action} takes no {field}; leave it out, or use trigger_worker");
         return Err(ApiError::invalid_request(told));
