@@ -75,7 +75,8 @@ CREATE TABLE jobforge_jobs (
 -- what their query orders by; the queue itself claims through jobforge_ready.
 CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (run_at) WHERE status = 'queued';
 CREATE INDEX idx_jobforge_jobs_running ON jobforge_jobs (locked_by) WHERE status = 'running';
-CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (finished_at) INCLUDE (status) WHERE finished_at IS NOT NULL;
+CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (finished_at) INCLUDE (status, tenant_id)
+  WHERE finished_at IS NOT NULL;
 -- The key comes first so that it can be looked up alone.
 CREATE UNIQUE INDEX idx_jobforge_jobs_idempotency
   ON jobforge_jobs (idempotency_key, type, tenant_id) WHERE idempotency_key IS NOT NULL;
@@ -89,6 +90,9 @@ CREATE INDEX idx_jobforge_jobs_fallen_tenant ON jobforge_jobs (tenant_id, status
   WHERE status IN ('failed', 'dead', 'canceled');
 CREATE INDEX idx_jobforge_jobs_unnamed ON jobforge_jobs (id) WHERE status = 'dead' AND dead_group IS NULL;
 CREATE INDEX idx_jobforge_jobs_dead_listed ON jobforge_jobs (dead_group, id) WHERE status = 'dead';
+-- What a filter asks stands in the index, so that a type that few dead jobs have is found without reading them all.
+CREATE INDEX idx_jobforge_jobs_dead_newest ON jobforge_jobs (id, type, queue, tenant_id) WHERE status = 'dead';
+CREATE INDEX idx_jobforge_jobs_died ON jobforge_jobs (finished_at) WHERE status = 'dead';
 CREATE INDEX idx_jobforge_jobs_fallen_made ON jobforge_jobs (status, created_at)
   WHERE status IN ('failed', 'dead', 'canceled');
 -- By hash, for a message may be longer than a sorted index takes.
