@@ -5,7 +5,7 @@
 //!
 //! Reading order: what a job is ([`job`], [`payload`], [`state`]), its life ([`enqueue`], [`claim`], [`heartbeat`],
 //! [`settle`], [`rescue`]), what it is now ([`standing`]), who may do what and who did it ([`token`], [`throttle`],
-//! [`audit`], [`operation`]), and the numbers behind it ([`poll`], [`retention`], [`settings`]).
+//! [`audit`], [`operation`]), what somebody must be told of ([`alert`]), and the numbers behind it ([`poll`], [`retention`], [`settings`]).
 
 #![forbid(unsafe_code)]
 
@@ -33,6 +33,7 @@ pub mod operation;
 pub mod throttle;
 pub mod token;
 
+pub mod alert;
 pub mod poll;
 pub mod presence;
 pub mod retention;

@@ -1,0 +1,13 @@
+//! Alerts: what is wrong enough to tell somebody, decided from metrics.
+//!
+//! [`rules`] is the one table. [`expr`] is the language of its conditions, which Prometheus reads as PromQL
+//! ([`render`]) and [`eval`] evaluates over [`history`] where there is no Prometheus. [`state`] turns what holds into
+//! what fires.
+
+pub mod eval;
+pub mod expr;
+pub mod history;
+pub mod render;
+pub mod rules;
+pub mod state;
+pub mod text;
