@@ -3,6 +3,9 @@
 //! Series are written as in promtool's rule tests, one value a minute, beginning at 0: `0+60x10` goes on from 0 by 60
 //! ten times, `5x20` stays at 5 for twenty more, `_x3` is nothing for three minutes.
 
+/// The labels of a series that fires.
+pub(crate) type Labels = &'static [(&'static str, &'static str)];
+
 /// Series over time, and what fires at some minutes of it.
 pub(crate) struct Case {
     /// The alert.
@@ -12,10 +15,8 @@ pub(crate) struct Case {
     /// Each series with its values.
     pub(crate) series: Vec<(&'static str, &'static str)>,
     /// At this minute these series fire, each given by its labels as `name=value`.
-    pub(crate) fires: Vec<(u64, Vec<&'static [(&'static str, &'static str)]>)>,
+    pub(crate) fires: Vec<(i64, Vec<Labels>)>,
 }
-
-type Labels = &'static [(&'static str, &'static str)];
 
 fn case(rule: &'static str, story: &'static str, series: &[(&'static str, &'static str)]) -> Case {
     Case { rule, story, series: series.to_vec(), fires: Vec::new() }
@@ -23,17 +24,17 @@ fn case(rule: &'static str, story: &'static str, series: &[(&'static str, &'stat
 
 impl Case {
     /// Nothing fires at this minute.
-    fn silent(mut self, minute: u64) -> Self {
+    fn silent(mut self, minute: i64) -> Self {
         self.fires.push((minute, Vec::new()));
         self
     }
 
     /// One series fires at this minute.
-    fn fires(self, minute: u64, labels: Labels) -> Self {
+    fn fires(self, minute: i64, labels: Labels) -> Self {
         self.fire(minute, &[labels])
     }
 
-    fn fire(mut self, minute: u64, all: &[Labels]) -> Self {
+    fn fire(mut self, minute: i64, all: &[Labels]) -> Self {
         self.fires.push((minute, all.to_vec()));
         self
     }
@@ -230,58 +231,58 @@ fn schedules() -> Vec<Case> {
         .silent(30),
         case(
             "BackgroundJobNotRunning",
-            "a job of every 15 minutes stops for 3 hours",
+            "a job of every 15 minutes stops for two hours and succeeds again",
             &[
-                (r#"job_last_success_timestamp_seconds{job_name="clip_sync"}"#, "600x190 11400x60"),
-                (r#"jobforge_schedule_created_timestamp_seconds{job_name="clip_sync"}"#, "0x250"),
-                (r#"jobforge_schedule_stale_after_seconds{job_name="clip_sync"}"#, "1800x250"),
-                (r#"jobforge_schedule_paused{job_name="clip_sync"}"#, "0x250"),
+                (r#"job_last_success_timestamp_seconds{job_name="clip_sync"}"#, "-7000x9 600x10"),
+                (r#"jobforge_schedule_created_timestamp_seconds{job_name="clip_sync"}"#, "-9000x20"),
+                (r#"jobforge_schedule_stale_after_seconds{job_name="clip_sync"}"#, "1800x20"),
+                (r#"jobforge_schedule_paused{job_name="clip_sync"}"#, "0x20"),
             ],
         )
-        .silent(125)
-        .fires(135, SYNC)
-        .silent(195),
+        .silent(2)
+        .fires(6, SYNC)
+        .silent(11),
         case(
             "BackgroundJobNotRunning",
             "a healthy job of every 6 hours",
             &[
-                (r#"job_last_success_timestamp_seconds{job_name="reputation_tasks"}"#, "0x360"),
-                (r#"jobforge_schedule_created_timestamp_seconds{job_name="reputation_tasks"}"#, "0x360"),
-                (r#"jobforge_schedule_stale_after_seconds{job_name="reputation_tasks"}"#, "43200x360"),
+                (r#"job_last_success_timestamp_seconds{job_name="reputation_tasks"}"#, "-21000x10"),
+                (r#"jobforge_schedule_created_timestamp_seconds{job_name="reputation_tasks"}"#, "-90000x10"),
+                (r#"jobforge_schedule_stale_after_seconds{job_name="reputation_tasks"}"#, "43200x10"),
             ],
         )
-        .silent(355),
+        .silent(9),
         case(
             "BackgroundJobNotRunning",
             "one that never succeeded counts from when it was made",
             &[
-                (r#"jobforge_schedule_created_timestamp_seconds{job_name="clip_sync"}"#, "0x200"),
-                (r#"jobforge_schedule_stale_after_seconds{job_name="clip_sync"}"#, "1800x200"),
+                (r#"jobforge_schedule_created_timestamp_seconds{job_name="clip_sync"}"#, "-7000x20"),
+                (r#"jobforge_schedule_stale_after_seconds{job_name="clip_sync"}"#, "1800x20"),
             ],
         )
-        .silent(110)
-        .fires(130, SYNC),
+        .silent(2)
+        .fires(6, SYNC),
         case(
             "BackgroundJobNotRunning",
             "a paused one is left in peace",
             &[
-                (r#"jobforge_schedule_created_timestamp_seconds{job_name="clip_sync"}"#, "0x200"),
-                (r#"jobforge_schedule_stale_after_seconds{job_name="clip_sync"}"#, "1800x200"),
-                (r#"jobforge_schedule_paused{job_name="clip_sync"}"#, "1x200"),
+                (r#"jobforge_schedule_created_timestamp_seconds{job_name="clip_sync"}"#, "-90000x20"),
+                (r#"jobforge_schedule_stale_after_seconds{job_name="clip_sync"}"#, "1800x20"),
+                (r#"jobforge_schedule_paused{job_name="clip_sync"}"#, "1x20"),
             ],
         )
-        .silent(190),
+        .silent(15),
         case(
             "BackgroundJobCriticallyStale",
-            "a day and an hour",
+            "a day goes by without success",
             &[
-                (r#"job_last_success_timestamp_seconds{job_name="reputation_tasks"}"#, "0x1500 90000x20"),
-                (r#"jobforge_schedule_stale_after_seconds{job_name="reputation_tasks"}"#, "43200x1520"),
+                (r#"job_last_success_timestamp_seconds{job_name="reputation_tasks"}"#, "-86100x9 600x10"),
+                (r#"jobforge_schedule_stale_after_seconds{job_name="reputation_tasks"}"#, "43200x20"),
             ],
         )
-        .silent(1435)
-        .fires(1450, REPUTATION)
-        .silent(1510),
+        .silent(4)
+        .fires(7, REPUTATION)
+        .silent(11),
         case(
             "BackgroundJobQueueGrowing",
             "from 90 to 180 and on, then less",

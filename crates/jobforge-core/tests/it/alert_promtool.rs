@@ -12,8 +12,10 @@ use jobforge_core::alert::state::{Active, judge};
 
 use super::alert_cases::{Case, cases};
 
+const NOTATION: &str = "values are written as promtool reads them";
+
 /// What fires at each minute of the case that it asks for.
-pub(crate) fn played(case: &Case, rules: &[Rule]) -> Vec<(u64, Vec<Active>)> {
+pub(crate) fn played(case: &Case, rules: &[Rule]) -> Vec<(i64, Vec<Active>)> {
     let values: Vec<(String, Labels, Vec<Option<f64>>)> = case
         .series
         .iter()
@@ -26,10 +28,10 @@ pub(crate) fn played(case: &Case, rules: &[Rule]) -> Vec<(u64, Vec<Active>)> {
     let mut history = History::default();
     let mut active = Vec::new();
     let mut told = Vec::new();
-    for minute in 0..=last {
-        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(i64::try_from(minute).unwrap());
+    for (index, minute) in (0..=last).enumerate() {
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute);
         let sample = |(metric, labels, values): &(String, Labels, Vec<Option<f64>>)| {
-            let value = values.get(usize::try_from(minute).unwrap()).copied().flatten()?;
+            let value = values.get(index).copied().flatten()?;
             Some(Sample { metric: metric.clone(), labels: labels.clone(), value })
         };
         history.take("case", now, values.iter().filter_map(sample));
@@ -58,15 +60,15 @@ fn expanded(notation: &str) -> Vec<Option<f64>> {
     let mut values = Vec::new();
     for part in notation.split(' ') {
         let (what, times) =
-            part.split_once('x').map_or((part, 0), |(what, times)| (what, times.parse().unwrap()));
+            part.split_once('x').map_or((part, 0), |(what, times)| (what, times.parse().expect(NOTATION)));
         if what == "_" {
-            values.extend(std::iter::repeat_n(None, times.max(1)));
+            values.extend((0..times.max(1)).map(|_| None));
             continue;
         }
         let (begin, step) =
-            what.split_once('+').map_or((what, 0.0), |(begin, step)| (begin, step.parse().unwrap()));
-        let begin: f64 = begin.parse().unwrap();
-        values.extend((0..=u32::try_from(times).unwrap()).map(|index| Some(begin + step * f64::from(index))));
+            what.split_once('+').map_or((what, 0.0), |(begin, step)| (begin, step.parse().expect(NOTATION)));
+        let begin: f64 = begin.parse().expect(NOTATION);
+        values.extend((0..=times).map(|index| Some(begin + step * f64::from(index))));
     }
     values
 }
