@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
 use jobforge_core::alert::render;
 use jobforge_core::alert::rules::rules;
 
 use super::alert_cases::cases;
 use super::alert_promtool::{played, tests_file};
+use super::programs;
 
 fn repository() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -63,16 +63,8 @@ fn what_is_made_from_the_table_is_up_to_date() {
 
 #[test]
 fn promtool_accepts_the_rules_and_agrees_with_the_evaluator_on_every_case() {
-    for arguments in [["check", "rules", "jobforge.rules.yml"], ["test", "rules", "jobforge.rules.test.yml"]]
-    {
-        let run = Command::new("promtool")
-            .args(arguments)
-            .current_dir(repository().join("monitoring/prometheus"))
-            .output()
-            .expect("promtool is there: cargo xtask test installs Debian's package prometheus");
-        let (told, complained) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-        assert!(run.status.success(), "promtool {}:\n{told}\n{complained}", arguments.join(" "));
-    }
+    programs::promtool(&["check", "rules", "prometheus/jobforge.rules.yml"]);
+    programs::promtool(&["test", "rules", "prometheus/jobforge.rules.test.yml"]);
 }
 
 #[test]

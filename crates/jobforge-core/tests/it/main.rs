@@ -3,3 +3,5 @@
 mod alert_cases;
 mod alert_promtool;
 mod alerts;
+mod dashboards;
+mod programs;
