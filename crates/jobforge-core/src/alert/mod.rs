@@ -5,9 +5,11 @@
 //! what fires.
 
 pub mod eval;
+pub mod exposition;
 pub mod expr;
 pub mod history;
 pub mod render;
+pub mod route;
 pub mod rules;
 pub mod state;
 pub mod text;
