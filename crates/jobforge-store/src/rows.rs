@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jobforge_core::alert::history::Labels;
 use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::rescue::Rescue;
@@ -241,4 +242,14 @@ pub enum WakeEvent {
     },
     /// Events may have been missed; look at everything.
     Everything,
+}
+
+/// Labels as both engines keep them: JSON with sorted names, so that the same labels are the same text.
+pub(crate) fn labels_text(labels: &Labels) -> String {
+    serde_json::to_string(labels).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// A number that both engines keep: SQLite knows no NaN.
+pub(crate) fn number(value: f64) -> f64 {
+    if value.is_nan() { 0.0 } else { value }
 }

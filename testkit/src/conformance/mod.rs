@@ -16,6 +16,7 @@ use jobforge_store::Store;
 use crate::fixtures::{at, sweep};
 
 pub mod admin;
+pub mod alerts;
 pub mod bounds;
 pub mod bulk;
 pub mod claim;
@@ -252,6 +253,15 @@ macro_rules! conformance {
                 an_operation_goes_on_under_one_hand_at_a_time,
                 an_operation_that_was_canceled_goes_no_further,
             }
+            alerts {
+                samples_come_back_in_order_from_any_place_on,
+                old_samples_are_forgotten,
+                one_server_judges_at_a_time,
+                what_fired_is_kept_when_it_is_over_and_what_only_waited_is_not,
+                odd_numbers_are_kept,
+                what_channels_were_told_is_kept_until_it_is_taken_back,
+                a_silence_ends_by_itself_or_by_hand_and_is_told_of,
+            }
             operate {
                 a_canceled_queued_job_never_runs,
                 canceling_a_running_job_fences_its_worker_and_keeps_the_attempt,
@@ -329,6 +339,7 @@ mod tests {
         let list = include_str!("mod.rs");
         let sources = [
             include_str!("admin.rs"),
+            include_str!("alerts.rs"),
             include_str!("enqueue.rs"),
             include_str!("bulk.rs"),
             include_str!("claim.rs"),

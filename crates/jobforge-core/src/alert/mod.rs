@@ -2,12 +2,13 @@
 //!
 //! [`rules`] is the one table. [`expr`] is the language of its conditions, which Prometheus reads as PromQL
 //! ([`render`]) and [`eval`] evaluates over [`history`] where there is no Prometheus. [`state`] turns what holds into
-//! what fires.
+//! what fires, [`route`] says who is told, and [`kept`] is what a database keeps of it all.
 
 pub mod eval;
 pub mod exposition;
 pub mod expr;
 pub mod history;
+pub mod kept;
 pub mod render;
 pub mod route;
 pub mod rules;

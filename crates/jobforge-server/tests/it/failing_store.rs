@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jobforge::core::alert::history::Labels;
+use jobforge::core::alert::kept::{AlertRow, Bench, SampleRow, SilenceRow};
+use jobforge::core::alert::route::Told;
+use jobforge::core::alert::state::Active;
 use jobforge::core::audit::{AuditFilter, By, Deed, Entry};
 use jobforge::core::claim::{ClaimAsk, Claimed};
 use jobforge::core::dead::DeadGroup;
@@ -30,8 +34,8 @@ use jobforge::store::rows::{
     QueueInfo, RescueReport, WakeEvent,
 };
 use jobforge::store::traits::{
-    Admin, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, StoredSettings,
-    Tokens, Wake, Watchdog, WorkerSide,
+    Admin, Alerts, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, Samples,
+    StoredSettings, Tokens, Wake, Watchdog, WorkerSide,
 };
 use jobforge::store::{Result, StoreError};
 use tokio::sync::broadcast;
@@ -294,6 +298,61 @@ impl Operations for FailingStore {
         self.fail()
     }
     async fn cancel_operation(&self, _: Uuid, _: &By, _: Now) -> Result<bool> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Samples for FailingStore {
+    async fn put_sample(&self, _: &str, _: &str, _: Now) -> Result<()> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Alerts for FailingStore {
+    async fn samples(&self, _: (Timestamp, &str)) -> Result<Vec<SampleRow>> {
+        self.fail()
+    }
+    async fn forget_samples(&self, _: Now) -> Result<u64> {
+        self.fail()
+    }
+    async fn take_alert_turn(&self, _: &str, _: Duration, _: Now) -> Result<bool> {
+        self.fail()
+    }
+    async fn alert_bench(&self) -> Result<Bench> {
+        self.fail()
+    }
+    async fn alerts(&self, _: bool, _: usize) -> Result<Vec<AlertRow>> {
+        self.fail()
+    }
+    async fn keep_alerts(&self, _: &str, _: &[Active], _: Now) -> Result<bool> {
+        self.fail()
+    }
+    async fn told(&self) -> Result<Vec<Told>> {
+        self.fail()
+    }
+    async fn tell(&self, _: &[Told]) -> Result<()> {
+        self.fail()
+    }
+    async fn untell(&self, _: &[Told]) -> Result<()> {
+        self.fail()
+    }
+    async fn silences(&self, _: Now) -> Result<Vec<SilenceRow>> {
+        self.fail()
+    }
+    async fn put_silence(
+        &self,
+        _: Uuid,
+        _: &str,
+        _: &Labels,
+        _: Duration,
+        _: &By,
+        _: Now,
+    ) -> Result<Option<SilenceRow>> {
+        self.fail()
+    }
+    async fn end_silence(&self, _: Uuid, _: &By, _: Now) -> Result<bool> {
         self.fail()
     }
 }

@@ -28,6 +28,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         ),
     },
     Migration { version: 3, name: "admin", sql: include_str!("../../migrations/postgres/0003_admin.sql") },
+    Migration { version: 6, name: "alerts", sql: include_str!("../../migrations/postgres/0006_alerts.sql") },
 ];
 
 /// Whether the tables came from a dump of tables alone, which brings no functions.

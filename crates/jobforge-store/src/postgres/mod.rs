@@ -5,6 +5,7 @@
 //! that correctness needs depends on a session: `LISTEN` only makes waiting shorter.
 
 mod admin;
+mod alerts;
 mod audit;
 mod claim;
 mod connect;

@@ -18,8 +18,8 @@ use testkit::postgres::{Cluster, ClusterOptions, TestDatabase};
 
 use super::session::Sql;
 use super::{
-    PostgresOptions, PostgresStore, admin, audit, claim, dead, death, enqueue, fleet, heartbeat, inspect,
-    operate, operations, presence, rescue, settings, settle, tokens, watchdog, workers,
+    PostgresOptions, PostgresStore, admin, alerts, audit, claim, dead, death, enqueue, fleet, heartbeat,
+    inspect, operate, operations, presence, rescue, settings, settle, tokens, watchdog, workers,
 };
 use crate::traits::{Admin, Audit, Enqueue, Inspect, Watchdog, WorkerSide};
 
@@ -113,7 +113,7 @@ fn statements() -> Vec<&'static Sql> {
     ]
     .into_iter()
     .chain([operate::statements(), rescue::statements(), settle::statements(), watchdog::statements()])
-    .chain([workers::statements(), fleet::statements(), presence::statements()])
+    .chain([workers::statements(), fleet::statements(), presence::statements(), alerts::statements()])
     .flatten()
     .collect()
 }

@@ -11,9 +11,10 @@ use crate::migrate::{self, Applied, Migration};
 use crate::rows::MigrationInfo;
 
 /// Every step, in order. Steps are only ever added.
-pub(super) static MIGRATIONS: [Migration; 2] = [
+pub(super) static MIGRATIONS: [Migration; 3] = [
     Migration { version: 1, name: "core", sql: include_str!("../../migrations/sqlite/0001_core.sql") },
     Migration { version: 2, name: "admin", sql: include_str!("../../migrations/sqlite/0002_admin.sql") },
+    Migration { version: 5, name: "alerts", sql: include_str!("../../migrations/sqlite/0005_alerts.sql") },
 ];
 
 /// Applies the first pending step and returns it; `None` when there is none left. One call is one transaction.

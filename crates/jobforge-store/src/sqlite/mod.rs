@@ -34,8 +34,10 @@ mod queues;
 mod operate;
 mod retention;
 
+mod alerts;
 mod audit;
 mod operations;
+mod seam_alerts;
 mod settings;
 mod tokens;
 
