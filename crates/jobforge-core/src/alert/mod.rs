@@ -9,6 +9,7 @@ pub mod exposition;
 pub mod expr;
 pub mod history;
 pub mod kept;
+pub mod notice;
 pub mod render;
 pub mod route;
 pub mod rules;

@@ -4,6 +4,7 @@
 //! sends them does so in durable jobs.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -42,6 +43,22 @@ impl QuietHours {
         } else {
             time >= self.from || time < self.until
         }
+    }
+}
+
+impl FromStr for QuietHours {
+    type Err = String;
+
+    /// Reads `22:00-07:00 Europe/Berlin`; without a zone it is UTC.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("{text:?} must be like 22:00-07:00 Europe/Berlin");
+        let (hours, zone) = text.trim().split_once(' ').unwrap_or((text.trim(), "UTC"));
+        let (from, until) = hours.split_once('-').ok_or_else(bad)?;
+        let time = |text: &str| Time::strptime("%H:%M", text.trim()).map_err(|_| bad());
+        let zone = zone.trim();
+        let zone =
+            TimeZone::get(zone).map_err(|_| format!("{zone:?} is not a time zone such as Europe/Berlin"))?;
+        Ok(Self { from: time(from)?, until: time(until)?, zone })
     }
 }
 
@@ -290,6 +307,18 @@ mod tests {
             2,
             "the rest follows when the night is over"
         );
+    }
+
+    #[test]
+    fn quiet_hours_are_read_with_their_zone() {
+        let quiet: QuietHours = "22:00-07:00 Europe/Berlin".parse().expect("quiet hours");
+        assert!(quiet.holds("2026-07-01T20:30:00Z".parse().expect("a time")), "22:30 in Berlin");
+        assert!(!quiet.holds("2026-01-01T20:30:00Z".parse().expect("a time")), "21:30 in Berlin");
+        assert!("22:00-07:00".parse::<QuietHours>().is_ok_and(|quiet| quiet.zone == TimeZone::UTC));
+        for bad in ["", "22-7", "22:00", "25:00-07:00", "22:00-07:00 Atlantis/Main"] {
+            let fault = bad.parse::<QuietHours>().expect_err(bad);
+            assert!(fault.contains("22:00-07:00") || fault.contains("Atlantis"), "{fault}");
+        }
     }
 
     #[test]

@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 pub(super) use self::body::{excerpt, store};
+pub(super) use self::status::RETRY_STATUSES;
 use self::status::Statuses;
-pub(super) use self::status::{RETRY_STATUSES, retry_after};
+pub(crate) use self::status::retry_after;
 use super::invalid_payload;
 use super::outbound::{Answer, Call, Outbound, REDIRECTS_MAX, origin};
 use super::secrets::Secret;

@@ -2,6 +2,8 @@
 //!
 //! Each service is a step that can be driven by hand (`run_once`) and a loop that drives it.
 
+mod alerts;
+mod notifier;
 mod operations;
 pub mod probes;
 mod watchdog;
@@ -16,6 +18,8 @@ use jobforge_store::traits::Purge;
 use jobforge_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
+pub use alerts::{AlertJudge, Round, Sampler, Telling};
+pub use notifier::Notifier;
 pub use operations::BulkRunner;
 pub use watchdog::{SweepReport, Watchdog, tell};
 

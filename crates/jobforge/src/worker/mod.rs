@@ -20,12 +20,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jobforge_core::alert::notice::{NOTIFY, Notice};
 use jobforge_core::claim::TypeBounds;
 use jobforge_core::heartbeat::BeatPolicy;
 use jobforge_core::job::WorkerId;
 use jobforge_core::poll::PollPolicy;
 use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::settings::Settings;
+use jobforge_core::settle::RetryPolicy;
 use jobforge_core::time::Now;
 use jobforge_core::worker::DEFAULT_WORKER_LEASE;
 use jobforge_store::WorkerStore;
@@ -38,6 +40,7 @@ use crate::error::Error;
 use crate::job_error::JobError;
 use crate::job_type::JobType;
 use crate::live::Live;
+use crate::notify::Sender;
 use crate::process::SlotLock;
 
 pub use machine::SimulatedMachine;
@@ -118,6 +121,16 @@ impl WorkerBuilder {
     pub fn builtins(mut self, config: BuiltinConfig) -> Result<Self, Error> {
         builtin::register(&mut self.registry, config, &self.store)?;
         Ok(self)
+    }
+
+    /// Sends messages about alerts, and does nothing else.
+    pub(crate) fn notifications(mut self, sender: Arc<Sender>) -> Self {
+        let run = move |notice: Notice, ctx: JobContext| {
+            let sender = Arc::clone(&sender);
+            async move { sender.run(notice, &ctx).await }
+        };
+        self.registry.add_named(NOTIFY, None, RetryPolicy::default(), run);
+        self
     }
 
     /// Gives handlers a value of the application's own, which they find with `ctx.state::<T>()`.
