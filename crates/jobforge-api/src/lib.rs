@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alerts;
 mod job;
 mod problem;
 pub mod worker;

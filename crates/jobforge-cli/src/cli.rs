@@ -1,12 +1,14 @@
 //! What can be typed.
 
 mod admin;
+mod alert;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use admin::{AuditArgs, AuditCommand, ConfigCommand, FlagCommand, TokenCommand};
+pub(crate) use alert::AlertCommand;
 
 /// Durable background jobs that can always say what they are doing
 #[derive(Debug, Parser)]
@@ -80,6 +82,9 @@ pub(crate) enum Command {
     Watchdog(WatchdogCommand),
     /// Run the watchdog alone, beside servers and workers of other processes
     CleanupDaemon,
+    /// See what is wrong, silence it, and try who is told
+    #[command(subcommand)]
+    Alert(AlertCommand),
     /// See who did what, and whether that is the whole story
     #[command(subcommand)]
     Audit(AuditCommand),

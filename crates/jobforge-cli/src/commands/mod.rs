@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod alert;
 mod audit;
 mod bench;
 mod config;
@@ -127,6 +128,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Watchdog(command) => watchdog::run(visit(BTreeMap::new())?, command).await,
         Command::CleanupDaemon => watchdog::daemon(Context::new(&global, BTreeMap::new(), true)?).await,
         Command::Db(command) => db::run(visit(BTreeMap::new())?, command).await,
+        Command::Alert(command) => alert::run(visit(BTreeMap::new())?, command).await,
         Command::Audit(command) => audit::run(visit(BTreeMap::new())?, command).await,
         Command::Token(command) => token::run(visit(BTreeMap::new())?, command).await,
         Command::Config(command) => config::run(visit(BTreeMap::new())?, command).await,

@@ -1,6 +1,7 @@
 //! The routes: each translates one request into one call of [`jobforge::Client`] and its answer into a view.
 
 mod admin;
+mod alerts;
 mod dead;
 mod events;
 mod front;
@@ -125,6 +126,21 @@ fn v1() -> Vec<Route> {
         look("/v1/dead/jobs", Own(Read), "Dead jobs, newest first", get(dead::jobs)).query(dead::PAGE),
         act("/v1/dead/resolve", Own(Operate), "Settle that dead jobs stay dead", post(dead::resolve))
             .body(&["ids", "note"]),
+        look("/v1/alerts", All(Read), "What fires, or with resolved=true what has ceased", get(alerts::list))
+            .query(&["resolved"]),
+        look("/v1/alerts/rules", All(Read), "The rules and what they mean", get(alerts::rules)),
+        look("/v1/alerts/silences", All(Read), "What is silenced now", get(alerts::silences)),
+        act("/v1/alerts/silences", All(Operate), "Tell nobody of a rule for a while", post(alerts::silence))
+            .body(&["rule", "labels", "for_ms", "reason"]),
+        Route::new(
+            "DELETE",
+            "/v1/alerts/silences/{id}",
+            All(Operate),
+            "End a silence",
+            delete(alerts::unsilence),
+        ),
+        act("/v1/alerts/test", All(Operate), "Send a message that tries a channel", post(alerts::test))
+            .body(&["channel"]),
         look("/v1/settings", All(Read), "Settings with value, source and effect", get(settings::list)),
         Route::new(
             "PATCH",

@@ -12,7 +12,7 @@ use jobforge_store::{Store, StoreError};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Response};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use url::Url;
 
 use super::{Channels, Configured, Target, email};
@@ -28,6 +28,8 @@ use crate::job_error::{FailOutcome, JobError};
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// How much of a refusal is kept.
 const ANSWER_CHARS: usize = 300;
+/// How much of a refusal is read.
+const ANSWER_BYTES: usize = 16 * 1024;
 
 /// Sends messages for this server.
 pub(crate) struct Sender {
@@ -99,7 +101,7 @@ impl Sender {
         let place = self.channels.place();
         match &channel.target {
             Target::Slack { url } => {
-                self.post(url, HeaderMap::new(), slack::body(notice, place).to_string()).await?;
+                self.post(url, HeaderMap::new(), slack::body(notice, place).to_string(), None).await?;
                 Ok(1)
             }
             Target::PagerDuty { url, key } => {
@@ -107,9 +109,8 @@ impl Sender {
                 for event in &events {
                     let mut event = event.clone();
                     event["routing_key"] = json!(key.reveal());
-                    let posted =
-                        self.post(&Secret::new(url.as_str()), HeaderMap::new(), event.to_string()).await;
-                    posted.map_err(|error| without(error, key))?;
+                    let url = Secret::new(url.as_str());
+                    self.post(&url, HeaderMap::new(), event.to_string(), Some(key)).await?;
                 }
                 Ok(events.len())
             }
@@ -119,7 +120,7 @@ impl Sender {
                 let at = clock::wall().as_second();
                 let headers =
                     signed_headers(&ctx.id().to_string(), at, ctx.fence(), keys.as_ref(), body.as_bytes());
-                self.post(url, headers, body).await?;
+                self.post(url, headers, body, None).await?;
                 Ok(1)
             }
             Target::Email { smtp, from, to } => {
@@ -129,8 +130,15 @@ impl Sender {
         }
     }
 
-    /// Posts JSON and takes any 2xx for an answer. Of the address only the origin is ever told.
-    async fn post(&self, url: &Secret, mut headers: HeaderMap, body: String) -> Result<(), JobError> {
+    /// Posts JSON and takes any 2xx for an answer. Of the address only the origin is ever told, and of an answer that
+    /// repeats it, `hidden` is left out.
+    async fn post(
+        &self,
+        url: &Secret,
+        mut headers: HeaderMap,
+        body: String,
+        hidden: Option<&Secret>,
+    ) -> Result<(), JobError> {
         let url = Url::parse(url.reveal())
             .map_err(|_| JobError::fatal("notify_address", "the channel's address is no URL"))?;
         let place = origin(&url);
@@ -146,7 +154,7 @@ impl Sender {
         if answer.status().is_success() {
             return Ok(());
         }
-        Err(refused(&place, answer).await)
+        Err(refused(&place, answer, hidden).await)
     }
 }
 
@@ -171,10 +179,18 @@ pub(crate) async fn stand_in(
     store.enqueue(&[job], Now::Database).await.map(|_| ())
 }
 
-async fn refused(place: &str, answer: Response) -> JobError {
+async fn refused(place: &str, mut answer: Response, hidden: Option<&Secret>) -> JobError {
     let status = answer.status();
     let wait = retry_after(answer.headers(), clock::wall());
-    let said: String = answer.text().await.unwrap_or_default().chars().take(ANSWER_CHARS).collect();
+    let mut said = Vec::new();
+    while said.len() < ANSWER_BYTES
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        said.extend_from_slice(&chunk);
+    }
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let said = hidden.map_or_else(|| said.clone(), |hidden| hidden.redact(said.clone()));
+    let said: String = said.chars().take(ANSWER_CHARS).collect();
     let text = format!("POST {place} answered {status}");
     let passes = status.is_server_error() || [408, 425, 429].contains(&status.as_u16());
     let error =
@@ -184,18 +200,6 @@ async fn refused(place: &str, answer: Response) -> JobError {
         None => error,
     };
     error.with_details(json!({ "status": status.as_u16(), "body_excerpt": said }))
-}
-
-/// An answer may repeat what it was sent.
-fn without(mut error: JobError, secret: &Secret) -> JobError {
-    if let FailOutcome::Retry { error, .. } | FailOutcome::Fatal { error } = &mut error.outcome {
-        if let Some(Value::String(said)) =
-            error.details.as_mut().and_then(|details| details.get_mut("body_excerpt"))
-        {
-            *said = secret.redact(std::mem::take(said));
-        }
-    }
-    error
 }
 
 fn innermost(error: &reqwest::Error) -> String {

@@ -5,6 +5,7 @@
 #[macro_use]
 mod common;
 
+mod alerts;
 mod client;
 mod services;
 mod transaction;
