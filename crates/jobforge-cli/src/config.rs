@@ -6,9 +6,13 @@ use std::sync::Arc;
 
 use jobforge::core::settings::Settings;
 use jobforge::live::OwnSettings;
+use jobforge::notify::ChannelTable;
 
 use crate::cli::Global;
 use crate::failure::{self, Failure};
+
+/// The one table of the configuration file.
+const CHANNELS: &str = "alert_channels";
 
 /// Resolves the settings, and gives the layers that this process has of its own; `flags` holds what the command's own
 /// flags set, by key.
@@ -64,12 +68,37 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Reads `key = value` pairs; tables are not used, for every key is whole.
-fn read_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+/// The `[[alert_channels]]` of the configuration file.
+pub(crate) fn channels(global: &Global) -> Result<Vec<ChannelTable>, Failure> {
+    let Some(path) = global.config.as_deref() else { return Ok(Vec::new()) };
+    let fail = |what: String| Failure::new(failure::CONFIG, format!("{}: {what}", path.display()));
+    let Some(channels) = read_table(path)?.remove(CHANNELS) else { return Ok(Vec::new()) };
+    let all = channels
+        .as_array()
+        .ok_or_else(|| fail(format!("{CHANNELS} must be written as [[{CHANNELS}]] tables")))?;
+    let one = |(index, table): (usize, &toml::Value)| {
+        let named = table.get("name").and_then(toml::Value::as_str);
+        let which = named.map_or_else(|| format!("at place {}", index + 1), str::to_owned);
+        // The fault alone: the text around it holds secrets.
+        let read = serde_json::to_value(table).map_err(|error| error.to_string()).and_then(|value| {
+            serde_json::from_value::<ChannelTable>(value).map_err(|error| error.to_string())
+        });
+        read.map_err(|fault| fail(format!("alert channel {which}: {fault}")))
+    };
+    all.iter().enumerate().map(one).collect()
+}
+
+fn read_table(path: &Path) -> Result<toml::Table, Failure> {
     let fail = |what: String| Failure::new(failure::CONFIG, format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
-    let table: toml::Table =
-        text.parse().map_err(|error: toml::de::Error| fail(error.message().to_owned()))?;
+    text.parse().map_err(|error: toml::de::Error| fail(error.message().to_owned()))
+}
+
+/// Reads `key = value` pairs; no table but that of the alert channels is used, for every key is whole.
+fn read_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let fail = |what: String| Failure::new(failure::CONFIG, format!("{}: {what}", path.display()));
+    let mut table = read_table(path)?;
+    table.remove(CHANNELS);
     table
         .into_iter()
         .map(|(key, value)| {

@@ -29,6 +29,7 @@ use jobforge::core::audit::By;
 use jobforge::core::settings::Settings;
 use jobforge::core::time::Now;
 use jobforge::live::{Follower, Live, OwnSettings};
+use jobforge::notify::ChannelTable;
 use jobforge::store::{Store, WorkerStore};
 use jobforge::{Client, OpenOptions, Purpose, open_store};
 use nix::unistd::{User, gethostname, getuid};
@@ -43,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     /// What of them this process has of its own, whatever is stored.
     pub(crate) own: OwnSettings,
+    /// Who is told of alerts, besides the channels of the settings.
+    pub(crate) channels: Vec<ChannelTable>,
     pub(crate) json: bool,
     /// Why this is done, for the audit log.
     reason: Option<String>,
@@ -52,7 +55,8 @@ impl Context {
     fn new(global: &Global, flags: BTreeMap<String, String>, is_server: bool) -> Result<Self, Failure> {
         let (settings, own) = settings::settings(global, flags)?;
         logging::start(&settings, global.log.as_deref(), is_server)?;
-        Ok(Self { settings, own, json: global.json, reason: global.reason.clone() })
+        let channels = settings::channels(global)?;
+        Ok(Self { settings, own, channels, json: global.json, reason: global.reason.clone() })
     }
 
     /// Opens the database beside whoever owns it; it must exist.
