@@ -15,13 +15,14 @@ struct Need {
     is_there: fn(&Need) -> bool,
 }
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
     Need { program: "the PostgreSQL server", package: "postgresql", is_there: |_| find_binaries().is_ok() },
     Need { program: "psql", package: "postgresql-client", is_there: in_path },
     Need { program: "pgbouncer", package: "pgbouncer", is_there: in_path },
     Need { program: "ffmpeg", package: "ffmpeg", is_there: in_path },
     Need { program: "jq", package: "jq", is_there: in_path },
     Need { program: "curl", package: "curl", is_there: in_path },
+    Need { program: "promtool", package: "prometheus", is_there: in_path },
 ];
 
 /// Debian installs servers here, and leaves the folder out of an ordinary user's PATH.

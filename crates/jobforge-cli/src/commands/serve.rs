@@ -18,7 +18,7 @@ use crate::config::token;
 use crate::failure::{self, Failure};
 
 pub(crate) fn flags(args: &ServeArgs) -> BTreeMap<String, String> {
-    super::flags(&[("listen", args.listen.as_ref())])
+    super::flags(&[("listen", args.listen.as_ref()), ("metrics_listen", args.metrics_listen.as_ref())])
 }
 
 pub(crate) async fn run(context: Context) -> Result<(), Failure> {
@@ -55,6 +55,7 @@ pub(crate) async fn start(
         .await
         .map_err(|error| Failure::new(failure::CONFIG, error.to_string()))?;
     let address = server.address();
+    super::metrics::listen(&settings, Some(server.numbers()), stop).await?;
     let mut tasks = JoinSet::new();
     let until = stop.clone();
     tasks.spawn(async move {

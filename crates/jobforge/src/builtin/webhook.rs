@@ -120,6 +120,7 @@ pub async fn run(
     headers.insert(ID, http::ascii(&webhook_id));
     headers.insert(TIMESTAMP, HeaderValue::from(timestamp));
     headers.insert(FENCE, http::ascii(&ctx.fence().to_string()));
+    http::go_on_tracing(&mut headers, &ctx);
     if let Some(keys) = &key {
         headers.insert(SIGNATURE, http::ascii(&keys.sign(&webhook_id, timestamp, body.as_bytes())));
     }

@@ -2,6 +2,7 @@
 //!
 //! Each service is a step that can be driven by hand (`run_once`) and a loop that drives it.
 
+mod numbers;
 mod operations;
 pub mod probes;
 mod watchdog;
@@ -16,6 +17,7 @@ use jobforge_store::traits::Purge;
 use jobforge_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
+pub use numbers::{Numbers, exposition};
 pub use operations::BulkRunner;
 pub use watchdog::{SweepReport, Watchdog, tell};
 

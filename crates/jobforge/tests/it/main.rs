@@ -6,6 +6,7 @@
 mod common;
 
 mod client;
+mod metrics;
 mod services;
 mod transaction;
 mod worker_lease;
