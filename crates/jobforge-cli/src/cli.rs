@@ -67,7 +67,7 @@ pub(crate) enum Command {
     /// Run a server: HTTP API, watchdog and housekeeping
     Serve(ServeArgs),
     /// Run a worker with the built-in job types
-    Work(WorkArgs),
+    Work(WorkCommand),
     /// Enqueue, look at and move jobs
     #[command(subcommand)]
     Job(JobCommand),
@@ -235,6 +235,18 @@ pub(crate) struct ServeArgs {
     /// Address of the HTTP server [env: JOBFORGE_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
+    /// Address at which metrics are told without a token, such as 127.0.0.1:9464 [env: JOBFORGE_METRICS_LISTEN]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorkCommand {
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+    /// Address at which metrics are told, such as 127.0.0.1:9464 [env: JOBFORGE_METRICS_LISTEN]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -483,6 +495,15 @@ pub(crate) enum BenchCommand {
         /// For how long
         #[arg(long, default_value_t = 60.0)]
         seconds: f64,
+    },
+    /// How long /metrics takes with as many series as there may be, beside waiting jobs
+    Scrape {
+        /// How many jobs wait
+        #[arg(long, default_value_t = 100_000)]
+        jobs: usize,
+        /// How often is asked
+        #[arg(long, default_value_t = 100)]
+        scrapes: usize,
     },
     /// What it costs PostgreSQL to know that running jobs are alive
     Heartbeat(HeartbeatArgs),

@@ -10,6 +10,7 @@ pub mod error;
 pub mod rows;
 pub mod traits;
 
+mod meter;
 mod migrate;
 pub mod postgres;
 mod slow;

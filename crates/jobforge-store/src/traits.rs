@@ -38,8 +38,8 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::rows::{
-    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    QueueInfo, RescueReport, WakeEvent,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, Gauges, JobDetail, JobFilter, MigrationInfo, Move,
+    Moved, QueueInfo, RescueReport, WakeEvent,
 };
 
 /// Putting jobs in.
@@ -191,6 +191,8 @@ pub trait Inspect: Send + Sync {
     /// How many jobs of a tenant, or of all, wait, run, or ended since a moment, by status. Counts stop at
     /// [`crate::rows::COUNT_CAP`].
     async fn status_counts(&self, tenant_id: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>>;
+    /// Numbers of the whole as metrics tell them.
+    async fn gauges(&self, at: Now) -> Result<Gauges>;
     /// Every queue that has jobs, is paused or is served.
     async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>>;
     /// Every worker that is active or ended within the last day.

@@ -284,6 +284,8 @@ macro_rules! conformance {
                 pages_show_every_job_once_also_while_jobs_come_and_go,
                 an_unknown_job_has_neither_row_nor_detail_nor_facts,
                 queues_tell_what_is_in_them,
+                gauges_tell_what_waits_runs_and_last_succeeded,
+                gauges_tell_workers_by_how_they_are,
                 a_queue_with_nothing_in_it_tells_zeros,
                 facts_count_the_workers_that_could_run_the_job,
                 every_kind_of_waiting_is_told_apart,

@@ -12,6 +12,7 @@ mod help;
 mod job;
 mod job_enqueue;
 mod job_follow;
+mod metrics;
 mod owner;
 mod queue;
 mod serve;
@@ -124,7 +125,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Serve(args) => serve::run(Context::new(&global, serve::flags(&args), true)?).await,
         Command::Work(args) => {
-            work::run(Context::new(&global, work::flags(&args), true)?, &global, &args).await
+            let listener = flags(&[("metrics_listen", args.metrics_listen.as_ref())]);
+            let flags = merge(work::flags(&args.work), listener);
+            work::run(Context::new(&global, flags, true)?, &global, &args.work).await
         }
         Command::Job(command) => job::run(visit(BTreeMap::new())?, command).await,
         Command::Queue(command) => queue::run(visit(BTreeMap::new())?, command).await,
@@ -165,7 +168,7 @@ pub(crate) fn flags(given: &[(&str, Option<&String>)]) -> BTreeMap<String, Strin
 /// Whether this process is to be no more than the supervisor of a worker.
 pub(crate) fn only_supervises(cli: &Cli) -> bool {
     match &cli.command {
-        Command::Work(args) => work::supervises(args),
+        Command::Work(args) => work::supervises(&args.work),
         _ => false,
     }
 }

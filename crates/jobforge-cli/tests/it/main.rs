@@ -16,6 +16,7 @@ mod faults_store;
 mod ledger;
 mod life;
 mod liveness;
+mod metrics;
 mod program;
 // What `jobforge drill partition` cuts workers off with.
 #[path = "../../src/commands/drill/proxy.rs"]

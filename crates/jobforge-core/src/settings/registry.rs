@@ -58,7 +58,7 @@ pub enum Kind {
     List,
     /// `name=word` separated by commas, each word one of these.
     Words(&'static [&'static str]),
-    /// `name=milliseconds` separated by commas.
+    /// `name=number` separated by commas; milliseconds where the key ends so.
     MillisByName {
         /// Smallest.
         min: u64,
@@ -178,6 +178,14 @@ pub const SETTINGS: &[Setting] = &[
         default: "127.0.0.1:8080",
         effect: Effect::Local,
         doc: "Address of the HTTP server.",
+    },
+    Setting {
+        key: "metrics_listen",
+        env: &[plain("JOBFORGE_METRICS_LISTEN")],
+        kind: Kind::Text,
+        default: "",
+        effect: Effect::Local,
+        doc: "Address at which `serve`, `up`, `work` and `cleanup-daemon` tell their metrics to whoever asks, without a token, such as 127.0.0.1:9464. Unset: only the HTTP server's `/metrics`, which asks for one.",
     },
     // What a worker does.
     Setting {
@@ -329,6 +337,22 @@ pub const SETTINGS: &[Setting] = &[
         default: "20000",
         effect: Effect::Restart,
         doc: "How long a worker may be silent before its jobs are taken back; while it has jobs it renews four times as often. Unless set, it grows in fleets of more than 1000 workers.",
+    },
+    Setting {
+        key: "heartbeat_budget_per_minute",
+        env: &[plain("JOBFORGE_HEARTBEAT_BUDGET_PER_MINUTE")],
+        kind: Kind::Integer { min: 0, max: 1_000_000_000 },
+        default: "0",
+        effect: Effect::Live,
+        doc: "Heartbeats a minute of all running jobs beyond which an alert may fire; 0 is no budget. Nothing is refused for it.",
+    },
+    Setting {
+        key: "heartbeat_budgets_per_minute",
+        env: &[plain("JOBFORGE_HEARTBEAT_BUDGETS_PER_MINUTE")],
+        kind: Kind::MillisByName { min: 1, max: 1_000_000_000 },
+        default: "",
+        effect: Effect::Live,
+        doc: "The same of single tenants, as tenant=number.",
     },
     Setting {
         key: "fast_types",

@@ -29,6 +29,7 @@ use serde::Serialize;
 
 use crate::api_error::ApiError;
 use crate::gate::{Gate, accept_token, require_local, require_token, trust_socket};
+use crate::metrics;
 use crate::request_log::log_request;
 use crate::server::App;
 use crate::workers::Workers;
@@ -187,6 +188,7 @@ fn v1() -> Vec<Route> {
             "Jobs and workers as they change (server-sent events)",
             get(events::stream),
         ),
+        look("/metrics", All(Read), "Numbers for Prometheus", get(metrics::scrape)),
         look("/v1/openapi.json", Own(Read), "This description", get(description)),
     ]
 }

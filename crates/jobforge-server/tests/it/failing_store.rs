@@ -30,8 +30,8 @@ use jobforge::core::verdict::HeldBack;
 use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge::core::worker::{NewWorker, Renewal, WorkerRow};
 use jobforge::store::rows::{
-    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, MigrationInfo, Move, Moved,
-    QueueInfo, RescueReport, WakeEvent,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, Gauges, JobDetail, JobFilter, MigrationInfo, Move,
+    Moved, QueueInfo, RescueReport, WakeEvent,
 };
 use jobforge::store::traits::{
     Admin, Alerts, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, Samples,
@@ -179,6 +179,9 @@ impl Inspect for FailingStore {
         self.fail()
     }
     async fn status_counts(&self, _: Option<&str>, _: Timestamp) -> Result<Vec<(Status, u64)>> {
+        self.fail()
+    }
+    async fn gauges(&self, _: Now) -> Result<Gauges> {
         self.fail()
     }
     async fn queues(&self, _: Now) -> Result<Vec<QueueInfo>> {

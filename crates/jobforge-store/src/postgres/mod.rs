@@ -13,10 +13,12 @@ mod dead;
 mod death;
 mod enqueue;
 mod fleet;
+mod gauges;
 mod heartbeat;
 mod inspect;
 mod operate;
 mod operations;
+mod pools;
 mod presence;
 mod rescue;
 mod rows;
@@ -40,6 +42,7 @@ use crate::slow::SlowLog;
 
 pub use connect::{Pooler, PostgresOptions};
 pub use enqueue::enqueue_in;
+pub use pools::sample_pools;
 
 /// A PostgreSQL database that keeps jobs.
 pub struct PostgresStore {

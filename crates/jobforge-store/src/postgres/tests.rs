@@ -18,8 +18,8 @@ use testkit::postgres::{Cluster, ClusterOptions, TestDatabase};
 
 use super::session::Sql;
 use super::{
-    PostgresOptions, PostgresStore, admin, alerts, audit, claim, dead, death, enqueue, fleet, heartbeat,
-    inspect, operate, operations, presence, rescue, settings, settle, tokens, watchdog, workers,
+    PostgresOptions, PostgresStore, admin, alerts, audit, claim, dead, death, enqueue, fleet, gauges,
+    heartbeat, inspect, operate, operations, presence, rescue, settings, settle, tokens, watchdog, workers,
 };
 use crate::traits::{Admin, Audit, Enqueue, Inspect, Watchdog, WorkerSide};
 
@@ -108,6 +108,7 @@ fn statements() -> Vec<&'static Sql> {
         dead::statements(),
         death::statements(),
         enqueue::statements(),
+        gauges::statements(),
         heartbeat::statements(),
         inspect::statements(),
     ]

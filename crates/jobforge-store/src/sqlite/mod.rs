@@ -28,6 +28,7 @@ mod workers;
 
 mod rescue;
 
+mod gauges;
 mod inspect;
 mod queues;
 

@@ -118,6 +118,7 @@ pub async fn run(
     let timestamp = clock::wall().as_second();
     let mut headers = signed_headers(&webhook_id, timestamp, ctx.fence(), key.as_ref(), body.as_bytes());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    http::go_on_tracing(&mut headers, &ctx);
     let asked = format!("{} {}", Method::POST, origin(&url));
     let call = Call {
         method: Method::POST,

@@ -7,6 +7,7 @@ use jobforge_core::alert::notice::{
     NOTIFY_TENANT, Notice, Says, email as mail, fallback, pagerduty, slack, webhook,
 };
 use jobforge_core::job::JobId;
+use jobforge_core::metric::{process, table};
 use jobforge_core::time::Now;
 use jobforge_store::{Store, StoreError};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -24,6 +25,8 @@ use crate::clock;
 use crate::context::JobContext;
 use crate::job_error::{FailOutcome, JobError};
 
+/// What may become of a message, as it is counted.
+const OUTCOMES: [&str; 3] = ["sent", "retried", "failed"];
 /// How long a receiver may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// How much of a refusal is kept.
@@ -49,6 +52,12 @@ pub(crate) struct Sent {
 impl Sender {
     /// Sends to these channels. Their addresses are the operator's, so they may be private ones; no job can change them.
     pub(crate) fn new(store: Arc<dyn Store>, channels: Arc<Channels>) -> reqwest::Result<Self> {
+        // From zero on: a first failure that appears at one has never grown.
+        for channel in channels.all() {
+            for outcome in OUTCOMES {
+                process().add(&table::NOTIFICATIONS, &[&channel.channel.name, outcome], 0);
+            }
+        }
         Ok(Self { store, channels, http: plain_client(ANSWER_WITHIN)? })
     }
 
@@ -212,5 +221,5 @@ fn innermost(error: &reqwest::Error) -> String {
 
 /// Counts what became of a message.
 fn count(channel: &str, outcome: &'static str) {
-    tracing::debug!(channel, outcome, "a message to {channel}: {outcome}");
+    process().add(&table::NOTIFICATIONS, &[channel, outcome], 1);
 }

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod notifier;
+mod numbers;
 mod operations;
 pub mod probes;
 mod watchdog;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use alerts::{AlertJudge, Round, Sampler, Telling};
 pub use notifier::Notifier;
+pub use numbers::{Numbers, exposition, own_telling, telling};
 pub use operations::BulkRunner;
 pub use watchdog::{SweepReport, Watchdog, tell};
 

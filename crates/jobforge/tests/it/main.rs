@@ -7,6 +7,7 @@ mod common;
 
 mod alerts;
 mod client;
+mod metrics;
 mod services;
 mod transaction;
 mod worker_lease;

@@ -8,6 +8,7 @@ mod heartbeat;
 mod idle;
 mod latency;
 mod raw;
+mod scrape;
 mod throughput;
 
 use std::path::PathBuf;
@@ -64,6 +65,7 @@ pub(crate) async fn run(context: Context, command: BenchCommand) -> Result<(), F
         BenchCommand::Enqueue { seconds, clients } => enqueue::run(&context, &bench, seconds, clients).await,
         BenchCommand::Latency { jobs } => latency::run(&context, &bench, jobs).await,
         BenchCommand::Idle { seconds } => idle::run(&context, &bench, seconds).await,
+        BenchCommand::Scrape { jobs, scrapes } => scrape::run(&context, &bench, jobs, scrapes).await,
         BenchCommand::Heartbeat(args) => heartbeat::run(&context, &bench, &args).await,
     };
     bench.close();
