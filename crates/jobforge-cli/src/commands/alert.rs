@@ -88,7 +88,7 @@ async fn list(context: &Context, resolved: bool) -> Result<(), Failure> {
         let header = ["silence", "rule", "labels", "ends in", "begun", "why"];
         output::table(&header, &[], silences.iter().map(row).collect());
     }
-    if !bench.judged_at.is_some_and(|at| since(now, at) < JUDGE_SILENT) {
+    if bench.judged_at.is_none_or(|at| since(now, at) >= JUDGE_SILENT) {
         output::complain("no server judges alerts: none runs, or JOBFORGE_ALERTS is false");
     }
     Ok(())

@@ -401,7 +401,7 @@ fn say(fired: &[Active], resolved: &[Active]) {
         match alert.severity {
             Severity::Info => tracing::info!(alert = %rule, "Alert {rule}: {summary}"),
             Severity::Warning | Severity::Critical => {
-                tracing::warn!(alert = %rule, "Alert {rule}: {summary}")
+                tracing::warn!(alert = %rule, "Alert {rule}: {summary}");
             }
         }
     }
