@@ -17,6 +17,7 @@ mod faults_store;
 mod ledger;
 mod life;
 mod liveness;
+mod metrics;
 mod probes;
 mod program;
 // What `jobforge drill partition` cuts workers off with.

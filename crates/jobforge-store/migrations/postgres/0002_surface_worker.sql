@@ -315,6 +315,10 @@ BEGIN
       updated_at = jobforge_now()
   WHERE j.id = job.id
   RETURNING * INTO job;
+  IF becomes = 'succeeded' AND NOT EXISTS (SELECT FROM jobforge_successes s WHERE s.name = job.type AND s.last_at > jobforge_now() - interval '1 s') THEN
+    INSERT INTO jobforge_successes (name, last_at) VALUES (job.type, jobforge_now())
+    ON CONFLICT (name) DO UPDATE SET last_at = greatest(jobforge_successes.last_at, excluded.last_at);
+  END IF;
   UPDATE jobforge_workers
   SET last_heartbeat_at = jobforge_now(), lease_expires_at = jobforge_now() + lease_ms * interval '1 ms'
   WHERE id = p_worker_id AND state IN ('live', 'draining') AND lease_expires_at > jobforge_now();

@@ -9,6 +9,9 @@ SELECT
     lease,
     locked_by,
     started_at,
-    type
+    type,
+    items_processed,
+    items_failed,
+    items_skipped
 FROM jobforge_jobs
 WHERE id = ?1;

@@ -31,4 +31,8 @@ RETURNING
     queue,
     attempts,
     started_at,
+    type,
+    items_processed,
+    items_failed,
+    items_skipped,
     last_worker;
