@@ -7,16 +7,19 @@ use jobforge_core::claim::Claimed;
 use jobforge_core::heartbeat::BeatReply;
 use jobforge_core::job::NewJob;
 use jobforge_core::metric::{Attempt, process, table};
+use jobforge_core::schedule::{NewLine, RunOutcome};
 use jobforge_core::settle::Settled;
 use jobforge_core::worker::NewWorker;
 
-use crate::rows::Enqueued;
+use crate::rows::{Enqueued, FiredLine};
 
 /// Something that counts when its transaction is on disk.
 #[derive(Debug, Clone)]
 pub(crate) enum Tally {
     /// A job was put into this queue, or had been before.
     Enqueued { queue: String, created: bool },
+    /// So many moments of a schedule had their line.
+    Moments { schedule: String, outcome: RunOutcome, ticks: u64 },
     /// An attempt ended.
     Ended(Attempt),
     /// A job of this queue was claimed so long after it was due.
@@ -39,6 +42,13 @@ impl Tally {
                 registry.know_queue(&queue);
                 registry.add(&table::ENQUEUED, &[&queue, if created { "created" } else { "duplicate" }], 1);
             }
+            Self::Moments { schedule, outcome, ticks } => {
+                registry.know_schedule(&schedule);
+                registry.add(&table::SCHEDULE_RUNS, &[&schedule, outcome.as_str()], ticks);
+                if outcome == RunOutcome::Missed {
+                    registry.add(&table::SCHEDULE_MISSED, &[&schedule], ticks);
+                }
+            }
             Self::Ended(attempt) => registry.attempt_ended(&attempt),
             Self::Waited(queue, wait) => registry.observe(&table::CLAIM_WAIT, &[&queue], wait),
             Self::Cancelled(queue) => registry.add(&table::CANCELLED, &[&queue], 1),
@@ -53,6 +63,12 @@ impl Tally {
 pub(crate) fn registered(worker: &NewWorker) {
     worker.queues.iter().for_each(|queue| process().know_queue(queue));
     worker.types.iter().flatten().for_each(|name| process().know_job(name));
+}
+
+/// A line of a schedule's ledger that was written.
+pub(crate) fn fired(line: &FiredLine) -> Tally {
+    let NewLine { outcome, ticks, .. } = line.line;
+    Tally::Moments { schedule: line.schedule.clone(), outcome, ticks }
 }
 
 /// Jobs that were put in, or had been before.
@@ -91,13 +107,15 @@ pub(crate) fn reached(reached: bool) {
 pub(crate) fn op(statement: &str) -> &'static str {
     let first = statement.split('_').next().unwrap_or_default();
     match first {
-        "enqueue" => "enqueue",
+        "enqueue" | "kind" | "listed" | "tagged" => "enqueue",
         "claim" => "claim",
         "heartbeat" | "log" => "heartbeat",
         "settle" | "settled" | "owner" | "result" | "success" => "settle",
         "rescue" | "suspects" => "rescue",
         "attempt" | "attempts" => "attempt",
-        "register" | "worker" | "workers" | "leave" | "supersede" | "least" | "few" | "died" => "worker",
+        "register" | "worker" | "workers" | "leave" | "supersede" | "least" | "few" | "died" | "restart" => {
+            "worker"
+        }
         "renew" | "attending" | "fleet" => "renew",
         "expire" => "expire",
         "watchdog" | "watchdogs" => "watchdog",
@@ -108,13 +126,16 @@ pub(crate) fn op(statement: &str) -> &'static str {
         "status" => "count",
         "gauge" => "gauge",
         "move" | "cancel" | "retry" | "delete" => "move",
-        "purge" => "purge",
+        "purge" | "purgeable" => "purge",
         "audit" => "audit",
         "token" | "tokens" => "token",
         "setting" | "settings" => "settings",
         "operation" | "operations" => "operation",
         "clock" => "clock",
-        "schedule" | "schedules" => "schedule",
+        "schedule" | "schedules" | "scheduler" => "schedule",
+        "alert" | "alerts" | "silence" | "silences" => "alert",
+        "anew" | "begin" => "restore",
+        "migrations" => "migrate",
         _ => "other",
     }
 }

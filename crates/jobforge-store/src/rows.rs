@@ -130,6 +130,8 @@ pub struct RunningGauge {
     pub jobs: u64,
     /// When the first of them began.
     pub oldest: Option<Timestamp>,
+    /// The longest that one of them may take, if one has a limit.
+    pub timeout: Option<Duration>,
 }
 
 /// Workers of one queue in one state.

@@ -172,9 +172,9 @@ pub async fn gauges_tell_what_waits_runs_and_last_succeeded(store: Arc<dyn Store
     let running: Vec<_> = told
         .running
         .iter()
-        .map(|row| (row.job_name.as_str(), row.tenant_id.as_str(), row.jobs, row.oldest))
+        .map(|row| (row.job_name.as_str(), row.tenant_id.as_str(), row.jobs, row.oldest, row.timeout))
         .collect();
-    assert_eq!(running, [("email", held.tenant_id.as_str(), 1, Some(moment(0)))]);
+    assert_eq!(running, [("email", held.tenant_id.as_str(), 1, Some(moment(0)), None)]);
     // What is due may run, whether or not a claim has looked since, and waits no more.
     let mut later = store.gauges(at(5000)).await?;
     later.ready.sort();
@@ -184,6 +184,15 @@ pub async fn gauges_tell_what_waits_runs_and_last_succeeded(store: Arc<dyn Store
     settle_one(&store, &worker, &held, success(), at(9)).await?;
     store.move_jobs(&[held.id], Move::Delete, &by(), at(9)).await?;
     assert_eq!(store.gauges(at(10)).await?.successes, [("email".to_owned(), moment(9))]);
+    // Of several the longest limit is told.
+    for timeout in [90, 30] {
+        let slow = NewJob { timeout: Some(s(timeout)), queue: "slow".to_owned(), ..job("slow") };
+        enqueue(&store, slow, at(10)).await?;
+    }
+    claim_as(&store, &asking(&worker, "slow", 10), at(10)).await?;
+    let told = store.gauges(at(11)).await?;
+    let slow = told.running.iter().find(|row| row.job_name == "slow").map(|row| (row.jobs, row.timeout));
+    assert_eq!(slow, Some((2, Some(s(90)))));
     Ok(())
 }
 

@@ -286,6 +286,7 @@ macro_rules! conformance {
             }
             schedule_fire {
                 a_due_schedule_makes_its_job_in_the_same_step_and_moves_on,
+                a_job_of_a_schedule_is_counted_under_the_schedules_name,
                 each_moment_fires_once_however_many_fire_at_once,
                 a_moment_that_has_its_line_never_fires_again_after_the_clock_was_set_back,
                 after_an_outage_the_policy_decides_and_every_moment_is_told_of,

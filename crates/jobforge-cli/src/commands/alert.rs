@@ -18,8 +18,6 @@ use crate::output;
 
 /// How long a test is waited for.
 const TRIED_WITHIN: Duration = Duration::from_secs(60);
-/// A judge that has not judged for so long is gone.
-const JUDGE_SILENT: Duration = Duration::from_secs(600);
 
 impl From<AlertError> for Failure {
     fn from(error: AlertError) -> Self {
@@ -88,7 +86,7 @@ async fn list(context: &Context, resolved: bool) -> Result<(), Failure> {
         let header = ["silence", "rule", "labels", "ends in", "begun", "why"];
         output::table(&header, &[], silences.iter().map(row).collect());
     }
-    if bench.judged_at.is_none_or(|at| since(now, at) >= JUDGE_SILENT) {
+    if bench.is_silent(now) {
         output::complain("no server judges alerts: none runs, or JOBFORGE_ALERTS is false");
     }
     Ok(())

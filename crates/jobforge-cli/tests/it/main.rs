@@ -9,6 +9,7 @@
 mod site;
 
 mod admin;
+mod alerts;
 mod backup;
 mod bad_input;
 mod dead;

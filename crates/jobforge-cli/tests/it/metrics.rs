@@ -136,6 +136,11 @@ fn a_fleet_tells_everything_of_the_table_and_nothing_else_with_the_right_numbers
     let slow = json!({ "base_ms": 3_600_000, "factor": 1, "max_ms": 3_600_000, "jitter": 0 });
     fleet.run(&["false"], &json!({ "queue": "wait", "retry": slow }));
     fleet.run(&["true"], &json!({ "queue": "nobody" }));
+    // One that a schedule makes.
+    let hourly = json!({ "name": "hourly", "type": "exec", "payload": { "argv": ["true"] }, "every": "1h" });
+    fleet.post("/v1/schedules", &hourly);
+    let run = fleet.post("/v1/schedules/hourly/run", &json!({}));
+    fleet.home.until(run["job_id"].as_str().unwrap(), "succeeded");
     for id in &succeeded {
         fleet.home.until(id, "succeeded");
     }
@@ -149,9 +154,21 @@ fn a_fleet_tells_everything_of_the_table_and_nothing_else_with_the_right_numbers
         ("job_execution_total{job_name=\"exec\",status=\"success\"}", 4.0),
         ("job_execution_total{job_name=\"exec\",status=\"failed\"}", 4.0),
         ("job_execution_duration_seconds_count{job_name=\"exec\"}", 8.0),
-        ("jobforge_jobs_total{queue=\"default\"}", 3.0),
+        ("job_execution_total{job_name=\"hourly\",status=\"success\"}", 1.0),
+        ("jobforge_jobs_total{queue=\"default\"}", 4.0),
         ("jobforge_jobs_failed_total{queue=\"default\"}", 0.0),
-        ("jobforge_attempts_total{queue=\"default\",outcome=\"succeeded\"}", 3.0),
+        ("jobforge_attempts_total{queue=\"default\",outcome=\"succeeded\"}", 4.0),
+        ("jobforge_jobs_enqueued_total{queue=\"default\",result=\"created\"}", 4.0),
+        ("jobforge_schedule_runs_total{job_name=\"hourly\",result=\"ran\"}", 1.0),
+        ("jobforge_schedule_runs_total{job_name=\"hourly\",result=\"missed\"}", 0.0),
+        ("jobforge_schedule_missed_runs_total{job_name=\"hourly\"}", 0.0),
+        ("jobforge_schedule_interval_seconds{job_name=\"hourly\"}", 3600.0),
+        ("jobforge_schedule_stale_after_seconds{job_name=\"hourly\"}", 7200.0),
+        ("jobforge_schedule_consecutive_failures{job_name=\"hourly\"}", 0.0),
+        ("jobforge_schedule_paused{job_name=\"hourly\"}", 0.0),
+        ("jobforge_schedule_interval_seconds{job_name=\"system.cleanup.old_jobs\"}", 86_400.0),
+        ("jobforge_leader{role=\"scheduler\"}", 1.0),
+        ("jobforge_leader{role=\"alerts\"}", 1.0),
         ("jobforge_jobs_total{queue=\"bad\"}", 3.0),
         ("jobforge_jobs_failed_total{queue=\"bad\"}", 3.0),
         ("jobforge_attempts_total{queue=\"bad\",outcome=\"failed\"}", 2.0),
@@ -180,7 +197,7 @@ fn a_fleet_tells_everything_of_the_table_and_nothing_else_with_the_right_numbers
         ("jobforge_label_overflow_total{label=\"series\"}", 0.0),
     ]);
     // One whose worker is killed: its numbers so far stay, and another worker goes on.
-    let lost = fleet.run(&["sleep", "300"], &json!({ "queue": "lost" }));
+    let lost = fleet.run(&["sleep", "300"], &json!({ "queue": "lost", "timeout_ms": 7_200_000 }));
     fleet.home.until(&lost, "running");
     eventually("heartbeats were sent", || fleet.series()["job_heartbeat_sent"] > 0.0);
     let worker = fleet.up.worker_pid();
@@ -203,6 +220,10 @@ fn a_fleet_tells_everything_of_the_table_and_nothing_else_with_the_right_numbers
     assert!(seen["jobforge_claim_wait_seconds_count{queue=\"default\"}"] >= 3.0);
     assert!(seen["job_last_success_timestamp_seconds{job_name=\"exec\"}"] > 1.7e9);
     assert!(seen["jobforge_running_job_age_seconds_max{type=\"exec\"}"] >= 0.0);
+    assert_eq!(seen["jobforge_running_job_timeout_seconds_max{type=\"exec\"}"], 7200.0);
+    assert!(seen["job_last_success_timestamp_seconds{job_name=\"hourly\"}"] > 1.7e9);
+    assert!(seen["jobforge_schedule_next_run_timestamp_seconds{job_name=\"hourly\"}"] > 1.7e9);
+    assert!(seen["jobforge_scheduler_last_tick_timestamp_seconds"] > 1.7e9);
     assert!(seen["jobforge_watchdog_runs_total{result=\"ok\"}"] >= 1.0);
     assert!(
         seen["jobforge_http_requests_total{route=\"/v1/jobs/{id}/cancel\",method=\"POST\",code=\"200\"}"]

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::route::Silence;
 use super::state::Active;
+use crate::time::since;
 
 /// How long an alert that is over is still listed.
 pub const RESOLVED_FOR: Duration = Duration::from_secs(7 * 86_400);
@@ -16,6 +17,8 @@ pub const SAMPLES_FOR: Duration = Duration::from_secs(75 * 60);
 pub const SAMPLE_BYTES: usize = 256 * 1024;
 /// Samples that one call reads or forgets at most.
 pub const SAMPLES_STEP: usize = 500;
+/// A judge that has not judged for so long is gone.
+pub const JUDGE_SILENT: Duration = Duration::from_secs(600);
 /// Alerts that are held at once at most.
 pub const MOST_ALERTS: usize = 5000;
 
@@ -63,4 +66,11 @@ pub struct Bench {
     pub judge: Option<String>,
     /// When it judged last.
     pub judged_at: Option<Timestamp>,
+}
+
+impl Bench {
+    /// Whether nobody judges any more, or nobody ever has.
+    pub fn is_silent(&self, now: Timestamp) -> bool {
+        self.judged_at.is_none_or(|at| since(now, at) >= JUDGE_SILENT)
+    }
 }

@@ -128,7 +128,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::table;
-    use super::super::{MAX_SERIES, Names, Sample};
+    use super::super::{Label, MAX_SERIES, Metric, Names, Sample, Scope, Values};
     use super::*;
 
     #[expect(clippy::disallowed_methods, reason = "a moment to count from; which one is all the same")]
@@ -248,10 +248,20 @@ mod tests {
             registry.add(&table::ATTEMPTS, &[&queue, "lost"], 1);
             registry.add(&table::HTTP_REQUESTS, &[&format!("/{n}"), "GET", "200"], 1);
         }
-        registry.publish(
-            (0..5_000).map(|n| sample(&table::QUEUE_SIZE, &[&format!("job-{n}")], 2.0)).collect(),
-            begun,
-        );
+        let (names, shared) = (0..5_000, table::TABLE.iter().filter(|metric| metric.scope == Scope::Shared));
+        let shared: Vec<&'static Metric> = shared.copied().collect();
+        let every = |n: usize| {
+            let name = |metric: &&'static Metric| {
+                let value = |label: &Label| match label.values {
+                    Values::Fixed(values) => values[n % values.len()].to_owned(),
+                    Values::Names(_) => format!("job-{n}"),
+                    Values::Own => format!("word-{}", n % 100),
+                };
+                Sample { metric: metric.name, labels: metric.labels.iter().map(value).collect(), value: 2.0 }
+            };
+            shared.iter().map(name).collect::<Vec<_>>()
+        };
+        registry.publish(names.flat_map(every).collect(), begun);
         let text = registry.encode(Format::Prometheus, begun);
         let sum = |name: &str| -> f64 {
             let lines = text.lines().filter(|line| line.starts_with(name));

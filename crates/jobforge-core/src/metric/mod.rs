@@ -119,8 +119,10 @@ pub enum Values {
 /// Names that come from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
-    /// Job types and schedules: what is registered first, then what is met.
+    /// Job types, and schedules whose jobs ended: what is registered first, then what is met.
     Job,
+    /// Schedules.
+    Schedule,
     /// Queues.
     Queue,
     /// Tenants, and only those with a budget.
@@ -131,7 +133,7 @@ impl Names {
     /// How many different ones are told.
     pub const fn most(self) -> usize {
         match self {
-            Self::Job | Self::Queue => 200,
+            Self::Job | Self::Schedule | Self::Queue => 200,
             Self::Tenant => 100,
         }
     }
@@ -139,14 +141,16 @@ impl Names {
     fn index(self) -> usize {
         match self {
             Self::Job => 0,
-            Self::Queue => 1,
-            Self::Tenant => 2,
+            Self::Schedule => 1,
+            Self::Queue => 2,
+            Self::Tenant => 3,
         }
     }
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Job => "job_name",
+            Self::Schedule => "schedule",
             Self::Queue => "queue",
             Self::Tenant => "tenant",
         }
@@ -158,7 +162,7 @@ pub const OTHER: &str = "other";
 /// Series that a process tells at most.
 pub const MAX_SERIES: usize = 10_000;
 /// Of these so many are of the process itself; the bounds on names keep shared ones below the rest.
-const OWN_SERIES: usize = 6_000;
+const OWN_SERIES: usize = 4_500;
 /// Of the process's own so many are left for what the rest folds into.
 const RESERVED_SERIES: usize = 500;
 

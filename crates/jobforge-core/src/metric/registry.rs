@@ -34,7 +34,7 @@ pub struct Sample {
 #[derive(Debug)]
 pub struct Registry {
     pub(super) families: HashMap<&'static str, Mutex<Family>>,
-    names: [Mutex<HashSet<Box<str>>>; 3],
+    names: [Mutex<HashSet<Box<str>>>; 4],
     /// Lines that are told, without those of shared gauges.
     lines: AtomicUsize,
     pub(super) shared: Mutex<Shared>,
@@ -77,8 +77,14 @@ impl Registry {
         self.know(Names::Queue, queue);
     }
 
-    /// Begins the counters of a job type or a schedule at zero.
+    /// Begins a job type's counters at zero.
     pub fn know_job(&self, name: &str) {
+        self.know(Names::Job, name);
+    }
+
+    /// Begins a schedule's counters at zero, those of its jobs among them.
+    pub fn know_schedule(&self, name: &str) {
+        self.know(Names::Schedule, name);
         self.know(Names::Job, name);
     }
 

@@ -12,6 +12,7 @@ const fn label(name: &'static str, values: super::Values) -> Label {
 }
 
 const JOB: Label = label("job_name", Of(Names::Job));
+const SCHEDULE: Label = label("job_name", Of(Names::Schedule));
 const TYPE: Label = label("type", Of(Names::Job));
 const QUEUE: Label = label("queue", Of(Names::Queue));
 const TENANT: Label = label("tenant", Of(Names::Tenant));
@@ -93,8 +94,33 @@ metrics! {
         "Running jobs that live and have reported no progress for longer than they may";
     OLDEST_RUNNING = Gauge, "jobforge_running_job_age_seconds_max", [TYPE], Seconds, Shared,
         "How long the oldest running attempt has run";
+    RUNNING_TIMEOUT = Gauge, "jobforge_running_job_timeout_seconds_max", [TYPE], Seconds, Shared,
+        "The longest that a running attempt may take; absent if none has a limit";
     DEAD_GROUPS = Gauge, "jobforge_dead_groups", [label("state", Fixed(&["new", "known", "resolved"]))], Count, Shared,
         "Causes of dead jobs: first seen within a day, seen before, and settled by a person";
+
+    // Schedules.
+    SCHEDULE_RUNS = Counter, "jobforge_schedule_runs_total",
+        [SCHEDULE, label("result", Fixed(&["ran", "late", "missed", "skipped"]))], Count, Process,
+        "Moments at which the schedule was to run, by what became of them";
+    SCHEDULE_MISSED = Counter, "jobforge_schedule_missed_runs_total", [SCHEDULE], Count, Process,
+        "Of these, those that were missed";
+    SCHEDULE_INTERVAL = Gauge, "jobforge_schedule_interval_seconds", [SCHEDULE], Seconds, Shared,
+        "The longest time from one moment to the next";
+    SCHEDULE_STALE_AFTER = Gauge, "jobforge_schedule_stale_after_seconds", [SCHEDULE], Seconds, Shared,
+        "Without a success for so long the schedule is stale";
+    SCHEDULE_CREATED = Gauge, "jobforge_schedule_created_timestamp_seconds", [SCHEDULE], Timestamp, Shared,
+        "Since when there is the schedule";
+    SCHEDULE_NEXT = Gauge, "jobforge_schedule_next_run_timestamp_seconds", [SCHEDULE], Timestamp, Shared,
+        "When it runs next; absent if it will not";
+    SCHEDULE_FAILURES = Gauge, "jobforge_schedule_consecutive_failures", [SCHEDULE], Count, Shared,
+        "Runs that have failed since the last success";
+    SCHEDULE_PAUSED = Gauge, "jobforge_schedule_paused", [SCHEDULE], Flag, Shared,
+        "Whether somebody paused it";
+    SCHEDULER_AT = Gauge, "jobforge_scheduler_last_tick_timestamp_seconds", [], Timestamp, Shared,
+        "When a scheduler last looked what is due; absent if none ever did";
+    LEADER = Gauge, "jobforge_leader", [label("role", Fixed(&["scheduler", "alerts"]))], Flag, Process,
+        "Whether this process is the one that does it: fires schedules, judges alerts";
 
     NOTIFICATIONS = Counter, "jobforge_notifications_total",
         [label("channel", Own), label("outcome", Fixed(&["sent", "retried", "failed"]))], Count, Process,
@@ -165,7 +191,7 @@ metrics! {
     LONG_POLLS = Gauge, "jobforge_long_polls", [], Count, Process,
         "Claims over HTTP that wait for work";
     OVERFLOW = Counter, "jobforge_label_overflow_total",
-        [label("label", Fixed(&["job_name", "queue", "tenant", "series"]))], Count, Process,
+        [label("label", Fixed(&["job_name", "schedule", "queue", "tenant", "series"]))], Count, Process,
         "Values that were counted under `other`, for there were too many";
     SNAPSHOT_AT = Gauge, "jobforge_snapshot_timestamp_seconds", [], Timestamp, Process,
         "When this process last read the shared numbers from the database";

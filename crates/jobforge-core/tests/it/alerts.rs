@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use jobforge_core::alert::render;
-use jobforge_core::alert::rules::rules;
+use jobforge_core::alert::rules::{recordings, rules};
+use jobforge_core::metric::Metric;
 
 use super::alert_cases::cases;
 use super::alert_promtool::{played, tests_file};
@@ -77,5 +78,17 @@ fn every_alert_tells_where_to_read_on() {
             rule.name
         );
         assert!(!rule.summary.is_empty() && !rule.description.is_empty(), "{} says nothing", rule.name);
+    }
+}
+
+#[test]
+fn every_alert_looks_at_metrics_that_are_told() {
+    let recordings = recordings();
+    let all = rules();
+    let looked_at = all.iter().map(|rule| &rule.expr).chain(recordings.iter().map(|one| &one.expr));
+    for selector in looked_at.flat_map(|expr| expr.selectors()) {
+        let name = selector.metric.strip_suffix("_bucket").unwrap_or(selector.metric);
+        let is_recorded = recordings.iter().any(|one| one.name == name);
+        assert!(is_recorded || Metric::named(name).is_some(), "nobody tells {name}");
     }
 }

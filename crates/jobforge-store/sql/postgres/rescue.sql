@@ -35,7 +35,9 @@ WITH r AS MATERIALIZED (
     AND j.status IS NOT DISTINCT FROM 'running'
     AND j.heartbeat_due_at IS NOT DISTINCT FROM r.seen_due_at
   RETURNING j.id, j.tenant_id, CASE WHEN r.burns THEN j.attempts ELSE j.attempts + 1 END AS attempts, r.lease, j.last_worker, j.started_at, r.because, r.error,
-            j.queue, j.type AS job_name, extract(epoch FROM jobforge_now() - j.started_at)::float8 AS took_s,
+            j.queue,
+            CASE WHEN starts_with(j.created_by, 'schedule:') THEN substr(j.created_by, 10) ELSE j.type END AS job_name,
+            extract(epoch FROM jobforge_now() - j.started_at)::float8 AS took_s,
             j.items_processed, j.items_failed, j.items_skipped
 ), kept AS (
   INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error)

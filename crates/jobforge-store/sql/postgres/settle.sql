@@ -46,7 +46,8 @@ WITH s AS MATERIALIZED (
   WHERE j.id = s.id AND j.lease = s.lease AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status IS NOT DISTINCT FROM 'running'
   RETURNING j.id, j.tenant_id, j.lease, j.started_at,
             CASE WHEN s.burns THEN j.attempts ELSE j.attempts + 1 END AS attempt_no,
-            s.to_status, s.because, s.error, s.result, s.result_id, s.log, j.queue, j.type AS job_name,
+            s.to_status, s.because, s.error, s.result, s.result_id, s.log, j.queue,
+            CASE WHEN starts_with(j.created_by, 'schedule:') THEN substr(j.created_by, 10) ELSE j.type END AS job_name,
             extract(epoch FROM jobforge_now() - j.started_at)::float8 AS took_s,
             j.items_processed, j.items_failed, j.items_skipped
 ), kept_results AS (

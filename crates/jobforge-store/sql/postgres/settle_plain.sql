@@ -17,7 +17,9 @@ WITH settled AS (
       error = NULL,
       updated_at = (SELECT jobforge_now())
   WHERE j.id = ANY ($2) AND j.lease = 1 AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status IS NOT DISTINCT FROM 'running'
-  RETURNING j.id, j.lease, j.queue, j.type AS job_name, extract(epoch FROM j.finished_at - j.started_at)::float8 AS took_s,
+  RETURNING j.id, j.lease, j.queue,
+            CASE WHEN starts_with(j.created_by, 'schedule:') THEN substr(j.created_by, 10) ELSE j.type END AS job_name,
+            extract(epoch FROM j.finished_at - j.started_at)::float8 AS took_s,
             j.items_processed, j.items_failed, j.items_skipped
 ), noted AS (
   INSERT INTO jobforge_successes (name, last_at)

@@ -12,6 +12,7 @@ SELECT
     type,
     items_processed,
     items_failed,
-    items_skipped
+    items_skipped,
+    CASE WHEN created_by GLOB 'schedule:*' THEN substr(created_by, 10) ELSE type END
 FROM jobforge_jobs
 WHERE id = ?1;

@@ -31,7 +31,7 @@ RETURNING
     queue,
     attempts,
     started_at,
-    type,
+    CASE WHEN created_by GLOB 'schedule:*' THEN substr(created_by, 10) ELSE type END,
     items_processed,
     items_failed,
     items_skipped,

@@ -6,7 +6,7 @@ SELECT
     queue,
     attempts,
     started_at,
-    type,
+    CASE WHEN created_by GLOB 'schedule:*' THEN substr(created_by, 10) ELSE type END,
     items_processed,
     items_failed,
     items_skipped

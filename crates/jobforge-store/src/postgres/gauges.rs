@@ -62,6 +62,7 @@ fn running(row: &Row) -> Read<RunningGauge> {
         tenant_id: row.try_get(1)?,
         jobs: row.try_get::<_, i64>(2)?.unsigned_abs(),
         oldest: row.try_get(3)?,
+        timeout: row.try_get::<_, Option<i64>>(4)?.map(|ms| Duration::from_millis(ms.unsigned_abs())),
     })
 }
 

@@ -22,7 +22,7 @@ use super::rows::{Json, millis};
 use super::schedules::{Step, again};
 use super::session::{Attempted, Sql, sql};
 use crate::error::{Result, StoreError};
-use crate::meter::Tally;
+use crate::meter::{self, Tally};
 use crate::rows::{FIRE_STEP, Fired, FiredLine, Move, RanSchedule, UNREADABLE_WAITS};
 
 pub(super) static NEXT: Sql = sql!("schedule_next");
@@ -260,6 +260,7 @@ impl Step<'_> {
             insert_chunk(&self.transaction, None, None, &plain).await.map_err(|f| f.attempted(self.store))?;
             self.tally(plain.into_iter().map(|job| Tally::Enqueued { queue: job.queue, created: true }));
         }
+        self.tally(fired.iter().map(meter::fired));
         if let Some(by) = by {
             self.note_runs(&fired, by).await?;
         }

@@ -1,5 +1,7 @@
 //! Numbers of the whole, without counting a big table.
 
+use std::time::Duration;
+
 use jobforge_core::time::Now;
 use rusqlite::params;
 
@@ -24,6 +26,9 @@ pub(super) fn gauges(tx: &Tx<'_>, at: Now) -> Result<Gauges> {
                 tenant_id: row.get(1)?,
                 jobs: count(row.get(2)?),
                 oldest: rows::maybe_at(row, 3)?,
+                timeout: row
+                    .get::<_, Option<i64>>(4)?
+                    .map(|micros| Duration::from_micros(micros.unsigned_abs())),
             })
         })?,
         workers: tx.prepare(&statements::GAUGE_WORKERS)?.all(

@@ -44,6 +44,7 @@ struct Place {
     started_at: Option<i64>,
     job_type: String,
     items: [u64; 3],
+    job_name: String,
 }
 
 impl Place {
@@ -52,7 +53,7 @@ impl Place {
         let took = self.started_at.map_or(0, |started| (now - started).max(0).unsigned_abs());
         Attempt {
             queue: self.queue.clone(),
-            job_name: self.job_type.clone(),
+            job_name: self.job_name.clone(),
             end: End::Cancelled,
             took: Duration::from_micros(took),
             items: self.items,
@@ -72,6 +73,7 @@ fn move_one(tx: &Tx<'_>, id: JobId, step: Move, by: &By, now: i64) -> Result<Mov
             started_at: row.get(6)?,
             job_type: row.get(7)?,
             items: [count(row.get(8)?), count(row.get(9)?), count(row.get(10)?)],
+            job_name: row.get(11)?,
         })
     })?;
     let Some(place) = place else { return Ok(Moved::Missing) };

@@ -16,7 +16,7 @@ use super::schedules::{checked, live, schedule};
 use super::tx::{Tx, as_of};
 use super::{audit, enqueue, operate, statements};
 use crate::error::{Result, StoreError};
-use crate::meter::Tally;
+use crate::meter::{self, Tally};
 use crate::rows::{FIRE_STEP, Fired, FiredLine, Move, RanSchedule, UNREADABLE_WAITS};
 
 /// The clock, and when the next schedule is due.
@@ -161,7 +161,9 @@ fn write(tx: &Tx<'_>, booking: Booking, number: i64, by: Option<&By>, at: Now) -
             None => (line, None),
         };
         ran = job_id.map(|id| (planned_for, id)).or(ran);
-        fired.push(FiredLine { schedule: schedule.clone(), line, job_id });
+        let line = FiredLine { schedule: schedule.clone(), line, job_id };
+        tx.tally(meter::fired(&line));
+        fired.push(line);
     }
     tx.prepare(&statements::SCHEDULE_ADVANCE)?.execute(params![
         schedule,

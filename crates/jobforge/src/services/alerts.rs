@@ -14,6 +14,7 @@ use jobforge_core::alert::notice::{NOTIFY, Notice, Says, notices};
 use jobforge_core::alert::route::{Message, Silence, Told, plan};
 use jobforge_core::alert::rules::{Rule, Severity, recordings, rules};
 use jobforge_core::alert::state::{Active, Judged, judge};
+use jobforge_core::metric::{process, table};
 use jobforge_core::time::{Now, since, sub};
 use jobforge_store::rows::DeadFilter;
 use jobforge_store::{Store, StoreError, WorkerStore};
@@ -63,6 +64,10 @@ fn lines(scrape: &str, wanted: &BTreeSet<&'static str>) -> String {
         kept.push('\n');
     }
     kept
+}
+
+fn leads(leads: bool) {
+    process().set(&table::LEADER, &["alerts"], f64::from(u8::from(leads)));
 }
 
 /// A name for this process that no other has.
@@ -196,6 +201,7 @@ impl AlertJudge {
                 () = tokio::time::sleep(settings.millis("alert_interval_ms")) => {}
             }
         }
+        leads(false);
         // So that the next judges at once.
         if let Err(error) = self.store.take_alert_turn(&self.name, Duration::ZERO, Now::Database).await {
             tracing::debug!(error = error.chain(), "could not give up the turn; it will run out");
@@ -208,7 +214,9 @@ impl AlertJudge {
     /// When the database fails; the next round goes on.
     pub async fn run_once(&mut self, at: Now) -> Result<Round, StoreError> {
         let interval = self.live.now().millis("alert_interval_ms");
-        let judges = self.store.take_alert_turn(&self.name, interval * TURN_ROUNDS, at).await?;
+        let turn = self.store.take_alert_turn(&self.name, interval * TURN_ROUNDS, at).await;
+        leads(turn.as_ref().is_ok_and(|judges| *judges));
+        let judges = turn?;
         // What is the fleet's as a whole is read by the judge alone.
         let series = lines(&(self.telling)(judges).await, &self.wanted);
         self.store.put_sample(&self.name, &series, at).await?;

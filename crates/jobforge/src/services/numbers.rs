@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use jobforge_core::dead::DeadGroup;
 use jobforge_core::metric::{Format, Metric, Registry, Sample, process, table};
 use jobforge_core::rescue::{Cause, cause};
+use jobforge_core::schedule::{Schedule, ScheduleState, ScheduleView, Scheduler};
 use jobforge_core::settings::{Kind, Settings};
 use jobforge_core::time::{Now, since};
 use jobforge_core::watchdog::{Run, WatchdogRow};
-use jobforge_store::rows::{DeadFilter, Gauges, QueueInfo};
+use jobforge_store::rows::{DeadFilter, Gauges, MAX_PAGE, QueueInfo, ScheduleFilter};
 use jobforge_store::{Store, StoreError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -146,11 +147,14 @@ impl Numbers {
         let policy = settings.rescue_policy();
         let gauges = self.store.gauges(Now::Database).await?;
         let queues = self.store.queues(Now::Database).await?;
-        let page = self.store.suspects(&policy.fast, MOST_SUSPECTS, Now::Database).await?;
+        let suspects = self.store.suspects(&policy.fast, MOST_SUSPECTS, Now::Database).await?;
         let watchdogs = self.store.watchdogs(Now::Database).await?;
         let runs = self.store.watchdog_runs(1).await?;
-        let in_trouble = page.suspects.iter().filter_map(|suspect| {
-            let cause = cause(&suspect.job, suspect.worker.as_ref(), page.as_of, &policy)?;
+        let page = ScheduleFilter { limit: MAX_PAGE, ..ScheduleFilter::default() };
+        let schedules = self.store.schedules(&page).await?;
+        let scheduler = self.store.scheduler(Now::Database).await?;
+        let in_trouble = suspects.suspects.iter().filter_map(|suspect| {
+            let cause = cause(&suspect.job, suspect.worker.as_ref(), suspects.as_of, &policy)?;
             Some((suspect.job.job_type.as_str(), matches!(cause, Cause::NoProgress { .. })))
         });
         let mut told = Told::default();
@@ -158,6 +162,7 @@ impl Numbers {
         told.workers(&gauges);
         told.jobs(&gauges, in_trouble);
         told.watchdogs(&watchdogs, runs.first());
+        told.schedules(schedules, scheduler.as_ref(), gauges.as_of, process());
         told.budgets(&gauges, &settings);
         told.in_force(&settings);
         for (state, groups) in dead {
@@ -259,6 +264,9 @@ impl Told {
         for row in &gauges.running {
             let age = row.oldest.map_or(Duration::ZERO, |at| since(gauges.as_of, at));
             self.add(&table::OLDEST_RUNNING, [&row.job_name], age.as_secs_f64());
+            if let Some(timeout) = row.timeout {
+                self.add(&table::RUNNING_TIMEOUT, [&row.job_name], timeout.as_secs_f64());
+            }
         }
         for (name, stands_still) in in_trouble {
             self.add(if stands_still { &table::STALLED } else { &table::STUCK }, [name], 1.0);
@@ -271,6 +279,44 @@ impl Told {
         }
         if let Some(at) = watchdogs.iter().map(|watchdog| watchdog.last_sign_at).max() {
             self.add(&table::CLEANUP_AT, [], seconds(at));
+        }
+    }
+
+    fn schedules(
+        &mut self,
+        schedules: Vec<Schedule>,
+        scheduler: Option<&Scheduler>,
+        now: Timestamp,
+        registry: &Registry,
+    ) {
+        if let Some(scheduler) = scheduler {
+            self.add(&table::SCHEDULER_AT, [], seconds(scheduler.last_tick_at));
+        }
+        for schedule in schedules {
+            let view = ScheduleView::of(schedule, now);
+            let (name, schedule) = ([view.name.as_str()], &view.schedule);
+            registry.know_schedule(&view.name);
+            let lengths = [
+                (&table::SCHEDULE_INTERVAL, view.interval_ms),
+                (&table::SCHEDULE_STALE_AFTER, view.stale_after_ms),
+            ];
+            for (metric, ms) in lengths {
+                if let Some(ms) = ms {
+                    self.add(metric, name, Duration::from_millis(ms).as_secs_f64());
+                }
+            }
+            self.add(&table::SCHEDULE_CREATED, name, seconds(schedule.created_at));
+            // The job's own end tells it first; the ledger knows it also of jobs that ended in other programs.
+            for (metric, at) in
+                [(&table::SCHEDULE_NEXT, schedule.next_at), (&table::LAST_SUCCESS, schedule.last_success_at)]
+            {
+                if let Some(at) = at {
+                    self.add(metric, name, seconds(at));
+                }
+            }
+            self.add(&table::SCHEDULE_FAILURES, name, f64::from(schedule.consecutive_failures));
+            let paused = view.state == ScheduleState::Paused;
+            self.add(&table::SCHEDULE_PAUSED, name, f64::from(u8::from(paused)));
         }
     }
 
