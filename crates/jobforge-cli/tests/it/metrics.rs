@@ -13,7 +13,8 @@ use crate::site::{Site, send};
 
 const SETTINGS: &str = "exec_allow = \"*\"\nqueues = \"default,bad,once,stop,wait,lost\"\nheartbeat_interval_ms = 500\nheartbeat_threshold_ms = 60000\nslots = 8\n\
                         watchdog_check_interval_ms = 500\nslow_query_ms = 1\n\
-                        heartbeat_budget_per_minute = 1000\nheartbeat_budgets_per_minute = \"acme=10\"\n";
+                        heartbeat_budget_per_minute = 1000\nheartbeat_budgets_per_minute = \"acme=10\"\n\
+                        [[alert_channels]]\nname = \"oncall\"\nkind = \"webhook\"\nurl = \"http://127.0.0.1:9/\"\n";
 
 /// Series by name and labels as they are written.
 type Series = BTreeMap<String, f64>;
@@ -169,6 +170,7 @@ fn a_fleet_tells_everything_of_the_table_and_nothing_else_with_the_right_numbers
         ("jobforge_schedule_interval_seconds{job_name=\"system.cleanup.old_jobs\"}", 86_400.0),
         ("jobforge_leader{role=\"scheduler\"}", 1.0),
         ("jobforge_leader{role=\"alerts\"}", 1.0),
+        ("jobforge_notifications_total{channel=\"oncall\",outcome=\"sent\"}", 0.0),
         ("jobforge_jobs_total{queue=\"bad\"}", 3.0),
         ("jobforge_jobs_failed_total{queue=\"bad\"}", 3.0),
         ("jobforge_attempts_total{queue=\"bad\",outcome=\"failed\"}", 2.0),

@@ -22,7 +22,7 @@ use url::Url;
 use crate::builtin::secrets::Secret;
 
 pub use config::{ChannelKind, ChannelTable};
-pub(crate) use send::{Sender, stand_in};
+pub(crate) use send::{Sender, count_from_zero, stand_in};
 
 /// The time that one message may take.
 const TIMEOUT_MS: i64 = 120_000;

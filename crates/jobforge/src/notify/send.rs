@@ -49,15 +49,18 @@ pub(crate) struct Sent {
     requests: usize,
 }
 
+/// Counts from zero on: a first failure that appears at one has never grown.
+pub(crate) fn count_from_zero(channels: &Channels) {
+    for channel in channels.all() {
+        for outcome in OUTCOMES {
+            process().add(&table::NOTIFICATIONS, &[&channel.channel.name, outcome], 0);
+        }
+    }
+}
+
 impl Sender {
     /// Sends to these channels. Their addresses are the operator's, so they may be private ones; no job can change them.
     pub(crate) fn new(store: Arc<dyn Store>, channels: Arc<Channels>) -> reqwest::Result<Self> {
-        // From zero on: a first failure that appears at one has never grown.
-        for channel in channels.all() {
-            for outcome in OUTCOMES {
-                process().add(&table::NOTIFICATIONS, &[&channel.channel.name, outcome], 0);
-            }
-        }
         Ok(Self { store, channels, http: plain_client(ANSWER_WITHIN)? })
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
-use crate::notify::{Channels, Sender};
+use crate::notify::{Channels, Sender, count_from_zero};
 use crate::worker::Worker;
 
 /// Between two looks for messages, when nobody says that there are some.
@@ -46,6 +46,7 @@ impl Notifier {
         if self.channels.is_empty() {
             return;
         }
+        count_from_zero(&self.channels);
         loop {
             if let Err(error) = self.run_once(&stop).await {
                 tracing::warn!(%error, "could not send messages about alerts; trying again");
