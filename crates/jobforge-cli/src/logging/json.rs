@@ -10,7 +10,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 /// One object a line.
 pub(super) struct Lines;
@@ -27,7 +27,7 @@ where
     ) -> fmt::Result {
         let mut fields = Fields::default();
         // What is around it first: the event itself knows best.
-        for span in ctx.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        for span in ctx.event_scope().into_iter().flat_map(Scope::from_root) {
             let extensions = span.extensions();
             let Some(told) = extensions.get::<FormattedFields<JsonFields>>() else { continue };
             if let Ok(Value::Object(around)) = serde_json::from_str(told) {

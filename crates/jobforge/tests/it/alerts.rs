@@ -417,15 +417,14 @@ async fn smtp(stream: TcpStream) -> (Vec<String>, String) {
         let is_data = line == "DATA";
         commands.push(line);
         writer.write_all(said).await.expect("an answer");
-        while is_data {
-            let line = lines.next_line().await.expect("the mail").expect("its end");
-            if line == "." {
-                writer.write_all(b"250 taken\r\n").await.expect("an answer");
-                break;
-            }
+        if !is_data {
+            continue;
+        }
+        while let Some(line) = lines.next_line().await.expect("the mail").filter(|line| line != ".") {
             mail.push_str(&line);
             mail.push('\n');
         }
+        writer.write_all(b"250 taken\r\n").await.expect("an answer");
     }
     (commands, mail)
 }
