@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jobforge::ScheduleView;
 use jobforge::clock;
+use jobforge::core::alert::kept::{Bench, MOST_ALERTS};
+use jobforge::core::alert::rules::Severity;
 use jobforge::core::job::{Job, WorkerId};
 use jobforge::core::rescue::{RescuePolicy, cause, describe};
 use jobforge::core::schedule::{ScheduleState, Scheduler};
@@ -18,6 +20,7 @@ use jobforge::core::worker::WorkerRow;
 use jobforge::services::probes::{ProbeState, Probes};
 use jobforge::store::rows::{MAX_PAGE, QueueInfo, ScheduleFilter};
 use jobforge::store::{Store, StoreError};
+use jobforge_api::alerts::{AlertView, alert_view};
 use jobforge_api::runbook::{HealthFull, ServiceHealth};
 use serde_json::{Value, json};
 
@@ -51,6 +54,8 @@ pub(crate) struct Facts {
     pub(crate) last_run: Option<Run>,
     pub(crate) scheduler: Option<Scheduler>,
     pub(crate) schedules: Vec<ScheduleView>,
+    pub(crate) alerts: Vec<AlertView>,
+    pub(crate) bench: Bench,
 }
 
 /// What was found lately, and what the probes found.
@@ -92,7 +97,7 @@ impl Health {
                 let shown = sees_all.then_some(why);
                 let message = shown.unwrap_or_else(|| "the database does not answer".to_owned());
                 services.push(service("database", "error", Some(message), Value::Null));
-                for name in ["watchdog", "qc_worker", "scheduler"] {
+                for name in ["watchdog", "qc_worker", "scheduler", "alerts"] {
                     let message = "unknown while the database does not answer".to_owned();
                     services.push(service(name, "error", Some(message), Value::Null));
                 }
@@ -108,7 +113,7 @@ async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, Store
     let as_of = store.now().await?;
     let took = clock::monotonic().duration_since(begun);
     let every_schedule = ScheduleFilter { limit: MAX_PAGE, ..ScheduleFilter::default() };
-    let (stuck, counts, queues, workers, watchdogs, runs, scheduler, schedules) = tokio::try_join!(
+    let (stuck, counts, queues, workers, watchdogs, runs, scheduler, schedules, alerts, silences, bench) = tokio::try_join!(
         stuck(store, policy),
         store.status_counts(None, sub(as_of, COUNTED)),
         store.queues(Now::Database),
@@ -117,10 +122,27 @@ async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, Store
         store.watchdog_runs(1),
         store.scheduler(Now::Database),
         store.schedules(&every_schedule),
+        store.alerts(false, MOST_ALERTS),
+        store.silences(Now::Database),
+        store.alert_bench(),
     )?;
     let schedules = schedules.into_iter().map(|schedule| ScheduleView::of(schedule, as_of)).collect();
+    let alerts = alerts.iter().map(|row| alert_view(row, &silences, as_of)).collect();
     let last_run = runs.into_iter().next();
-    Ok(Facts { as_of, took, stuck, counts, queues, workers, watchdogs, last_run, scheduler, schedules })
+    Ok(Facts {
+        as_of,
+        took,
+        stuck,
+        counts,
+        queues,
+        workers,
+        watchdogs,
+        last_run,
+        scheduler,
+        schedules,
+        alerts,
+        bench,
+    })
 }
 
 /// The running jobs in trouble, worst first.
@@ -141,6 +163,7 @@ fn told(facts: &Facts, sees_all: bool) -> Vec<ServiceHealth> {
         watchdog(facts, sees_all),
         worker(facts, sees_all),
         scheduler(facts, sees_all),
+        alerts(facts, sees_all),
     ]
 }
 
@@ -243,6 +266,34 @@ fn scheduler(facts: &Facts, sees_all: bool) -> ServiceHealth {
     service("scheduler", status, message, details)
 }
 
+fn alerts(facts: &Facts, sees_all: bool) -> ServiceHealth {
+    let firing: Vec<&AlertView> = facts.alerts.iter().filter(|view| view.state == "firing").collect();
+    let of = |severity: Severity| firing.iter().filter(|view| view.severity == severity.word()).count();
+    let [critical, warning, info] = [Severity::Critical, Severity::Warning, Severity::Info].map(of);
+    let (status, message) = match facts.bench.judged_at {
+        None => ("not_configured", Some("no server has judged alerts".to_owned())),
+        Some(at) if facts.bench.is_silent(facts.as_of) => {
+            ("warning", Some(format!("no server has judged alerts for {}", words(since(facts.as_of, at)))))
+        }
+        Some(_) if critical > 0 => ("error", Some(format!("{critical} critical alert(s) fire"))),
+        Some(_) if warning > 0 => ("warning", Some(format!("{warning} alert(s) fire"))),
+        Some(_) => ("ok", None),
+    };
+    let silenced = facts.alerts.iter().filter(|view| view.state == "silenced").count();
+    let mut details = json!({
+        "firing": firing.len(),
+        "critical": critical,
+        "warning": warning,
+        "info": info,
+        "silenced": silenced,
+        "judged_at": facts.bench.judged_at.map(|at| at.to_string()),
+    });
+    if sees_all {
+        details["alerts"] = json!(firing.iter().take(20).collect::<Vec<_>>());
+    }
+    service("alerts", status, message, details)
+}
+
 fn probe(name: &str, state: &ProbeState) -> ServiceHealth {
     let age = |at: &Instant| clock::monotonic().duration_since(*at).as_secs_f64();
     match state {
@@ -279,7 +330,7 @@ fn sum_up(services: Vec<ServiceHealth>) -> HealthFull {
         }
     }
     // What is outside may be away while the queue itself is well.
-    let own = ["platform", "database", "watchdog", "qc_worker", "scheduler"];
+    let own = ["platform", "database", "watchdog", "qc_worker", "scheduler", "alerts"];
     let ill = services
         .iter()
         .any(|service| own.contains(&service.name.as_str()) && matches!(service.status, "error" | "warning"));

@@ -8,8 +8,9 @@ use jobforge::Client;
 use jobforge::core::retention::Retention;
 use jobforge::core::schedule::{Definition, Source, check, cleanup};
 use jobforge::core::time::words;
+use jobforge::notify::Channels;
 use jobforge::remote::socket_path;
-use jobforge::services::{Housekeeper, Scheduler, SystemRunner, Watchdog};
+use jobforge::services::{AlertJudge, Housekeeper, Notifier, Scheduler, SystemRunner, Watchdog, telling};
 use jobforge::store::{Store, WorkerStore};
 use jobforge_server::{ServerOptions, SocketOptions, bind, bind_socket};
 use tokio::task::JoinSet;
@@ -21,7 +22,7 @@ use crate::config::token;
 use crate::failure::{self, Failure};
 
 pub(crate) fn flags(args: &ServeArgs) -> BTreeMap<String, String> {
-    super::flags(&[("listen", args.listen.as_ref())])
+    super::flags(&[("listen", args.listen.as_ref()), ("metrics_listen", args.metrics_listen.as_ref())])
 }
 
 pub(crate) async fn run(context: Context) -> Result<(), Failure> {
@@ -78,7 +79,15 @@ pub(crate) async fn start(
         .await
         .map_err(|error| Failure::new(failure::CONFIG, error.to_string()))?;
     let (address, draining) = (server.address(), server.draining());
+    super::metrics::listen(&settings, Some(server.numbers()), stop).await?;
+    let channels =
+        Channels::read(&settings, &context.channels).map_err(|fault| Failure::new(failure::CONFIG, fault))?;
+    let channels = Arc::new(channels);
+    let judge =
+        AlertJudge::new(Arc::clone(store), Arc::clone(&channels), live.clone(), telling(server.numbers()));
     let mut tasks = JoinSet::new();
+    tasks.spawn(Notifier::new(Arc::clone(store), channels, judge.sent()).run(stop.clone()));
+    tasks.spawn(judge.run(stop.clone()));
     let until = stop.clone();
     tasks.spawn(async move {
         if let Err(error) = server.run(until).await {

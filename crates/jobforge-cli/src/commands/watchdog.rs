@@ -6,7 +6,7 @@ use jobforge::core::rescue::{self, Cause};
 use jobforge::core::settings::Settings;
 use jobforge::core::time::{Now, since, words};
 use jobforge::core::watchdog::{Run, WatchdogRow};
-use jobforge::services::Watchdog;
+use jobforge::services::{Numbers, Watchdog};
 use jobforge::store::rows::MAX_PAGE;
 use jobforge::store::{Store, WorkerStore};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,9 @@ pub(crate) async fn daemon(context: Context) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let (follower, live) = context.follow(Arc::clone(&store) as Arc<dyn WorkerStore>).await;
     tokio::spawn(follower.run(stop.clone()));
+    let numbers = Arc::new(Numbers::new(Arc::clone(&store), live.clone()));
+    tokio::spawn(Arc::clone(&numbers).run(stop.clone()));
+    super::metrics::listen(&context.settings, Some(numbers), &stop).await?;
     let watchdog = of(&context.settings, Arc::clone(&store)).live(live);
     let interval = context.settings.millis("watchdog_check_interval_ms");
     let mut signals = stop_signals()?;

@@ -116,7 +116,9 @@ CREATE TABLE jobforge_scheduled (
   priority  smallint    NOT NULL,
   run_at    timestamptz NOT NULL,
   type      text        NOT NULL,
-  alone     boolean     NOT NULL DEFAULT false
+  alone     boolean     NOT NULL DEFAULT false,
+  -- Whether it waits for another attempt.
+  retrying  boolean     NOT NULL DEFAULT false
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX idx_jobforge_scheduled ON jobforge_scheduled (run_at);
 
@@ -259,6 +261,12 @@ BEGIN
   END IF;
 END $$;
 
+-- When executions last succeeded, by the name under which they are counted: kept to the second, whatever is purged.
+CREATE TABLE jobforge_successes (
+  name     text        PRIMARY KEY,
+  last_at  timestamptz NOT NULL
+) WITH (fillfactor = 50);
+
 CREATE TABLE jobforge_queues (
   name       text        PRIMARY KEY,
   paused_at  timestamptz
@@ -344,8 +352,10 @@ BEGIN
   SELECT DISTINCT word, id FROM fresh CROSS JOIN LATERAL unnest(tags) word WHERE tags IS NOT NULL;
   INSERT INTO jobforge_ready (id, queue, priority, run_at, type, alone)
   SELECT id, queue, priority, run_at, type, alone FROM fresh WHERE status = 'queued' AND run_at <= jobforge_now();
-  INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone)
-  SELECT id, queue, priority, run_at, type, alone FROM fresh WHERE status = 'queued' AND run_at > jobforge_now();
+  INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone, retrying)
+  SELECT id, queue, priority, run_at, type, alone, queued_because IN ('retry', 'rescue')
+  FROM fresh
+  WHERE status = 'queued' AND run_at > jobforge_now();
   PERFORM pg_notify('jobforge', 'work:' || queue) FROM (SELECT DISTINCT queue FROM fresh WHERE status = 'queued') q;
   RETURN NULL;
 END $$;
@@ -406,8 +416,8 @@ BEGIN
       INSERT INTO jobforge_ready (id, queue, priority, run_at, type, alone)
       VALUES (NEW.id, NEW.queue, NEW.priority, NEW.run_at, NEW.type, NEW.alone);
     ELSE
-      INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone)
-      VALUES (NEW.id, NEW.queue, NEW.priority, NEW.run_at, NEW.type, NEW.alone);
+      INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone, retrying)
+      VALUES (NEW.id, NEW.queue, NEW.priority, NEW.run_at, NEW.type, NEW.alone, NEW.queued_because IN ('retry', 'rescue'));
     END IF;
     PERFORM pg_notify('jobforge', 'work:' || NEW.queue);
   END IF;

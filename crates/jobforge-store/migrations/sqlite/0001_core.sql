@@ -236,6 +236,12 @@ CREATE TABLE jobforge_fleet (
 ) STRICT;
 INSERT INTO jobforge_fleet DEFAULT VALUES;
 
+-- When executions last succeeded, by the name under which they are counted: kept to the second, whatever is purged.
+CREATE TABLE jobforge_successes (
+    name     TEXT    NOT NULL PRIMARY KEY,
+    last_at  INTEGER NOT NULL
+) STRICT;
+
 -- Paused queues only; a queue without a row takes jobs.
 CREATE TABLE jobforge_queues (
     name       TEXT NOT NULL PRIMARY KEY,

@@ -42,7 +42,13 @@ pub(super) fn epoch(tx: &Tx<'_>) -> Result<i64> {
 pub(super) fn begin_anew(tx: &Tx<'_>, replaced: i64, at: Now) -> Result<Vec<WorkerId>> {
     let now = tx.now(at)?;
     tx.prepare(&statements::ANEW_FLEET)?.execute([replaced])?;
-    for statement in [&statements::ANEW_WATCHDOGS, &statements::ANEW_TURNS, &statements::ANEW_SCHEDULER] {
+    for statement in [
+        &statements::ANEW_WATCHDOGS,
+        &statements::ANEW_TURNS,
+        &statements::ANEW_SCHEDULER,
+        &statements::ANEW_JUDGE,
+        &statements::ANEW_SAMPLES,
+    ] {
         tx.prepare(statement)?.execute([])?;
     }
     let (words, certificate) = (Proof::Restored.to_string(), json(&Death::new(Proof::Restored, [])));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jobforge_core::audit::{By, ITSELF};
+use jobforge_core::metric::{process, table};
 use jobforge_core::schedule::{Definition, RunOutcome, ScheduleView, Source, TAKEN_OVER_AFTER};
 use jobforge_core::time::{Now, since};
 use jobforge_store::rows::{FIRE_STEP, Fired, FiredLine, MAX_PAGE, ScheduleFilter, WakeEvent};
@@ -95,6 +96,7 @@ impl Scheduler {
                 () = changed(&mut events) => {}
             }
         }
+        leads(false);
         // So that the next is elected at once.
         if let Err(error) = self.store.lead_schedules(&self.name, Duration::ZERO, Now::Database).await {
             tracing::debug!(error = error.chain(), "could not step down; the turn will run out");
@@ -141,7 +143,9 @@ impl Scheduler {
     /// # Errors
     /// When the database fails; what was fired stays fired.
     pub async fn run_once(&mut self) -> Result<Pass, StoreError> {
-        let leads = self.store.lead_schedules(&self.name, TURN, Now::Database).await?;
+        let elected = self.store.lead_schedules(&self.name, TURN, Now::Database).await;
+        leads(elected.as_ref().is_ok_and(|leads| *leads));
+        let leads = elected?;
         // Who is not elected steps in when what is due is left undone.
         let overdue_by = if leads { Duration::ZERO } else { TAKEN_OVER_AFTER };
         let mut all = self.step(overdue_by).await?;
@@ -183,6 +187,10 @@ impl Pass {
         let until_due = next_due.map_or(LOOK_EVERY, |due| since(due, as_of));
         if self.leads { until_due.clamp(LEAST_WAIT, LOOK_EVERY) } else { LOOK_EVERY }
     }
+}
+
+fn leads(leads: bool) {
+    process().set(&table::LEADER, &["scheduler"], f64::from(u8::from(leads)));
 }
 
 /// Resolves when schedules may have changed.

@@ -5,7 +5,9 @@
 #[macro_use]
 mod common;
 
+mod alerts;
 mod client;
+mod metrics;
 mod services;
 mod transaction;
 mod worker_lease;

@@ -10,6 +10,7 @@ mod latency;
 mod lists;
 mod raw;
 mod schedules;
+mod scrape;
 mod throughput;
 
 use std::path::PathBuf;
@@ -69,6 +70,7 @@ pub(crate) async fn run(context: Context, command: BenchCommand) -> Result<(), F
         BenchCommand::Schedules { schedules, minutes } => {
             schedules::run(&bench.store, schedules, minutes, context.json).await
         }
+        BenchCommand::Scrape { jobs, scrapes } => scrape::run(&context, &bench, jobs, scrapes).await,
         BenchCommand::Heartbeat(args) => heartbeat::run(&context, &bench, &args).await,
         BenchCommand::Lists(args) => lists::run(&context, &bench, &args).await,
     };

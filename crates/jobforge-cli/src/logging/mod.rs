@@ -1,9 +1,12 @@
 //! Log lines on stderr: for people on a terminal, JSON otherwise.
 
+mod json;
+
 use std::io::IsTerminal;
 
 use jobforge::core::settings::Settings;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::JsonFields;
 
 use crate::failure::{self, Failure};
 
@@ -36,7 +39,7 @@ pub(crate) fn start(settings: &Settings, flag: Option<&str>, is_server: bool) ->
     let _ = if human {
         builder.with_target(false).compact().try_init()
     } else {
-        builder.json().flatten_event(true).try_init()
+        builder.fmt_fields(JsonFields::new()).event_format(json::Lines).try_init()
     };
     Ok(())
 }
