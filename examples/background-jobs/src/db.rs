@@ -107,7 +107,7 @@ pub async fn query(
     let rows = transaction.query(&statement, parameters).await?;
     let took = clock::monotonic().duration_since(began);
     if took >= SLOW {
-        let took_ms = took.as_millis();
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         warn!(took_ms, "slow query to {} took {took_ms} ms", sql.action);
     }
     Ok(rows)

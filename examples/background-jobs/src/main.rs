@@ -142,5 +142,5 @@ async fn play(args: &Play) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("failed to listen on {}", args.listen))?;
     info!("clips at http://{0}/clips, webhooks to http://{0}/hooks/NAME", listener.local_addr()?);
-    axum::serve(listener, outside.router()).await.context("failed to serve")
+    outside.serve(listener).await.context("failed to serve")
 }

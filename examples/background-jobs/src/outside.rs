@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use jobforge::clock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 /// The largest page.
 const LARGEST_PAGE: usize = 1000;
@@ -100,13 +101,17 @@ impl Outside {
         self.kept().refused
     }
 
-    /// What answers.
-    pub fn router(&self) -> Router {
-        Router::new()
+    /// Answers until it is dropped.
+    ///
+    /// # Errors
+    /// When the listener breaks.
+    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
+        let router = Router::new()
             .route("/clips", get(clips))
             .route("/hooks/{name}", post(take_hook))
             .route("/hooks", get(|State(outside): State<Self>| async move { Json(outside.hooks()) }))
-            .with_state(self.clone())
+            .with_state(self);
+        axum::serve(listener, router).await
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

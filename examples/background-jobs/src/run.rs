@@ -128,7 +128,8 @@ impl Run {
     /// What the run ended early for, or that most of its items failed.
     pub fn end(self, outcome: Result<(), Trouble>) -> Result<Tally, JobError> {
         let Self { name, ctx, began, tally } = self;
-        let took_ms = clock::monotonic().duration_since(began).as_millis();
+        let took = clock::monotonic().duration_since(began);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let outcome = match outcome {
             Ok(()) if tally.is_mostly_failed() => Err(Trouble::Never {
                 kind: "mostly_failed",

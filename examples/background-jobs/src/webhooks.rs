@@ -129,7 +129,7 @@ async fn hand_over(job: &WebhookRetry, run: &Run, db: &Db, client: &Client) -> R
     let by: Vec<Uuid> = enqueued.iter().map(|enqueued| enqueued.id.0).collect();
     db::must(&transaction, HAND_OVER, &[&deliveries, &by]).await?;
     db::commit(transaction).await?;
-    run.say(&format!("handed {} deliveries over", picked.len()));
+    run.say(&format!("{} handed over", picked.len()));
     Ok(picked.len())
 }
 

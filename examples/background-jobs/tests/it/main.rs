@@ -2,6 +2,7 @@
 //! throw-away PostgreSQL, and an HTTP server for what is outside.
 
 #![expect(clippy::unwrap_used, reason = "a helper that cannot do its part should end the test")]
+#![expect(clippy::print_stderr, reason = "shown when a test fails, where it says why a job did")]
 
 mod embeddings;
 mod logs;

@@ -79,8 +79,7 @@ impl Site {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let router = outside.router();
-        runtime.spawn(async move { axum::serve(listener, router).await });
+        runtime.spawn(outside.clone().serve(listener));
         Self { server, outside, address, _runtime: runtime, directory, database }
     }
 

@@ -16,6 +16,7 @@ mod processes;
 mod scenes;
 mod schedules;
 mod shell;
+mod six;
 mod sql;
 mod transcript;
 mod verdict;
