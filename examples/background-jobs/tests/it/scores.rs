@@ -1,5 +1,6 @@
 //! Hot and trending scores.
 
+use crate::process::eventually;
 use crate::site::{Ended, Site, succeeded};
 
 const CLIPS: &str = "
@@ -55,6 +56,28 @@ fn process_a_run_goes_through_more_clips_than_fit_a_batch() {
     );
     assert_eq!(site.run("hot_score_refresh"), succeeded(2345, 0, 0));
     worker.until_it_says("hot_score_refresh: 2345 processed, took ");
+}
+
+#[test]
+fn process_a_run_whose_worker_was_killed_goes_on_behind_the_last_batch() {
+    let site = Site::new();
+    let worker = site.work();
+    site.sql(
+        "INSERT INTO app.users (name) VALUES ('ada');
+         INSERT INTO app.clips (source_id, title, creator_id, votes, created_at)
+         SELECT 'c' || n, 'c', 1, 1, now() FROM generate_series(1, 2000) AS n",
+    );
+    // The third batch of 500 waits for a clip that somebody holds.
+    let held = site.hold("SELECT FROM app.clips WHERE id = 1200 FOR UPDATE");
+    let job = site.trigger("hot_score_refresh");
+    eventually("its way is kept", || site.job(&job, "checkpoint ->> 'behind'") == "1000");
+    worker.kill();
+    drop(held);
+    let next = site.work();
+    assert_eq!(site.ended(&job), succeeded(1000, 0, 0), "what the second attempt did");
+    next.until_it_says("hot_score_refresh: going on behind id 1000");
+    assert_eq!(site.sql("SELECT count(*) FROM app.clips WHERE hot_score > 0"), "2000");
+    assert_eq!(site.sql("SELECT count(DISTINCT hot_score) FROM app.clips"), "1", "as of one moment");
 }
 
 #[test]

@@ -35,9 +35,14 @@ pub(crate) struct Site {
     pub(crate) outside: Outside,
     /// Where it listens.
     address: String,
-    _runtime: Runtime,
+    runtime: Runtime,
     directory: TempDir,
     database: TestDatabase,
+}
+
+/// A session that holds locks.
+pub(crate) struct Held {
+    _session: tokio_postgres::Client,
 }
 
 /// How a job has ended.
@@ -80,7 +85,7 @@ impl Site {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         runtime.spawn(outside.clone().serve(listener));
-        Self { server, outside, address, _runtime: runtime, directory, database }
+        Self { server, outside, address, runtime, directory, database }
     }
 
     /// A worker process.
@@ -99,6 +104,18 @@ impl Site {
     /// What the server has logged.
     pub(crate) fn server_log(&self) -> String {
         self.server.said()
+    }
+
+    /// Holds what a statement locks until the transaction is dropped.
+    pub(crate) fn hold(&self, statement: &str) -> Held {
+        let held = self.runtime.block_on(async {
+            let (client, driver) =
+                tokio_postgres::connect(&self.database.url(), tokio_postgres::NoTls).await.unwrap();
+            tokio::spawn(driver);
+            client.batch_execute(&format!("BEGIN; {statement}")).await.unwrap();
+            client
+        });
+        Held { _session: held }
     }
 
     /// What a statement prints.
