@@ -17,6 +17,7 @@ mod processes;
 mod scenes;
 mod schedules;
 mod shell;
+mod six;
 mod sql;
 mod transcript;
 mod verdict;
