@@ -29,8 +29,10 @@ pub(crate) const SEED: &str = "1";
 
 /// Of the command by itself: other cases each time, or those of SCHEMATHESIS_SEED again.
 pub(crate) fn any_seed() -> String {
-    std::env::var("SCHEMATHESIS_SEED")
-        .unwrap_or_else(|_| (RandomState::new().hash_one("seed") % 1_000_000).to_string())
+    match std::env::var_os("SCHEMATHESIS_SEED") {
+        Some(seed) => seed.to_string_lossy().into_owned(),
+        None => (RandomState::new().hash_one("seed") % 1_000_000).to_string(),
+    }
 }
 
 /// The stage: fails when an answer differs from what is described, or when the server fails.

@@ -235,17 +235,16 @@ pub struct AuditFilter {
     pub before: Option<i64>,
 }
 
-/// Reads the beginning of a time: a moment, or how long ago it was.
+/// Reads the beginning of a time: a moment, or how long ago it was; what lies before 1970 means from the beginning, for
+/// not every database knows what was before Caesar.
 ///
 /// # Errors
 /// When it is neither, with what is accepted.
 pub fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
-    if let Ok(moment) = text.parse::<Timestamp>() {
-        return Ok(moment);
-    }
-    parse_duration(text).map(|ago| crate::time::sub(now, ago)).map_err(|_| {
-        format!("{text:?} is neither a moment such as 2026-01-31T12:00:00Z nor a time such as 2h")
-    })
+    let moment = text.parse::<Timestamp>().ok();
+    let moment = moment.or_else(|| parse_duration(text).ok().map(|ago| crate::time::sub(now, ago)));
+    let told = || format!("{text:?} is neither a moment such as 2026-01-31T12:00:00Z nor a time such as 2h");
+    moment.map(|moment| moment.max(Timestamp::UNIX_EPOCH)).ok_or_else(told)
 }
 
 #[cfg(test)]
@@ -280,6 +279,16 @@ mod tests {
         let mut verifier = Verifier::default();
         entries.iter().try_for_each(|entry| verifier.next(entry))?;
         Ok((verifier.head().0, verifier.head().1.to_owned()))
+    }
+
+    #[test]
+    fn what_began_before_any_database_begins_in_1970() {
+        let now = Timestamp::from_second(1_700_000_000).expect("a moment");
+        let began = |text: &str| parse_since(text, now).expect(text);
+        assert_eq!(began("734444342m"), Timestamp::UNIX_EPOCH);
+        assert_eq!(began("-009998-01-01T00:00:00Z"), Timestamp::UNIX_EPOCH);
+        assert_eq!(began("1h"), Timestamp::from_second(1_700_000_000 - 3600).expect("a moment"));
+        assert!(parse_since("yesterday", now).is_err());
     }
 
     #[test]
