@@ -66,7 +66,7 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Run everything: database, server, watchdog and worker
     Up(UpArgs),
-    /// Run a server: HTTP API, scheduler, watchdog and housekeeping
+    /// Run a server: HTTP API, scheduler, watchdog and housekeeper, or some of them
     Serve(ServeArgs),
     /// Run a worker with the built-in job types
     Work(WorkArgs),
@@ -88,7 +88,7 @@ pub(crate) enum Command {
     /// See who takes lost jobs back and what was done, and do it now
     #[command(subcommand)]
     Watchdog(WatchdogCommand),
-    /// Run the watchdog alone, beside servers and workers of other processes
+    /// Run the watchdog alone, as `serve --roles watchdog` does
     CleanupDaemon,
     /// See who did what, and whether that is the whole story
     #[command(subcommand)]
@@ -240,6 +240,9 @@ pub(crate) struct ServeArgs {
     /// Address of the HTTP server [env: JOBFORGE_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
+    /// What this server does, of api, watchdog, scheduler and housekeeper [env: JOBFORGE_ROLES] [default: all]
+    #[arg(long, value_name = "ROLES")]
+    pub(crate) roles: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

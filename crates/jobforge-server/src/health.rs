@@ -10,13 +10,14 @@ use jobforge::ScheduleView;
 use jobforge::clock;
 use jobforge::core::job::{Job, WorkerId};
 use jobforge::core::rescue::{RescuePolicy, cause, describe};
+use jobforge::core::role::{HOUSEKEEPER_SILENT, Role};
 use jobforge::core::schedule::{ScheduleState, Scheduler};
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since, sub, words};
 use jobforge::core::watchdog::{Run, WatchdogRow};
 use jobforge::core::worker::WorkerRow;
 use jobforge::services::probes::{ProbeState, Probes};
-use jobforge::store::rows::{MAX_PAGE, QueueInfo, ScheduleFilter};
+use jobforge::store::rows::{LastSign, MAX_PAGE, QueueInfo, ScheduleFilter};
 use jobforge::store::{Store, StoreError};
 use jobforge_api::runbook::{HealthFull, ServiceHealth};
 use serde_json::{Value, json};
@@ -50,6 +51,7 @@ pub(crate) struct Facts {
     pub(crate) watchdogs: Vec<WatchdogRow>,
     pub(crate) last_run: Option<Run>,
     pub(crate) scheduler: Option<Scheduler>,
+    pub(crate) housekeeper: Option<LastSign>,
     pub(crate) schedules: Vec<ScheduleView>,
 }
 
@@ -86,21 +88,58 @@ impl Health {
     pub(crate) async fn full(&self, store: &dyn Store, policy: &RescuePolicy, sees_all: bool) -> HealthFull {
         let mut services =
             vec![service("platform", "ok", None, json!({ "version": env!("CARGO_PKG_VERSION") }))];
+        let mut missing_roles = Vec::new();
         match self.facts(store, policy).await {
-            Ok(facts) => services.extend(told(&facts, sees_all)),
+            Ok(facts) => {
+                missing_roles = facts.missing_roles();
+                services.extend(told(&facts, sees_all));
+            }
             Err(why) => {
                 let shown = sees_all.then_some(why);
                 let message = shown.unwrap_or_else(|| "the database does not answer".to_owned());
                 services.push(service("database", "error", Some(message), Value::Null));
-                for name in ["watchdog", "qc_worker", "scheduler"] {
+                for name in ["watchdog", "qc_worker", "scheduler", "housekeeper"] {
                     let message = "unknown while the database does not answer".to_owned();
                     services.push(service(name, "error", Some(message), Value::Null));
                 }
             }
         }
         services.extend(self.probes.found().iter().map(|(name, state)| probe(name, state)));
-        sum_up(services)
+        sum_up(services, missing_roles)
     }
+}
+
+impl Facts {
+    fn is_watched(&self) -> bool {
+        self.watchdogs.first().is_some_and(|watchdog| !watchdog.is_silent(self.as_of))
+    }
+
+    /// When somebody last looked for schedules that are due.
+    fn tick_age(&self) -> Option<Duration> {
+        self.scheduler.as_ref().map(|scheduler| since(self.as_of, scheduler.last_tick_at))
+    }
+
+    fn is_kept(&self) -> bool {
+        self.housekeeper.as_ref().is_some_and(|last| since(self.as_of, last.at) <= HOUSEKEEPER_SILENT)
+    }
+
+    /// What no process of the fleet does.
+    fn missing_roles(&self) -> Vec<&'static str> {
+        let is_fired = self.tick_age().is_some_and(|age| age <= SCHEDULER_SILENT);
+        let there = |role: Role| match role {
+            // Somebody answers this.
+            Role::Api => true,
+            Role::Watchdog => self.is_watched(),
+            Role::Scheduler => is_fired,
+            Role::Housekeeper => self.is_kept(),
+        };
+        Role::ALL.into_iter().filter(|role| !there(*role)).map(Role::as_str).collect()
+    }
+}
+
+/// What to do when nobody has a role.
+fn start(role: Role) -> String {
+    format!("start a server with it, such as `jobforge serve --roles {role}`")
 }
 
 async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, StoreError> {
@@ -108,7 +147,7 @@ async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, Store
     let as_of = store.now().await?;
     let took = clock::monotonic().duration_since(begun);
     let every_schedule = ScheduleFilter { limit: MAX_PAGE, ..ScheduleFilter::default() };
-    let (stuck, counts, queues, workers, watchdogs, runs, scheduler, schedules) = tokio::try_join!(
+    let (stuck, counts, queues, workers, watchdogs, runs, scheduler, housekeeper, schedules) = tokio::try_join!(
         stuck(store, policy),
         store.status_counts(None, sub(as_of, COUNTED)),
         store.queues(Now::Database),
@@ -116,11 +155,24 @@ async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, Store
         store.watchdogs(Now::Database),
         store.watchdog_runs(1),
         store.scheduler(Now::Database),
+        store.housekeeper(),
         store.schedules(&every_schedule),
     )?;
     let schedules = schedules.into_iter().map(|schedule| ScheduleView::of(schedule, as_of)).collect();
     let last_run = runs.into_iter().next();
-    Ok(Facts { as_of, took, stuck, counts, queues, workers, watchdogs, last_run, scheduler, schedules })
+    Ok(Facts {
+        as_of,
+        took,
+        stuck,
+        counts,
+        queues,
+        workers,
+        watchdogs,
+        last_run,
+        scheduler,
+        housekeeper,
+        schedules,
+    })
 }
 
 /// The running jobs in trouble, worst first.
@@ -141,19 +193,21 @@ fn told(facts: &Facts, sees_all: bool) -> Vec<ServiceHealth> {
         watchdog(facts, sees_all),
         worker(facts, sees_all),
         scheduler(facts, sees_all),
+        housekeeper(facts, sees_all),
     ]
 }
 
 fn watchdog(facts: &Facts, sees_all: bool) -> ServiceHealth {
     let last = facts.watchdogs.first();
-    let living = last.is_some_and(|watchdog| !watchdog.is_silent(facts.as_of));
+    let living = facts.is_watched();
     let message = match last {
+        _ if living => None,
         None => Some("no watchdog has ever been here; lost jobs are not taken back".to_owned()),
-        Some(last) if !living => {
+        Some(last) => {
             Some(format!("no watchdog has given a sign for {}", words(since(facts.as_of, last.last_sign_at))))
         }
-        Some(_) => None,
     };
+    let message = message.map(|what| format!("{what}; {}", start(Role::Watchdog)));
     let run = facts.last_run.as_ref();
     let mut details = json!({
         "last_sign_age_s": last.map(|last| since(facts.as_of, last.last_sign_at).as_secs_f64()),
@@ -212,14 +266,18 @@ const SCHEDULER_SILENT: Duration = Duration::from_secs(30);
 
 fn scheduler(facts: &Facts, sees_all: bool) -> ServiceHealth {
     let tick = facts.scheduler.as_ref().map(|scheduler| scheduler.last_tick_at);
-    let age = tick.map(|tick| since(facts.as_of, tick));
+    let age = facts.tick_age();
     let is = |wanted: ScheduleState| facts.schedules.iter().filter(move |view| view.state == wanted);
     let late = is(ScheduleState::Late).count();
     let (status, message) = match (facts.schedules.is_empty(), age) {
         (true, _) => ("not_configured", Some("no schedule is defined".to_owned())),
-        (false, None) => ("error", Some("no scheduler has ever been here; nothing is fired".to_owned())),
+        (false, None) => {
+            let what = "no scheduler has ever been here; nothing is fired";
+            ("error", Some(format!("{what}; {}", start(Role::Scheduler))))
+        }
         (false, Some(age)) if age > SCHEDULER_SILENT => {
-            ("error", Some(format!("no scheduler has looked for {}", words(age))))
+            let what = format!("no scheduler has looked for {}; nothing is fired", words(age));
+            ("error", Some(format!("{what}; {}", start(Role::Scheduler))))
         }
         (false, Some(_)) if late > 0 => ("warning", Some(format!("{late} schedule(s) are late"))),
         (false, Some(_)) => ("ok", None),
@@ -241,6 +299,24 @@ fn scheduler(facts: &Facts, sees_all: bool) -> ServiceHealth {
         details["failing_schedules"] = json!(names(ScheduleState::Failing));
     }
     service("scheduler", status, message, details)
+}
+
+fn housekeeper(facts: &Facts, sees_all: bool) -> ServiceHealth {
+    let age = facts.housekeeper.as_ref().map(|last| since(facts.as_of, last.at));
+    let what = match age {
+        _ if facts.is_kept() => None,
+        None => Some("no housekeeper has ever been here".to_owned()),
+        Some(age) => Some(format!("no housekeeper has given a sign for {}", words(age))),
+    };
+    let status = if what.is_some() { "warning" } else { "ok" };
+    let message = what.map(|what| {
+        format!("{what}; the audit log is not sealed and the queue not mended; {}", start(Role::Housekeeper))
+    });
+    let mut details = json!({ "last_sign_age_s": age.map(|age| age.as_secs_f64()) });
+    if sees_all {
+        details["last"] = json!(facts.housekeeper.as_ref().map(|last| &last.by));
+    }
+    service("housekeeper", status, message, details)
 }
 
 fn probe(name: &str, state: &ProbeState) -> ServiceHealth {
@@ -270,7 +346,7 @@ fn with_latency(service: ServiceHealth, took: Option<Duration>) -> ServiceHealth
 }
 
 /// An array, as one runbook reads it, and by name at the top, as another does.
-fn sum_up(services: Vec<ServiceHealth>) -> HealthFull {
+fn sum_up(services: Vec<ServiceHealth>, missing_roles: Vec<&'static str>) -> HealthFull {
     let mut summary: BTreeMap<&'static str, u64> =
         ["ok", "error", "warning", "not_configured"].into_iter().map(|word| (word, 0)).collect();
     for service in &services {
@@ -279,14 +355,14 @@ fn sum_up(services: Vec<ServiceHealth>) -> HealthFull {
         }
     }
     // What is outside may be away while the queue itself is well.
-    let own = ["platform", "database", "watchdog", "qc_worker", "scheduler"];
+    let own = ["platform", "database", "watchdog", "qc_worker", "scheduler", "housekeeper"];
     let ill = services
         .iter()
         .any(|service| own.contains(&service.name.as_str()) && matches!(service.status, "error" | "warning"));
     // A probe may be called like one of the fields; it is in the list then.
-    let fields = ["status", "timestamp", "summary", "services"];
+    let fields = ["status", "timestamp", "summary", "missing_roles", "services"];
     let named = services.iter().filter(|service| !fields.contains(&service.name.as_str()));
     let by_name = named.map(|service| (service.name.clone(), service.clone())).collect();
-    let status = if ill { "degraded" } else { "healthy" };
-    HealthFull { status, timestamp: clock::wall(), summary, services, by_name }
+    let status = if ill || !missing_roles.is_empty() { "degraded" } else { "healthy" };
+    HealthFull { status, timestamp: clock::wall(), summary, missing_roles, services, by_name }
 }

@@ -276,6 +276,15 @@ pub struct Fired {
     pub next_due: Option<Timestamp>,
 }
 
+/// A sign of life, and whose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastSign {
+    /// Who gave it.
+    pub by: String,
+    /// When, on the database's clock.
+    pub at: Timestamp,
+}
+
 /// Schedules that are fired in one step.
 pub const FIRE_STEP: usize = 200;
 

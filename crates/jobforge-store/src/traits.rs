@@ -36,7 +36,7 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::rows::{
     Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, JobDetail, JobFilter,
-    JobPage, MAX_PAGE, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport,
+    JobPage, LastSign, MAX_PAGE, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport,
     RestartTold, ScheduleFilter, WakeEvent,
 };
 
@@ -431,6 +431,12 @@ pub trait Upkeep: Send + Sync {
     ///
     /// [`TIDY_BATCH`]: crate::rows::TIDY_BATCH
     async fn tidy(&self, at: Now) -> Result<u64>;
+
+    /// Notes that somebody keeps house.
+    async fn sign_housekeeper(&self, who: &str, at: Now) -> Result<()>;
+
+    /// Who kept house last; nobody ever did if none.
+    async fn housekeeper(&self) -> Result<Option<LastSign>>;
 
     /// The bytes that each table with its indexes takes, or the file.
     async fn sizes(&self) -> Result<Vec<PartSize>>;

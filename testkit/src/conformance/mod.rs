@@ -355,6 +355,7 @@ macro_rules! conformance {
                 what_was_running_in_a_copy_goes_by_what_was_decided_for_every_loss,
                 a_job_on_its_last_attempt_is_not_dead_because_of_a_restore,
                 somebody_else_goes_on_at_once_with_what_was_going_on_in_a_copy,
+                who_kept_house_last_is_known_and_when,
                 a_worker_that_had_ended_before_the_copy_keeps_its_end,
             }
             wake {

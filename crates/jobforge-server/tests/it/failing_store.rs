@@ -28,8 +28,8 @@ use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge::core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use jobforge::store::rows::{
     Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, JobDetail, JobFilter,
-    JobPage, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport, RestartTold,
-    ScheduleFilter, WakeEvent,
+    JobPage, LastSign, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport,
+    RestartTold, ScheduleFilter, WakeEvent,
 };
 use jobforge::store::traits::{
     Admin, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, Schedules,
@@ -239,6 +239,12 @@ impl Purge for FailingStore {
 #[async_trait]
 impl Upkeep for FailingStore {
     async fn tidy(&self, _: Now) -> Result<u64> {
+        self.fail()
+    }
+    async fn sign_housekeeper(&self, _: &str, _: Now) -> Result<()> {
+        self.fail()
+    }
+    async fn housekeeper(&self) -> Result<Option<LastSign>> {
         self.fail()
     }
     async fn sizes(&self) -> Result<Vec<PartSize>> {

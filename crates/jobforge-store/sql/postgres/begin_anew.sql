@@ -18,6 +18,8 @@ WITH fleet AS (
   DELETE FROM jobforge_watchdogs
 ), scheduler AS (
   DELETE FROM jobforge_scheduler
+), housekeeper AS (
+  DELETE FROM jobforge_housekeeper
 ), turns AS (
   UPDATE jobforge_operations SET turn_of = NULL, turn_until = NULL WHERE state = 'running'
 ), unknown AS (
