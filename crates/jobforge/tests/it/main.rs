@@ -6,6 +6,7 @@
 mod common;
 
 mod client;
+mod schedules;
 mod services;
 mod transaction;
 mod worker_lease;
