@@ -6,21 +6,25 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use jobforge::ScheduleView;
 use jobforge::clock;
 use jobforge::core::job::{Job, WorkerId};
 use jobforge::core::rescue::{RescuePolicy, cause, describe};
 use jobforge::core::role::{HOUSEKEEPER_SILENT, Role};
-use jobforge::core::schedule::{ScheduleState, Scheduler};
+use jobforge::core::schedule::Scheduler;
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since, sub, words};
 use jobforge::core::watchdog::{Run, WatchdogRow};
 use jobforge::core::worker::WorkerRow;
 use jobforge::services::probes::{ProbeState, Probes};
-use jobforge::store::rows::{LastSign, MAX_PAGE, QueueInfo, ScheduleFilter};
+use jobforge::store::rows::{LastSign, MAX_PAGE, QueueInfo};
 use jobforge::store::{Store, StoreError};
 use jobforge_api::runbook::{HealthFull, ServiceHealth};
 use serde_json::{Value, json};
+
+mod schedules;
+
+use schedules::Schedules;
+pub(crate) use schedules::scheduler;
 
 /// How long the database may take to say everything.
 const DATABASE_WITHIN: Duration = Duration::from_secs(3);
@@ -52,7 +56,7 @@ pub(crate) struct Facts {
     pub(crate) last_run: Option<Run>,
     pub(crate) scheduler: Option<Scheduler>,
     pub(crate) housekeeper: Option<LastSign>,
-    pub(crate) schedules: Vec<ScheduleView>,
+    pub(crate) schedules: Schedules,
 }
 
 /// What was found lately, and what the probes found.
@@ -114,7 +118,7 @@ impl Facts {
         self.watchdogs.first().is_some_and(|watchdog| !watchdog.is_silent(self.as_of))
     }
 
-    /// When somebody last looked for schedules that are due.
+    /// How long ago somebody last looked for schedules that are due.
     fn tick_age(&self) -> Option<Duration> {
         self.scheduler.as_ref().map(|scheduler| since(self.as_of, scheduler.last_tick_at))
     }
@@ -125,7 +129,7 @@ impl Facts {
 
     /// What no process of the fleet does.
     fn missing_roles(&self) -> Vec<&'static str> {
-        let is_fired = self.tick_age().is_some_and(|age| age <= SCHEDULER_SILENT);
+        let is_fired = self.tick_age().is_some_and(|age| age <= schedules::SILENT);
         let there = |role: Role| match role {
             // Somebody answers this.
             Role::Api => true,
@@ -146,7 +150,6 @@ async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, Store
     let begun = clock::monotonic();
     let as_of = store.now().await?;
     let took = clock::monotonic().duration_since(begun);
-    let every_schedule = ScheduleFilter { limit: MAX_PAGE, ..ScheduleFilter::default() };
     let (stuck, counts, queues, workers, watchdogs, runs, scheduler, housekeeper, schedules) = tokio::try_join!(
         stuck(store, policy),
         store.status_counts(None, sub(as_of, COUNTED)),
@@ -156,9 +159,9 @@ async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, Store
         store.watchdog_runs(1),
         store.scheduler(Now::Database),
         store.housekeeper(),
-        store.schedules(&every_schedule),
+        store.survey_schedules(MAX_PAGE, Now::Database),
     )?;
-    let schedules = schedules.into_iter().map(|schedule| ScheduleView::of(schedule, as_of)).collect();
+    let schedules = Schedules::of(schedules);
     let last_run = runs.into_iter().next();
     Ok(Facts {
         as_of,
@@ -259,46 +262,6 @@ fn worker(facts: &Facts, sees_all: bool) -> ServiceHealth {
             json!(unserved.iter().take(20).map(|queue| &queue.name).collect::<Vec<_>>());
     }
     service("qc_worker", status, message, details)
-}
-
-/// A scheduler looks every second; after so long without it nobody fires.
-const SCHEDULER_SILENT: Duration = Duration::from_secs(30);
-
-fn scheduler(facts: &Facts, sees_all: bool) -> ServiceHealth {
-    let tick = facts.scheduler.as_ref().map(|scheduler| scheduler.last_tick_at);
-    let age = facts.tick_age();
-    let is = |wanted: ScheduleState| facts.schedules.iter().filter(move |view| view.state == wanted);
-    let late = is(ScheduleState::Late).count();
-    let (status, message) = match (facts.schedules.is_empty(), age) {
-        (true, _) => ("not_configured", Some("no schedule is defined".to_owned())),
-        (false, None) => {
-            let what = "no scheduler has ever been here; nothing is fired";
-            ("error", Some(format!("{what}; {}", start(Role::Scheduler))))
-        }
-        (false, Some(age)) if age > SCHEDULER_SILENT => {
-            let what = format!("no scheduler has looked for {}; nothing is fired", words(age));
-            ("error", Some(format!("{what}; {}", start(Role::Scheduler))))
-        }
-        (false, Some(_)) if late > 0 => ("warning", Some(format!("{late} schedule(s) are late"))),
-        (false, Some(_)) => ("ok", None),
-    };
-    let mut details = json!({
-        "last_tick": tick.map(|tick| tick.to_string()),
-        "age_s": age.map(|age| age.as_secs_f64()),
-        "schedules": facts.schedules.len(),
-        "paused": is(ScheduleState::Paused).count(),
-        "late": late,
-        "stale": is(ScheduleState::Stale).count(),
-        "failing": is(ScheduleState::Failing).count(),
-    });
-    if sees_all {
-        let names = |wanted| is(wanted).take(20).map(|view| view.name.clone()).collect::<Vec<_>>();
-        details["leader"] = json!(facts.scheduler.as_ref().map(|scheduler| &scheduler.leader));
-        details["late_schedules"] = json!(names(ScheduleState::Late));
-        details["stale_schedules"] = json!(names(ScheduleState::Stale));
-        details["failing_schedules"] = json!(names(ScheduleState::Failing));
-    }
-    service("scheduler", status, message, details)
 }
 
 fn housekeeper(facts: &Facts, sees_all: bool) -> ServiceHealth {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::rescue::Rescue;
-use jobforge_core::schedule::{LiveRun, NewLine};
+use jobforge_core::schedule::{LiveRun, NewLine, Schedule};
 use jobforge_core::state::Status;
 use serde::{Deserialize, Serialize};
 
@@ -263,6 +263,19 @@ pub struct FiredLine {
     pub line: NewLine,
     /// Its job, if one was made.
     pub job_id: Option<JobId>,
+}
+
+/// How all schedules are, without reading most of them.
+#[derive(Debug, Clone)]
+pub struct ScheduleSurvey {
+    /// The database's clock.
+    pub as_of: Timestamp,
+    /// How many there are.
+    pub total: u64,
+    /// How many of them are paused.
+    pub paused: u64,
+    /// Those that may be late, failing or stale, the longest without a success first.
+    pub suspects: Vec<Schedule>,
 }
 
 /// What a pass over the schedules did.

@@ -37,7 +37,7 @@ use crate::error::Result;
 use crate::rows::{
     Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, JobDetail, JobFilter,
     JobPage, LastSign, MAX_PAGE, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport,
-    RestartTold, ScheduleFilter, WakeEvent,
+    RestartTold, ScheduleFilter, ScheduleSurvey, WakeEvent,
 };
 
 /// Putting jobs in.
@@ -341,6 +341,8 @@ pub trait Schedules: Send + Sync {
     async fn schedules(&self, filter: &ScheduleFilter) -> Result<Vec<Schedule>>;
     /// One schedule.
     async fn schedule(&self, name: &str) -> Result<Option<Schedule>>;
+    /// How all are: how many, and at most `limit` of those that may be late, failing or stale.
+    async fn survey_schedules(&self, limit: usize, at: Now) -> Result<ScheduleSurvey>;
     /// What became of its moments, newest first, only those before `before`, at most `limit`.
     async fn schedule_runs(
         &self,

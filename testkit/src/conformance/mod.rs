@@ -295,6 +295,8 @@ macro_rules! conformance {
                 a_run_by_hand_has_its_line_and_keeps_to_the_overlap_policy,
                 a_job_that_has_the_key_already_stands_for_the_moment,
                 how_runs_ended_is_noted_with_success_and_failures_in_a_row,
+                a_schedule_that_succeeds_no_more_is_found_among_others_once_its_own_limit_is_over,
+                what_a_person_did_to_a_schedule_gives_it_time_to_succeed,
                 the_history_keeps_its_length,
                 who_is_not_elected_fires_only_what_is_left_undone,
             }

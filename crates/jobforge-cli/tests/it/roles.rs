@@ -142,6 +142,47 @@ fn process_a_cleanup_daemon_alone_takes_back_the_job_of_a_killed_worker() {
     assert_eq!(daemon.terminate(), 0);
 }
 
+on_each_engine!(process_a_schedule_that_does_not_succeed_in_time_degrades_health_until_it_does);
+
+fn process_a_schedule_that_does_not_succeed_in_time_degrades_health_until_it_does(site: &Site) {
+    let beside = site.watchdog();
+    let url = site.url(beside.as_ref());
+    let add = [
+        "schedule",
+        "add",
+        "nightly",
+        "exec",
+        r#"{"argv": ["true"]}"#,
+        "--every",
+        "1s",
+        "--stale-after",
+        "4s",
+    ];
+    site.home.ok(&add);
+    let ask = |path: &str| {
+        let answer = http("GET", &format!("{url}{path}"), &[], None);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    };
+    let mut told = Value::Null;
+    eventually("nobody runs its jobs, and health says so", || {
+        told = ask("/api/health");
+        told["status"] == "degraded"
+    });
+    let message = told["message"].as_str().unwrap();
+    assert!(message.starts_with("schedule nightly has had no success since 2"), "{message}");
+    assert!(message.contains("it may be without for 4"), "{message}");
+    assert!(message.contains("`jobforge schedule history nightly`"), "{message}");
+    let whole = ask("/api/health/full");
+    assert_eq!(whole["status"], "degraded", "{whole}");
+    let stale = &whole["scheduler"]["details"]["stale_schedules"][0];
+    assert_eq!((&stale["name"], &stale["stale_after_ms"]), (&"nightly".into(), &4000.into()), "{whole}");
+    assert!(stale["stale_since"].is_string(), "{whole}");
+    let work = site.work(&[]);
+    eventually("it succeeds, and health says so", || ask("/api/health")["status"] == "healthy");
+    assert_eq!(work.terminate(), 0);
+}
+
 #[test]
 fn a_role_that_does_not_exist_is_refused_with_what_was_meant() {
     let home = Home::new();

@@ -29,7 +29,7 @@ use jobforge::core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use jobforge::store::rows::{
     Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, JobDetail, JobFilter,
     JobPage, LastSign, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport,
-    RestartTold, ScheduleFilter, WakeEvent,
+    RestartTold, ScheduleFilter, ScheduleSurvey, WakeEvent,
 };
 use jobforge::store::traits::{
     Admin, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, Schedules,
@@ -338,6 +338,9 @@ impl Schedules for FailingStore {
         self.fail()
     }
     async fn schedule(&self, _: &str) -> Result<Option<Schedule>> {
+        self.fail()
+    }
+    async fn survey_schedules(&self, _: usize, _: Now) -> Result<ScheduleSurvey> {
         self.fail()
     }
     async fn schedule_runs(&self, _: &str, _: Option<Timestamp>, _: usize) -> Result<Vec<RunLine>> {

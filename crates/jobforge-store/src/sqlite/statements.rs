@@ -184,6 +184,8 @@ statements! {
     SCHEDULE_ENDED = "schedule_ended",
     SCHEDULE_END_RUN = "schedule_end_run",
     SCHEDULE_END = "schedule_end",
+    SCHEDULES_SUSPECT = "schedules_suspect",
+    SCHEDULES_COUNT = "schedules_count",
     SCHEDULER_LEAD = "scheduler_lead",
     SCHEDULER = "scheduler",
     CHECK = "check",
