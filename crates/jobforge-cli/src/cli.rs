@@ -495,19 +495,28 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 60.0)]
         seconds: f64,
     },
-    /// Firing schedules, of which a tenth is due each minute
-    Schedules {
-        /// How many schedules
-        #[arg(long, default_value_t = 10_000)]
-        schedules: usize,
-        /// How many of their minutes
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
-        minutes: u64,
-    },
+    /// How late schedules are fired of which a tenth is due each minute, and what that costs
+    Schedules(SchedulesArgs),
     /// What it costs PostgreSQL to know that running jobs are alive
     Heartbeat(HeartbeatArgs),
     /// How fast lists, filters, counts and health answer with a big table
     Lists(ListsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchedulesArgs {
+    /// How many schedules
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) schedules: usize,
+    /// For how many minutes a scheduler fires them
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub(crate) minutes: u64,
+    /// All that are due in a minute are due at its beginning, instead of spread over it
+    #[arg(long)]
+    pub(crate) at_once: bool,
+    /// How many further minutes are played on a clock of their own, as fast as they go
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    pub(crate) played: u64,
 }
 
 #[derive(Debug, Args)]

@@ -1,13 +1,15 @@
 //! Schedules that a program declares beside its handlers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jobforge::core::schedule::{Overlap, ScheduleState, Source};
+use jiff::Timestamp;
+use jobforge::core::schedule::{Definition, Overlap, ScheduleState, Source};
 use jobforge::core::time::Now;
 use jobforge::services::Scheduler;
-use jobforge::{Error, JobContext, JobError, Worker, WorkerBuilder};
+use jobforge::store::rows::Fired;
+use jobforge::{Error, JobContext, JobError, Worker, WorkerBuilder, clock};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -103,7 +105,28 @@ async fn a_schedule_that_makes_no_sense_keeps_the_worker_from_starting(db: Db) {
     assert!(db.store().workers(Now::Database).await.unwrap().is_empty(), "it has not registered either");
 }
 
+/// With nothing due for ten seconds, nobody waits so long.
+async fn a_scheduler_that_rests_is_woken_by_a_new_schedule(db: Db) {
+    const BEFORE_ITS_REST_ENDS: Duration = Duration::from_secs(6);
+    let passes: Arc<Mutex<Vec<Option<Timestamp>>>> = Arc::default();
+    let told = Arc::clone(&passes);
+    let note = move |step: &Fired| told.lock().unwrap().push(step.next_due);
+    let stop = CancellationToken::new();
+    let firing = tokio::spawn(Scheduler::new(db.store().clone()).telling(note).run(stop.clone()));
+    eventually("it has looked", || !passes.lock().unwrap().is_empty()).await;
+    let begun = clock::monotonic();
+    let definition = Definition { every: Some("1h".to_owned()), ..Definition::new(TICK, "test.task") };
+    db.client.add_schedule(definition, Source::Api).await.unwrap();
+    eventually("it knows the new moment", || passes.lock().unwrap().last().is_some_and(Option::is_some))
+        .await;
+    let took = clock::monotonic().duration_since(begun);
+    assert!(took < BEFORE_ITS_REST_ENDS, "it was not woken: {took:?}");
+    stop.cancel();
+    firing.await.unwrap();
+}
+
 on_each_engine!(
+    a_scheduler_that_rests_is_woken_by_a_new_schedule,
     what_a_worker_declares_is_fired_and_run_by_its_handler,
     a_worker_that_starts_again_leaves_alone_what_people_have_changed,
     a_schedule_that_makes_no_sense_keeps_the_worker_from_starting,
