@@ -24,23 +24,27 @@ const LOOKS: u32 = 600;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const ADMIN_TOKEN: &str = "admin-key-of-a-test";
 
+/// Of the stage of the tests: what lands is asked the same as what landed before.
+pub(crate) const SEED: &str = "1";
+
+/// Of the command by itself: other cases each time, or those of SCHEMATHESIS_SEED again.
+pub(crate) fn any_seed() -> String {
+    std::env::var("SCHEMATHESIS_SEED")
+        .unwrap_or_else(|_| (RandomState::new().hash_one("seed") % 1_000_000).to_string())
+}
+
 /// The stage: fails when an answer differs from what is described, or when the server fails.
-pub(crate) fn check(run: &mut Run) -> Result<Outcome> {
+pub(crate) fn check(run: &mut Run, seed: &str) -> Result<Outcome> {
     let program = schemathesis()?;
     // As the tests build it, so that nothing is compiled twice.
     run_command(&mut command("cargo", &["test", "--quiet", "--workspace", "--no-run"]))?;
     let jobforge = beside_this_program("jobforge")?;
-    // For the same cases again: SCHEMATHESIS_SEED=… cargo xtask api
-    let seed = match std::env::var_os("SCHEMATHESIS_SEED") {
-        Some(seed) => seed.to_string_lossy().into_owned(),
-        None => (RandomState::new().hash_one("seed") % 1_000_000).to_string(),
-    };
-    ask("SQLite", &program, &jobforge, None, &seed)?;
+    ask("SQLite", &program, &jobforge, None, seed)?;
     let Some(cluster) = &run.cluster else {
         bail!("failed to find a PostgreSQL: its stage comes before this one")
     };
     let database = TestDatabase::create_on(cluster.server(), None)?;
-    ask("PostgreSQL", &program, &jobforge, Some(&database.url()), &seed)?;
+    ask("PostgreSQL", &program, &jobforge, Some(&database.url()), seed)?;
     Ok(Outcome::Passed)
 }
 

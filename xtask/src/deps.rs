@@ -15,12 +15,14 @@ struct Need {
     is_there: fn(&Need) -> bool,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 9] = [
     Need { program: "the PostgreSQL server", package: "postgresql", is_there: |_| find_binaries().is_ok() },
     Need { program: "psql", package: "postgresql-client", is_there: in_path },
     Need { program: "pgbouncer", package: "pgbouncer", is_there: in_path },
     Need { program: "ffmpeg", package: "ffmpeg", is_there: in_path },
     Need { program: "jq", package: "jq", is_there: in_path },
+    Need { program: "promtool", package: "prometheus", is_there: in_path },
+    Need { program: "amtool", package: "prometheus-alertmanager", is_there: in_path },
     Need { program: "curl", package: "curl", is_there: in_path },
     // For schemathesis, which the tests install from Python's package index themselves.
     Need { program: "python3 with venv", package: "python3-venv", is_there: |_| makes_venvs() },

@@ -38,7 +38,7 @@ pub struct HealthFull {
     pub timestamp: Timestamp,
     /// How many parts are `ok`, `error`, `warning` and `not_configured`.
     pub summary: BTreeMap<&'static str, u64>,
-    /// What no process of the fleet does: `watchdog`, `scheduler`, `housekeeper`.
+    /// What no process of the fleet does: `watchdog`, `scheduler`, `housekeeper`, `alerts`.
     pub missing_roles: Vec<&'static str>,
     /// Each part.
     pub services: Vec<ServiceHealth>,

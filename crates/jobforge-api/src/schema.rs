@@ -1,9 +1,14 @@
 //! What JSON Schema says of requests beyond the types of their fields.
 
-use jobforge_core::schema::{YEARS, name, narrow, not_both};
+use jobforge_core::alert::rules::rules;
+use jobforge_core::alert::silence::{
+    EVERYTHING, LABEL_CHARS, LONGEST, LONGEST_OF_ALL, MOST_LABELS, SHORTEST,
+};
+use jobforge_core::schema::{PLAIN, YEARS, name, narrow, not_both};
 use schemars::Schema;
 use serde_json::{Value, json};
 
+use crate::millis;
 use crate::requests::{MAX_FOR_MS, MAX_JOBS, MIN_FOR_MS};
 
 /// An empty filter is refused unless `all` says that it is meant.
@@ -103,4 +108,32 @@ pub(crate) fn dlq_action(schema: &mut Schema) {
     schema.insert("if".to_owned(), json!({ "properties": { "action": { "enum": ["retry", "resolve"] } } }));
     schema.insert("then".to_owned(), named);
     schema.insert("examples".to_owned(), json!([{ "action": "purge", "olderThanDays": 30 }]));
+}
+
+/// Rules that there are, labels as metrics have them, and a shorter time for a silence of everything.
+pub(crate) fn silence(schema: &mut Schema) {
+    let rules = rules();
+    let names: Vec<&str> = std::iter::once(EVERYTHING).chain(rules.iter().map(|rule| rule.name)).collect();
+    narrow(schema, "rule", &json!({ "enum": names }));
+    let labels = json!({
+        "maxProperties": MOST_LABELS,
+        "propertyNames": { "pattern": "^[A-Za-z0-9_]+$", "maxLength": LABEL_CHARS },
+        "additionalProperties": { "type": "string", "maxLength": LABEL_CHARS, "pattern": PLAIN },
+    });
+    narrow(schema, "labels", &labels);
+    narrow(schema, "for_ms", &json!({ "minimum": millis(SHORTEST), "maximum": millis(LONGEST) }));
+    let narrowed = json!({ "anyOf": [
+        { "properties": { "rule": { "not": { "const": EVERYTHING } } } },
+        { "required": ["labels"], "properties": { "labels": { "minProperties": 1 } } },
+        { "properties": { "for_ms": { "maximum": millis(LONGEST_OF_ALL) } } },
+    ] });
+    schema.insert("allOf".to_owned(), json!([narrowed]));
+    let example =
+        json!({ "rule": "QueueBacklog", "labels": {}, "for_ms": 7_200_000, "reason": "the nightly import" });
+    schema.insert("examples".to_owned(), json!([example]));
+}
+
+pub(crate) fn tried(schema: &mut Schema) {
+    narrow(schema, "channel", &name());
+    schema.insert("examples".to_owned(), json!([{ "channel": "slack" }]));
 }

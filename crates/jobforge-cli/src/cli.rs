@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod admin;
+mod alert;
 mod db;
 mod schedule;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use admin::{AuditArgs, AuditCommand, ConfigCommand, FlagCommand, TokenCommand};
+pub(crate) use alert::AlertCommand;
 pub(crate) use db::{BackupArgs, DbCommand, PurgeArgs, RestoreArgs};
 pub(crate) use schedule::{MissedWord, OverlapWord, ScheduleCommand, ScheduleFields};
 
@@ -69,7 +71,7 @@ pub(crate) enum Command {
     /// Run a server: HTTP API, scheduler, watchdog and housekeeper, or some of them
     Serve(ServeArgs),
     /// Run a worker with the built-in job types
-    Work(WorkArgs),
+    Work(WorkCommand),
     /// Enqueue, look at and move jobs
     #[command(subcommand)]
     Job(JobCommand),
@@ -90,6 +92,9 @@ pub(crate) enum Command {
     Watchdog(WatchdogCommand),
     /// Run the watchdog alone, as `serve --roles watchdog` does
     CleanupDaemon,
+    /// See what is wrong, silence it, and try who is told
+    #[command(subcommand)]
+    Alert(AlertCommand),
     /// See who did what, and whether that is the whole story
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -240,9 +245,21 @@ pub(crate) struct ServeArgs {
     /// Address of the HTTP server [env: JOBFORGE_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
-    /// What this server does, of api, watchdog, scheduler and housekeeper [env: JOBFORGE_ROLES] [default: all]
+    /// What this server does, of api, watchdog, scheduler, housekeeper and alerts [env: JOBFORGE_ROLES] [default: all]
     #[arg(long, value_name = "ROLES")]
     pub(crate) roles: Option<String>,
+    /// Address at which metrics are told without a token, such as 127.0.0.1:9464 [env: JOBFORGE_METRICS_LISTEN]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorkCommand {
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+    /// Address at which metrics are told, such as 127.0.0.1:9464 [env: JOBFORGE_METRICS_LISTEN]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -497,6 +514,15 @@ pub(crate) enum BenchCommand {
     },
     /// How late schedules are fired of which a tenth is due each minute, and what that costs
     Schedules(SchedulesArgs),
+    /// How long /metrics takes with as many series as there may be, beside waiting jobs
+    Scrape {
+        /// How many jobs wait
+        #[arg(long, default_value_t = 100_000)]
+        jobs: usize,
+        /// How often is asked
+        #[arg(long, default_value_t = 100)]
+        scrapes: usize,
+    },
     /// What it costs PostgreSQL to know that running jobs are alive
     Heartbeat(HeartbeatArgs),
     /// How fast lists, filters, counts and health answer with a big table

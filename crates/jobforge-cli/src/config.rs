@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jobforge::core::schedule::{Definition, overridden};
 use jobforge::core::settings::Settings;
 use jobforge::live::OwnSettings;
+use jobforge::notify::ChannelTable;
 
 use crate::cli::Global;
 use crate::failure::{self, Failure};
@@ -19,6 +20,8 @@ pub(crate) struct Read {
     pub(crate) own: OwnSettings,
     /// The schedules of the file, with the intervals that the environment says.
     pub(crate) schedules: Vec<Definition>,
+    /// The channels of the file.
+    pub(crate) channels: Vec<ChannelTable>,
 }
 
 /// What a file says.
@@ -26,6 +29,7 @@ pub(crate) struct Read {
 struct File {
     settings: BTreeMap<String, String>,
     schedules: Vec<Definition>,
+    channels: Vec<ChannelTable>,
 }
 
 /// Resolves the settings, and gives the layers that this process has of its own; `flags` holds what the command's own
@@ -37,11 +41,11 @@ pub(crate) fn settings(global: &Global, mut flags: BTreeMap<String, String>) -> 
     if let Some(directory) = &global.data_dir {
         flags.insert("data_dir".to_owned(), directory.display().to_string());
     }
-    let File { settings: file, schedules } =
+    let File { settings: file, schedules, channels } =
         global.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
     let own = OwnSettings { flags, env: Arc::new(environment), file };
     match own.above(BTreeMap::new()) {
-        Ok(settings) => Ok(Read { settings, own, schedules }),
+        Ok(settings) => Ok(Read { settings, own, schedules, channels }),
         Err(errors) => {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Err(Failure::new(failure::CONFIG, lines.join("\n       "))
@@ -80,21 +84,14 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Reads `key = value` pairs and `[[schedules]]`; no other table is used, for every key is whole.
+/// Reads `key = value` pairs, `[[schedules]]` and `[[alert_channels]]`; no other table is used, for every key is whole.
 fn read_file(path: &Path) -> Result<File, Failure> {
     let fail = |what: String| Failure::new(failure::CONFIG, format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
     let mut table: toml::Table =
         text.parse().map_err(|error: toml::de::Error| fail(error.message().to_owned()))?;
-    let schedules = match table.remove("schedules") {
-        None => Vec::new(),
-        Some(toml::Value::Array(all)) => all
-            .iter()
-            .enumerate()
-            .map(|(index, one)| schedule(index, one).map_err(fail))
-            .collect::<Result<_, _>>()?,
-        Some(_) => return Err(fail("schedules must be written as [[schedules]] tables".to_owned())),
-    };
+    let schedules = tables(&mut table, "schedules", schedule).map_err(fail)?;
+    let channels = tables(&mut table, "alert_channels", channel).map_err(fail)?;
     let settings = table
         .into_iter()
         .map(|(key, value)| {
@@ -117,14 +114,40 @@ fn read_file(path: &Path) -> Result<File, Failure> {
             Ok((key, value))
         })
         .collect::<Result<_, _>>()?;
-    Ok(File { settings, schedules })
+    Ok(File { settings, schedules, channels })
+}
+
+/// Takes tables of one name out, in order.
+fn tables<T>(
+    file: &mut toml::Table,
+    name: &str,
+    read: fn(usize, &toml::Value) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    match file.remove(name) {
+        None => Ok(Vec::new()),
+        Some(toml::Value::Array(all)) => {
+            all.iter().enumerate().map(|(index, one)| read(index, one)).collect()
+        }
+        Some(_) => Err(format!("{name} must be written as [[{name}]] tables")),
+    }
+}
+
+/// What a table is called in a complaint.
+fn called(index: usize, table: &toml::Value, kind: &str) -> String {
+    let named = table.get("name").and_then(|name| name.as_str());
+    named.map_or_else(|| format!("the {kind} at place {}", index + 1), |name| format!("{kind} {name}"))
+}
+
+/// One `[[alert_channels]]`.
+fn channel(index: usize, table: &toml::Value) -> Result<ChannelTable, String> {
+    // The fault alone: the text around it holds secrets.
+    let read = serde_json::to_value(table).and_then(serde_json::from_value);
+    read.map_err(|fault| format!("{}: {fault}", called(index, table, "alert channel")))
 }
 
 /// One `[[schedules]]`; its interval may come from the environment.
 fn schedule(index: usize, table: &toml::Value) -> Result<Definition, String> {
-    let named = table.get("name").and_then(|name| name.as_str());
-    let which = named
-        .map_or_else(|| format!("the schedule at place {}", index + 1), |name| format!("schedule {name}"));
+    let which = called(index, table, "schedule");
     let read = serde_json::to_value(table).and_then(serde_json::from_value);
     let definition: Definition = read.map_err(|error| format!("{which}: {error}"))?;
     let (definition, variable) =

@@ -301,19 +301,27 @@ impl Check {
     }
 
     fn traceparent(&mut self, trace: &str) {
-        // https://www.w3.org/TR/trace-context/#traceparent-header: version-traceid-parentid-flags, lower-case hex.
-        let hex = |part: &str, len: usize| {
-            part.len() == len && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        };
-        let parts: Vec<&str> = trace.split('-').collect();
-        let fine = matches!(parts[..], [v, t, p, f] if hex(v, 2) && hex(t, 32) && hex(p, 16) && hex(f, 2));
-        if !fine {
+        if trace_id(trace).is_none() {
             self.fail(
                 "traceparent",
                 "bad_traceparent",
                 "must be a W3C traceparent: 00-<32 hex>-<16 hex>-<2 hex>",
             );
         }
+    }
+}
+
+/// The trace that a `traceparent` belongs to; `None` if it is none.
+///
+/// <https://www.w3.org/TR/trace-context/#traceparent-header>: version-traceid-parentid-flags, lower-case hex.
+pub fn trace_id(traceparent: &str) -> Option<&str> {
+    let hex = |part: &str, len: usize| {
+        part.len() == len && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let parts: Vec<&str> = traceparent.split('-').collect();
+    match parts[..] {
+        [v, t, p, f] if hex(v, 2) && hex(t, 32) && hex(p, 16) && hex(f, 2) => Some(t),
+        _ => None,
     }
 }
 

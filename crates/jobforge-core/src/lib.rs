@@ -1,12 +1,12 @@
 //! The decisions of JobForge.
 //!
 //! Everything in this crate is a function of facts and a given `now`: no database, no socket, no task, and no clock
-//! is ever read. `jobforge-store` remembers, `jobforge` drives, and both ask here what should happen.
+//! is ever read. Only [`metric`] remembers anything: what a process has counted. `jobforge-store` remembers, `jobforge` drives, and both ask here what should happen.
 //!
 //! Reading order: what a job is ([`job`], [`payload`], [`state`]), its life ([`enqueue`], [`claim`], [`heartbeat`],
 //! [`settle`], [`rescue`]), when one is made by itself ([`schedule`]), what it is now ([`standing`]), who may do what and
-//! who did it ([`token`], [`throttle`], [`rate`], [`audit`], [`operation`]), and the numbers behind it ([`poll`],
-//! [`retention`], [`settings`]).
+//! who did it ([`token`], [`throttle`], [`rate`], [`audit`], [`operation`]), what somebody must be told of ([`alert`]), and
+//! the numbers behind it ([`poll`], [`retention`], [`settings`]) and about it ([`metric`]).
 
 #![forbid(unsafe_code)]
 
@@ -32,11 +32,13 @@ pub mod verdict;
 pub mod watchdog;
 
 pub mod audit;
+pub mod metric;
 pub mod operation;
 pub mod rate;
 pub mod throttle;
 pub mod token;
 
+pub mod alert;
 pub mod nearest;
 pub mod poll;
 pub mod presence;

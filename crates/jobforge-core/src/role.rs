@@ -20,6 +20,8 @@ pub enum Role {
     Scheduler,
     /// Keeps the queue and the audit log right, and runs clean-ups that no worker takes.
     Housekeeper,
+    /// Judges alerts and tells of them.
+    Alerts,
 }
 
 /// A word that names no role, or no word at all.
@@ -40,9 +42,9 @@ pub enum BadRoles {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] = [Self::Api, Self::Watchdog, Self::Scheduler, Self::Housekeeper];
+    pub const ALL: [Self; 5] = [Self::Api, Self::Watchdog, Self::Scheduler, Self::Housekeeper, Self::Alerts];
     /// Their words.
-    pub const WORDS: [&'static str; 4] = ["api", "watchdog", "scheduler", "housekeeper"];
+    pub const WORDS: [&'static str; 5] = ["api", "watchdog", "scheduler", "housekeeper", "alerts"];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
@@ -51,6 +53,7 @@ impl Role {
             Self::Watchdog => "watchdog",
             Self::Scheduler => "scheduler",
             Self::Housekeeper => "housekeeper",
+            Self::Alerts => "alerts",
         }
     }
 
@@ -89,7 +92,11 @@ mod tests {
     fn a_word_that_is_no_role_is_refused_with_what_was_meant() {
         let refused = |words: &[&str]| Role::of(words.iter().copied()).expect_err("refused").to_string();
         assert_eq!(refused(&["api", "shceduler"]), "\"shceduler\" is no role; did you mean \"scheduler\"?");
-        assert!(refused(&["ui"]).contains("api, watchdog, scheduler, housekeeper"), "{}", refused(&["ui"]));
+        assert!(
+            refused(&["ui"]).contains("api, watchdog, scheduler, housekeeper, alerts"),
+            "{}",
+            refused(&["ui"])
+        );
         assert!(refused(&[]).starts_with("no role is named"));
     }
 }

@@ -51,6 +51,15 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// The listener for metrics was not given its address.
+    #[error("cannot tell metrics on {address}; choose another with --metrics-listen")]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
     /// Something that is no socket has the socket's name.
     #[error("{} is there and is not a socket; move it away, for worker processes look for the server there", path.display())]
     SocketTaken {
@@ -78,6 +87,10 @@ pub enum ServerError {
 }
 
 impl ServerError {
+    pub(crate) fn metrics(address: SocketAddr, source: io::Error) -> Self {
+        Self::Metrics { address, source }
+    }
+
     /// Sorts the system's reasons not to listen.
     pub(crate) fn listen(address: SocketAddr, source: io::Error) -> Self {
         match source.kind() {

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jobforge::clock;
+use jobforge::core::alert::kept::{Bench, MOST_ALERTS};
+use jobforge::core::alert::rules::Severity;
 use jobforge::core::job::{Job, WorkerId};
 use jobforge::core::rescue::{RescuePolicy, cause, describe};
 use jobforge::core::role::{HOUSEKEEPER_SILENT, Role};
@@ -18,6 +20,7 @@ use jobforge::core::worker::WorkerRow;
 use jobforge::services::probes::{ProbeState, Probes};
 use jobforge::store::rows::{LastSign, MAX_PAGE, QueueInfo};
 use jobforge::store::{Store, StoreError};
+use jobforge_api::alerts::{AlertView, alert_view};
 use jobforge_api::runbook::{HealthFull, ServiceHealth};
 use serde_json::{Value, json};
 
@@ -57,6 +60,8 @@ pub(crate) struct Facts {
     pub(crate) scheduler: Option<Scheduler>,
     pub(crate) housekeeper: Option<LastSign>,
     pub(crate) schedules: Schedules,
+    pub(crate) alerts: Vec<AlertView>,
+    pub(crate) bench: Bench,
 }
 
 /// What was found lately, and what the probes found.
@@ -89,20 +94,26 @@ impl Health {
     }
 
     /// The whole, for those who may see everything or for everybody.
-    pub(crate) async fn full(&self, store: &dyn Store, policy: &RescuePolicy, sees_all: bool) -> HealthFull {
+    pub(crate) async fn full(
+        &self,
+        store: &dyn Store,
+        policy: &RescuePolicy,
+        judges_alerts: bool,
+        sees_all: bool,
+    ) -> HealthFull {
         let mut services =
             vec![service("platform", "ok", None, json!({ "version": env!("CARGO_PKG_VERSION") }))];
         let mut missing_roles = Vec::new();
         match self.facts(store, policy).await {
             Ok(facts) => {
-                missing_roles = facts.missing_roles();
+                missing_roles = facts.missing_roles(judges_alerts);
                 services.extend(told(&facts, sees_all));
             }
             Err(why) => {
                 let shown = sees_all.then_some(why);
                 let message = shown.unwrap_or_else(|| "the database does not answer".to_owned());
                 services.push(service("database", "error", Some(message), Value::Null));
-                for name in ["watchdog", "qc_worker", "scheduler", "housekeeper"] {
+                for name in ["watchdog", "qc_worker", "scheduler", "alerts", "housekeeper"] {
                     let message = "unknown while the database does not answer".to_owned();
                     services.push(service(name, "error", Some(message), Value::Null));
                 }
@@ -127,8 +138,8 @@ impl Facts {
         self.housekeeper.as_ref().is_some_and(|last| since(self.as_of, last.at) <= HOUSEKEEPER_SILENT)
     }
 
-    /// What no process of the fleet does.
-    fn missing_roles(&self) -> Vec<&'static str> {
+    /// What no process of the fleet does, unless nobody is to do it.
+    fn missing_roles(&self, judges_alerts: bool) -> Vec<&'static str> {
         let is_fired = self.tick_age().is_some_and(|age| age <= schedules::SILENT);
         let there = |role: Role| match role {
             // Somebody answers this.
@@ -136,6 +147,7 @@ impl Facts {
             Role::Watchdog => self.is_watched(),
             Role::Scheduler => is_fired,
             Role::Housekeeper => self.is_kept(),
+            Role::Alerts => !judges_alerts || !self.bench.is_silent(self.as_of),
         };
         Role::ALL.into_iter().filter(|role| !there(*role)).map(Role::as_str).collect()
     }
@@ -150,7 +162,20 @@ async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, Store
     let begun = clock::monotonic();
     let as_of = store.now().await?;
     let took = clock::monotonic().duration_since(begun);
-    let (stuck, counts, queues, workers, watchdogs, runs, scheduler, housekeeper, schedules) = tokio::try_join!(
+    let (
+        stuck,
+        counts,
+        queues,
+        workers,
+        watchdogs,
+        runs,
+        scheduler,
+        housekeeper,
+        schedules,
+        alerts,
+        silences,
+        bench,
+    ) = tokio::try_join!(
         stuck(store, policy),
         store.status_counts(None, sub(as_of, COUNTED)),
         store.queues(Now::Database),
@@ -160,8 +185,12 @@ async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, Store
         store.scheduler(Now::Database),
         store.housekeeper(),
         store.survey_schedules(MAX_PAGE, Now::Database),
+        store.alerts(false, MOST_ALERTS),
+        store.silences(Now::Database),
+        store.alert_bench(),
     )?;
     let schedules = Schedules::of(schedules);
+    let alerts = alerts.iter().map(|row| alert_view(row, &silences, as_of)).collect();
     let last_run = runs.into_iter().next();
     Ok(Facts {
         as_of,
@@ -175,6 +204,8 @@ async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, Store
         scheduler,
         housekeeper,
         schedules,
+        alerts,
+        bench,
     })
 }
 
@@ -196,6 +227,7 @@ fn told(facts: &Facts, sees_all: bool) -> Vec<ServiceHealth> {
         watchdog(facts, sees_all),
         worker(facts, sees_all),
         scheduler(facts, sees_all),
+        alerts(facts, sees_all),
         housekeeper(facts, sees_all),
     ]
 }
@@ -282,6 +314,35 @@ fn housekeeper(facts: &Facts, sees_all: bool) -> ServiceHealth {
     service("housekeeper", status, message, details)
 }
 
+fn alerts(facts: &Facts, sees_all: bool) -> ServiceHealth {
+    let firing: Vec<&AlertView> = facts.alerts.iter().filter(|view| view.state == "firing").collect();
+    let of = |severity: Severity| firing.iter().filter(|view| view.severity == severity.word()).count();
+    let [critical, warning, info] = [Severity::Critical, Severity::Warning, Severity::Info].map(of);
+    let (status, message) = match facts.bench.judged_at {
+        None => ("not_configured", Some(format!("no server has judged alerts; {}", start(Role::Alerts)))),
+        Some(at) if facts.bench.is_silent(facts.as_of) => {
+            let what = format!("no server has judged alerts for {}", words(since(facts.as_of, at)));
+            ("warning", Some(format!("{what}; {}", start(Role::Alerts))))
+        }
+        Some(_) if critical > 0 => ("error", Some(format!("{critical} critical alert(s) fire"))),
+        Some(_) if warning > 0 => ("warning", Some(format!("{warning} alert(s) fire"))),
+        Some(_) => ("ok", None),
+    };
+    let silenced = facts.alerts.iter().filter(|view| view.state == "silenced").count();
+    let mut details = json!({
+        "firing": firing.len(),
+        "critical": critical,
+        "warning": warning,
+        "info": info,
+        "silenced": silenced,
+        "judged_at": facts.bench.judged_at.map(|at| at.to_string()),
+    });
+    if sees_all {
+        details["alerts"] = json!(firing.iter().take(20).collect::<Vec<_>>());
+    }
+    service("alerts", status, message, details)
+}
+
 fn probe(name: &str, state: &ProbeState) -> ServiceHealth {
     let age = |at: &Instant| clock::monotonic().duration_since(*at).as_secs_f64();
     match state {
@@ -318,7 +379,7 @@ fn sum_up(services: Vec<ServiceHealth>, missing_roles: Vec<&'static str>) -> Hea
         }
     }
     // What is outside may be away while the queue itself is well.
-    let own = ["platform", "database", "watchdog", "qc_worker", "scheduler", "housekeeper"];
+    let own = ["platform", "database", "watchdog", "qc_worker", "scheduler", "alerts", "housekeeper"];
     let ill = services
         .iter()
         .any(|service| own.contains(&service.name.as_str()) && matches!(service.status, "error" | "warning"));

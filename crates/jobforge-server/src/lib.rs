@@ -17,6 +17,7 @@ mod caller;
 mod gate;
 mod health;
 mod local;
+mod metrics;
 mod rate_limit;
 mod request_log;
 mod routes;
@@ -29,6 +30,7 @@ mod query;
 pub mod view;
 
 pub use error::ServerError;
+pub use metrics::{MetricsServer, bind_metrics};
 pub use routes::openapi;
 pub use server::{Server, ServerOptions, bind};
 pub use socket::{SocketOptions, SocketServer, bind_socket};

@@ -148,6 +148,9 @@ pub(crate) const DEAD_PAGE: &[Param] = &[GROUP, TENANT, TYPE, QUEUE, RESOLVED, B
 const GROUP: Param = param("group", Kind::Text, "Only of this group.");
 const RESOLVED: Param =
     param("resolved", Kind::Flag, "Also those of which somebody said that they stay dead.");
+/// Which alerts are listed.
+pub(crate) const ALERTS: &[Param] =
+    &[param("resolved", Kind::Flag, "What has ceased in the last 7 days, instead of what holds.")];
 /// What narrows the audit log down.
 pub(crate) const AUDIT: &[Param] = &[
     param("actor", Kind::Text, "Only of this actor."),

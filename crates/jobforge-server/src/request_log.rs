@@ -8,10 +8,12 @@ use axum::response::Response;
 use jobforge::clock::monotonic;
 use uuid::Uuid;
 
+use crate::metrics::{self, Asked};
+
 /// Characters of a path or method that are logged.
 const SHOWN: usize = 200;
 /// Paths that are asked all the time by machines.
-const PROBES: [&str; 3] = ["/livez", "/readyz", "/startupz"];
+const PROBES: [&str; 4] = ["/livez", "/readyz", "/startupz", "/metrics"];
 /// What workers ask all the time.
 const WORKERS: &str = "/v1/worker/";
 
@@ -29,10 +31,13 @@ pub(crate) async fn log_request(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(RequestId(id));
     let method: String = request.method().as_str().chars().take(SHOWN).collect();
     let path: String = request.uri().path().chars().take(SHOWN).collect();
+    let asked = Asked::of(&request);
     let begun = monotonic();
     let mut response = next.run(request).await;
-    let ms = monotonic().duration_since(begun).as_millis() as u64;
+    let took = monotonic().duration_since(begun);
+    let ms = took.as_millis() as u64;
     let status = response.status().as_u16();
+    metrics::count(&asked, status, took);
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
         tracing::error!(request.id = %id, method, path, status, ms, error = cause, "{method} {path:?} failed with {status}: {cause}");
     } else if PROBES.contains(&path.as_str()) || (path.starts_with(WORKERS) && status < 400) {

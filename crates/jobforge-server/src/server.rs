@@ -8,8 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use jobforge::Client;
 use jobforge::live::Live;
-use jobforge::services::BulkRunner;
 use jobforge::services::probes::Probes;
+use jobforge::services::{BulkRunner, Numbers};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +49,8 @@ pub(crate) struct App {
     /// Goes on with operations, here and in other servers.
     pub(crate) bulk: BulkRunner,
     pub(crate) health: Health,
+    /// What is told at `/metrics`.
+    pub(crate) numbers: Arc<Numbers>,
     /// Streams of events that may be open at once.
     pub(crate) streams: Arc<Streams>,
     pub(crate) closing: CancellationToken,
@@ -63,6 +65,7 @@ impl App {
     pub(crate) fn new(client: Client, live: Live, probes: Probes) -> Self {
         Self {
             bulk: BulkRunner::new(Arc::clone(client.store())),
+            numbers: Arc::new(Numbers::new(Arc::clone(client.store()), live.clone())),
             client,
             live,
             health: Health::new(probes),
@@ -107,6 +110,11 @@ pub async fn bind(options: ServerOptions, client: Client, live: Live) -> Result<
 }
 
 impl Server {
+    /// The shared numbers that it tells, for a listener of their own.
+    pub fn numbers(&self) -> Arc<Numbers> {
+        Arc::clone(&self.app.numbers)
+    }
+
     /// Where it listens, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -134,6 +142,7 @@ impl Server {
         tokio::spawn(self.gate.keep_looking(stop.clone()));
         tokio::spawn(self.probes.run(stop.clone()));
         tokio::spawn(self.app.bulk.clone().run(stop.clone()));
+        tokio::spawn(Arc::clone(&self.app.numbers).run(stop.clone()));
         let (closing, draining, stopped) =
             (self.app.closing.clone(), self.app.draining.clone(), stop.clone());
         let told = async move {

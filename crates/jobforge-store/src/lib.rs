@@ -11,6 +11,7 @@ pub mod rows;
 pub mod traits;
 
 mod list;
+mod meter;
 mod migrate;
 pub mod postgres;
 pub mod restored;

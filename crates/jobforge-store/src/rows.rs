@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jobforge_core::alert::history::Labels;
 use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::rescue::Rescue;
@@ -100,6 +101,56 @@ pub struct QueueInfo {
     /// Since when it is paused.
     pub paused_at: Option<Timestamp>,
 }
+
+/// Numbers of the whole as metrics tell them. Counts stop at [`COUNT_CAP`].
+#[derive(Debug, Clone, Default)]
+pub struct Gauges {
+    /// The database's clock.
+    pub as_of: Timestamp,
+    /// Jobs that may run now, by the name under which they are counted.
+    pub ready: Vec<(String, u64)>,
+    /// Jobs that wait for another attempt, by queue.
+    pub retrying: Vec<(String, u64)>,
+    /// What runs.
+    pub running: Vec<RunningGauge>,
+    /// Workers by queue and how they are.
+    pub workers: Vec<WorkersGauge>,
+    /// When executions last succeeded, by name, the latest first, at most [`MOST_NAMES`].
+    pub successes: Vec<(String, Timestamp)>,
+}
+
+/// Running jobs of one name and tenant.
+#[derive(Debug, Clone)]
+pub struct RunningGauge {
+    /// The name under which they are counted.
+    pub job_name: String,
+    /// Whose they are.
+    pub tenant_id: String,
+    /// How many.
+    pub jobs: u64,
+    /// When the first of them began.
+    pub oldest: Option<Timestamp>,
+    /// The longest that one of them may take, if one has a limit.
+    pub timeout: Option<Duration>,
+}
+
+/// Workers of one queue in one state.
+#[derive(Debug, Clone)]
+pub struct WorkersGauge {
+    /// The queue that they serve.
+    pub queue: String,
+    /// `live`, `quiet`, `stale`, `down` or `draining`.
+    pub state: String,
+    /// How many.
+    pub workers: u64,
+    /// Jobs that they may run at once.
+    pub slots: u64,
+}
+
+/// Names of which it is told when they last succeeded.
+pub const MOST_NAMES: i64 = 1000;
+/// How long a worker that was lost or died counts as down, unless another has taken its place.
+pub(crate) const DOWN_FOR: Duration = Duration::from_secs(3600);
 
 /// Counting stops here, so that no question scans a big table.
 pub const COUNT_CAP: u64 = 100_000;
@@ -389,4 +440,14 @@ pub enum WakeEvent {
     },
     /// Events may have been missed; look at everything.
     Everything,
+}
+
+/// Labels as both engines keep them: JSON with sorted names, so that the same labels are the same text.
+pub(crate) fn labels_text(labels: &Labels) -> String {
+    serde_json::to_string(labels).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// A number that both engines keep: SQLite knows no NaN.
+pub(crate) fn number(value: f64) -> f64 {
+    if value.is_nan() { 0.0 } else { value }
 }

@@ -10,6 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jobforge_core::alert::history::Labels;
+use jobforge_core::alert::kept::{AlertRow, Bench, SampleRow, SilenceRow};
+use jobforge_core::alert::route::Told;
+use jobforge_core::alert::state::Active;
 use jobforge_core::audit::{AuditFilter, By, Deed, Entry};
 use jobforge_core::claim::{ClaimAsk, Claimed};
 use jobforge_core::dead::DeadGroup;
@@ -35,9 +39,9 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::rows::{
-    Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, JobDetail, JobFilter,
-    JobPage, LastSign, MAX_PAGE, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport,
-    RestartTold, ScheduleFilter, ScheduleSurvey, WakeEvent,
+    Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, Gauges, JobDetail,
+    JobFilter, JobPage, LastSign, MAX_PAGE, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule,
+    RescueReport, RestartTold, ScheduleFilter, ScheduleSurvey, WakeEvent,
 };
 
 /// Putting jobs in.
@@ -211,6 +215,8 @@ pub trait Inspect: Send + Sync {
     /// How many jobs of a tenant, or of all, wait, run, or ended since a moment, by status. Counts stop at
     /// [`crate::rows::COUNT_CAP`].
     async fn status_counts(&self, tenant_id: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>>;
+    /// Numbers of the whole as metrics tell them.
+    async fn gauges(&self, at: Now) -> Result<Gauges>;
     /// Every queue that has jobs, is paused or is served.
     async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>>;
     /// Every worker that is active or ended within the last day.
@@ -400,6 +406,52 @@ pub trait Schedules: Send + Sync {
     async fn scheduler(&self, at: Now) -> Result<Option<Scheduler>>;
 }
 
+/// What a process tells of itself, for whoever judges the alerts.
+#[async_trait]
+pub trait Samples: Send + Sync {
+    /// Keeps the lines of its metrics that rules look at, as they are now.
+    async fn put_sample(&self, process: &str, series: &str, at: Now) -> Result<()>;
+}
+
+/// Alerts that are judged here.
+#[async_trait]
+pub trait Alerts: Send + Sync {
+    /// What processes told behind a moment and a process, oldest first, at most
+    /// [`SAMPLES_STEP`](jobforge_core::alert::kept::SAMPLES_STEP).
+    async fn samples(&self, after: (Timestamp, &str)) -> Result<Vec<SampleRow>>;
+    /// Forgets a batch of samples past their time; returns how many.
+    async fn forget_samples(&self, at: Now) -> Result<u64>;
+    /// Gives somebody the turn to judge for so long, unless somebody else has it; says whether it has it.
+    async fn take_alert_turn(&self, judge: &str, turn: Duration, at: Now) -> Result<bool>;
+    /// Who judges.
+    async fn alert_bench(&self) -> Result<Bench>;
+    /// What holds, or what is over, the last first, at most `most`.
+    async fn alerts(&self, resolved: bool, most: usize) -> Result<Vec<AlertRow>>;
+    /// Keeps what holds now; what fired and is not among it is resolved. False, and nothing is kept, if it is not the
+    /// judge's turn.
+    async fn keep_alerts(&self, judge: &str, active: &[Active], at: Now) -> Result<bool>;
+    /// Which channel was told of which alert.
+    async fn told(&self) -> Result<Vec<Told>>;
+    /// Notes that channels were told.
+    async fn tell(&self, told: &[Told]) -> Result<()>;
+    /// Forgets that channels were told.
+    async fn untell(&self, told: &[Told]) -> Result<()>;
+    /// What is silenced now, the newest first.
+    async fn silences(&self, at: Now) -> Result<Vec<SilenceRow>>;
+    /// Begins a silence.
+    async fn put_silence(
+        &self,
+        id: Uuid,
+        rule: &str,
+        labels: &Labels,
+        lasts: Duration,
+        by: &By,
+        at: Now,
+    ) -> Result<Option<SilenceRow>>;
+    /// Ends a silence; false if there is none or it has ended.
+    async fn end_silence(&self, id: Uuid, by: &By, at: Now) -> Result<bool>;
+}
+
 /// The schema and its health.
 #[async_trait]
 pub trait Admin: Send + Sync {
@@ -470,14 +522,14 @@ pub trait Wake: Send + Sync {
 }
 
 /// All that a worker needs: a database of its own, or a server that speaks for one.
-pub trait WorkerStore: WorkerSide + Purge + Wake + StoredSettings {}
+pub trait WorkerStore: WorkerSide + Purge + Wake + StoredSettings + Samples {}
 
-impl<T: WorkerSide + Purge + Wake + StoredSettings> WorkerStore for T {}
+impl<T: WorkerSide + Purge + Wake + StoredSettings + Samples> WorkerStore for T {}
 
 /// What administrators do.
-pub trait Administer: Audit + Tokens + ChangeSettings + Operations {}
+pub trait Administer: Audit + Tokens + ChangeSettings + Operations + Alerts {}
 
-impl<T: Audit + Tokens + ChangeSettings + Operations> Administer for T {}
+impl<T: Audit + Tokens + ChangeSettings + Operations + Alerts> Administer for T {}
 
 /// A database that keeps jobs.
 pub trait Store:

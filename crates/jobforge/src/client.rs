@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jobforge_core::audit::By;
-use jobforge_core::enqueue::{JobRequest, validate};
+use jobforge_core::enqueue::{DEFAULT_QUEUE, JobRequest, check_name, validate};
 use jobforge_core::job::{Job, JobId, NewJob};
+use jobforge_core::metric::table::ENQUEUED;
+use jobforge_core::metric::{OTHER, process};
 use jobforge_core::payload::Payload;
 use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::standing::{Standing, assess};
 use jobforge_core::time::Now;
-use jobforge_store::Store;
 use jobforge_store::postgres::enqueue_in;
 use jobforge_store::rows::{Enqueued, JobDetail, JobFilter, JobPage, Move, Moved, WakeEvent};
+use jobforge_store::{Store, StoreError};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::Error;
@@ -128,7 +130,11 @@ impl Client {
     /// # Errors
     /// When the database fails or a key conflicts.
     pub async fn enqueue_jobs(&self, jobs: &[NewJob]) -> Result<Vec<Receipt>, Error> {
-        let done = self.store.enqueue(jobs, Now::Database).await?;
+        let done = self.store.enqueue(jobs, Now::Database).await.inspect_err(|error| {
+            if matches!(error, StoreError::IdempotencyConflict { .. } | StoreError::DuplicateId(_)) {
+                jobs.iter().for_each(|job| refused(&job.queue));
+            }
+        })?;
         Ok(done.into_iter().map(Receipt::from).collect())
     }
 
@@ -334,10 +340,12 @@ impl Enqueue {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn into_job(self) -> Result<NewJob, Error> {
-        match self.fault {
-            Some(fault) => Err(fault.into()),
-            None => Ok(validate(self.request, self.client.author)?),
-        }
+        let queue = self.request.queue.clone();
+        let job = match self.fault {
+            Some(fault) => Err(Error::from(fault)),
+            None => validate(self.request, self.client.author).map_err(Error::from),
+        };
+        job.inspect_err(|_| refused(queue.as_deref().unwrap_or(DEFAULT_QUEUE)))
     }
 
     /// Enqueues in the caller's own PostgreSQL transaction: the job exists if and only if that commits.
@@ -366,6 +374,12 @@ impl IntoFuture for Enqueue {
             Ok(done.first().copied().unwrap_or(Receipt { id: job.id, created: true }))
         })
     }
+}
+
+/// Counts a job that was not taken. What is no name of a queue is not made a label.
+fn refused(queue: &str) {
+    let queue = if check_name(queue).is_ok() { queue } else { OTHER };
+    process().add(&ENQUEUED, &[queue, "rejected"], 1);
 }
 
 /// A duration as a request carries it; one beyond its range is refused there.

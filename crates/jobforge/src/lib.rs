@@ -30,6 +30,7 @@
 pub use jobforge_core as core;
 pub use jobforge_store as store;
 
+mod alert;
 pub mod builtin;
 mod change;
 mod client;
@@ -40,6 +41,7 @@ mod error;
 mod job_error;
 mod job_type;
 pub mod live;
+pub mod notify;
 mod open;
 pub mod process;
 pub mod remote;
@@ -48,6 +50,7 @@ pub mod services;
 mod tokens;
 mod worker;
 
+pub use alert::AlertError;
 pub use change::{ChangeError, ChangeReport, Changed, change_back, change_settings};
 pub use client::{Client, Enqueue, Receipt};
 pub use context::{JobContext, StopReason};

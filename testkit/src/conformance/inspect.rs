@@ -152,6 +152,91 @@ pub async fn queues_tell_what_is_in_them(store: Arc<dyn Store>) -> Result<()> {
     Ok(())
 }
 
+pub async fn gauges_tell_what_waits_runs_and_last_succeeded(store: Arc<dyn Store>) -> Result<()> {
+    let nothing = store.gauges(at(0)).await?;
+    assert!(nothing.ready.is_empty() && nothing.running.is_empty() && nothing.successes.is_empty());
+    assert_eq!(nothing.as_of, moment(0));
+    // One runs since 0; of its kind one has succeeded, one waits for another attempt, and two may run or soon will.
+    let (worker, held) = running_job(&store, "worker-00000001", at(0)).await?;
+    for (outcome, seconds) in [(success(), 3), (failure("busy"), 4)] {
+        enqueue(&store, job("email"), at(seconds)).await?;
+        let next = claim_one(&store, &worker, at(seconds)).await?;
+        settle_one(&store, &worker, &next, outcome, at(seconds)).await?;
+    }
+    enqueue(&store, NewJob { tenant_id: "acme".to_owned(), ..job("email") }, at(4)).await?;
+    enqueue(&store, NewJob { when: RunAt::At(moment(7)), ..job("report") }, at(4)).await?;
+    let told = store.gauges(at(4)).await?;
+    assert_eq!(told.ready, [("email".to_owned(), 1)]);
+    assert_eq!(told.retrying, [("default".to_owned(), 1)]);
+    assert_eq!(told.successes, [("email".to_owned(), moment(3))]);
+    let running: Vec<_> = told
+        .running
+        .iter()
+        .map(|row| (row.job_name.as_str(), row.tenant_id.as_str(), row.jobs, row.oldest, row.timeout))
+        .collect();
+    assert_eq!(running, [("email", held.tenant_id.as_str(), 1, Some(moment(0)), None)]);
+    // What is due may run, whether or not a claim has looked since, and waits no more.
+    let mut later = store.gauges(at(5000)).await?;
+    later.ready.sort();
+    assert_eq!(later.ready, [("email".to_owned(), 2), ("report".to_owned(), 1)]);
+    assert_eq!(later.retrying, []);
+    // A later success counts, and is remembered when its job is forgotten.
+    settle_one(&store, &worker, &held, success(), at(9)).await?;
+    store.move_jobs(&[held.id], Move::Delete, &by(), at(9)).await?;
+    assert_eq!(store.gauges(at(10)).await?.successes, [("email".to_owned(), moment(9))]);
+    // Of several the longest limit is told.
+    for timeout in [90, 30] {
+        let slow = NewJob { timeout: Some(s(timeout)), queue: "slow".to_owned(), ..job("slow") };
+        enqueue(&store, slow, at(10)).await?;
+    }
+    claim_as(&store, &asking(&worker, "slow", 10), at(10)).await?;
+    let told = store.gauges(at(11)).await?;
+    let slow = told.running.iter().find(|row| row.job_name == "slow").map(|row| (row.jobs, row.timeout));
+    assert_eq!(slow, Some((2, Some(s(90)))));
+    Ok(())
+}
+
+pub async fn gauges_tell_workers_by_how_they_are(store: Arc<dyn Store>) -> Result<()> {
+    let on =
+        |id: &str, queue: &str| NewWorker { queues: vec![queue.to_owned()], lease: s(20), ..new_worker(id) };
+    for (id, queue) in [
+        ("worker-00000001", "a"),
+        ("worker-00000002", "a"),
+        ("worker-00000003", "b"),
+        ("worker-00000004", "c"),
+    ] {
+        store.register(&on(id, queue), at(0)).await?;
+    }
+    let id = |id: &str| WorkerId(id.to_owned());
+    store.renew(&id("worker-00000002"), true, None, at(15)).await?;
+    store.renew(&id("worker-00000003"), false, None, at(15)).await?;
+    store.leave(&id("worker-00000004"), "done", at(15)).await?;
+    let told = |seconds: i64| {
+        let store = store.clone();
+        async move {
+            let gauges = store.gauges(at(seconds)).await?;
+            let mut lines: Vec<_> =
+                gauges.workers.into_iter().map(|row| (row.queue, row.state, row.workers)).collect();
+            lines.sort();
+            anyhow::Ok(lines)
+        }
+    };
+    let line = |queue: &str, state: &str| (queue.to_owned(), state.to_owned(), 1);
+    assert_eq!(told(1).await?, [line("a", "draining"), line("a", "live"), line("b", "live")]);
+    // Leases are of 20 s: the first is late with its renewal, then past its lease, then lost.
+    assert!(told(18).await?.contains(&line("a", "quiet")));
+    assert!(told(25).await?.contains(&line("a", "stale")));
+    store.expire_workers(10, at(25)).await?;
+    assert!(told(26).await?.contains(&line("a", "down")));
+    // Another that has taken its place makes it forgotten, and so does time.
+    store.register(&on("worker-00000005", "a"), at(27)).await?;
+    assert!(!told(28).await?.contains(&line("a", "down")));
+    store.expire_workers(10, at(60)).await?;
+    assert!(told(61).await?.contains(&line("b", "down")));
+    assert!(!told(61 + 3600).await?.contains(&line("b", "down")));
+    Ok(())
+}
+
 pub async fn a_queue_with_nothing_in_it_tells_zeros(store: Arc<dyn Store>) -> Result<()> {
     assert!(store.queues(at(0)).await?.is_empty());
     register(&store, "worker-00000001", at(0)).await?;

@@ -16,6 +16,7 @@ use jobforge_store::Store;
 use crate::fixtures::{at, sweep};
 
 pub mod admin;
+pub mod alerts;
 pub mod bounds;
 pub mod bulk;
 pub mod claim;
@@ -285,6 +286,7 @@ macro_rules! conformance {
             }
             schedule_fire {
                 a_due_schedule_makes_its_job_in_the_same_step_and_moves_on,
+                a_job_of_a_schedule_is_counted_under_the_schedules_name,
                 each_moment_fires_once_however_many_fire_at_once,
                 a_moment_that_has_its_line_never_fires_again_after_the_clock_was_set_back,
                 after_an_outage_the_policy_decides_and_every_moment_is_told_of,
@@ -299,6 +301,15 @@ macro_rules! conformance {
                 what_a_person_did_to_a_schedule_gives_it_time_to_succeed,
                 the_history_keeps_its_length,
                 who_is_not_elected_fires_only_what_is_left_undone,
+            }
+            alerts {
+                samples_come_back_in_order_from_any_place_on,
+                old_samples_are_forgotten,
+                one_server_judges_at_a_time,
+                what_fired_is_kept_when_it_is_over_and_what_only_waited_is_not,
+                odd_numbers_are_kept,
+                what_channels_were_told_is_kept_until_it_is_taken_back,
+                a_silence_ends_by_itself_or_by_hand_and_is_told_of,
             }
             operate {
                 a_canceled_queued_job_never_runs,
@@ -324,6 +335,8 @@ macro_rules! conformance {
                 a_search_in_vain_stops_early_and_goes_on_where_it_stopped,
                 an_unknown_job_has_neither_row_nor_detail_nor_facts,
                 queues_tell_what_is_in_them,
+                gauges_tell_what_waits_runs_and_last_succeeded,
+                gauges_tell_workers_by_how_they_are,
                 a_queue_with_nothing_in_it_tells_zeros,
                 facts_count_the_workers_that_could_run_the_job,
                 every_kind_of_waiting_is_told_apart,
@@ -393,6 +406,7 @@ mod tests {
         let list = include_str!("mod.rs");
         let sources = [
             include_str!("admin.rs"),
+            include_str!("alerts.rs"),
             include_str!("enqueue.rs"),
             include_str!("bulk.rs"),
             include_str!("claim.rs"),

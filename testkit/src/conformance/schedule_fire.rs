@@ -70,6 +70,16 @@ pub async fn a_due_schedule_makes_its_job_in_the_same_step_and_moves_on(store: A
     Ok(())
 }
 
+pub async fn a_job_of_a_schedule_is_counted_under_the_schedules_name(store: Arc<dyn Store>) -> Result<()> {
+    add(&store, each_minute("one"), at(0)).await?;
+    fire(&store, at(60)).await?;
+    let worker = register_for(&store, "worker-00000001", Duration::from_secs(60), at(61)).await?;
+    let held = claim_one(&store, &worker, at(61)).await?;
+    settle_one(&store, &worker, &held, success(), at(62)).await?;
+    assert_eq!(store.gauges(at(63)).await?.successes, [("one".to_owned(), moment(62))]);
+    Ok(())
+}
+
 pub async fn each_moment_fires_once_however_many_fire_at_once(store: Arc<dyn Store>) -> Result<()> {
     const SCHEDULES: usize = 30;
     for number in 0..SCHEDULES {

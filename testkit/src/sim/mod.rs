@@ -13,6 +13,7 @@
 //! step by step), `world` and `link` (the database and the ways to it), then the checkers.
 
 mod administering;
+mod alerting;
 mod broken;
 mod check;
 mod clients;

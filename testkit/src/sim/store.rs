@@ -21,7 +21,7 @@ use jobforge_core::watchdog::{Run, WatchdogRow};
 use jobforge_core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use jobforge_store::Result;
 use jobforge_store::rows::{
-    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, JobPage, LastSign,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, Gauges, JobDetail, JobFilter, JobPage, LastSign,
     MigrationInfo, Move, Moved, PartSize, QueueInfo, RestartTold, WakeEvent,
 };
 use jobforge_store::traits::{
@@ -241,6 +241,10 @@ impl Inspect for SimStore {
         let tenant = tenant.map(str::to_owned);
         self.call("status_counts", move |world| wait(world.store().status_counts(tenant.as_deref(), since)))
             .await
+    }
+
+    async fn gauges(&self, _: Now) -> Result<Gauges> {
+        self.call("gauges", move |world| wait(world.store().gauges(world.at()))).await
     }
 
     async fn queues(&self, _: Now) -> Result<Vec<QueueInfo>> {

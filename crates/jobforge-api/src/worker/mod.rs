@@ -150,6 +150,16 @@ pub struct PurgeAnswer {
     pub deleted: Vec<(Status, u64)>,
 }
 
+/// `POST /v1/worker/samples`: what a process of workers counted, for whoever judges the alerts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SampleRequest {
+    /// The process, told apart from others by its name.
+    pub process: String,
+    /// The lines of its metrics that rules look at, in Prometheus' text format.
+    pub series: String,
+}
+
 /// What the stream `GET /v1/worker/signals?worker_id=…` tells. Hints only: whoever listens must also look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "signal", rename_all = "snake_case")]

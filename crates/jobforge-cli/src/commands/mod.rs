@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod alert;
 mod audit;
 mod bench;
 mod config;
@@ -11,6 +12,7 @@ mod help;
 mod job;
 mod job_enqueue;
 mod job_follow;
+mod metrics;
 mod owner;
 mod queue;
 mod schedule;
@@ -31,6 +33,7 @@ use jobforge::core::schedule::Definition;
 use jobforge::core::settings::Settings;
 use jobforge::core::time::Now;
 use jobforge::live::{Follower, Live, OwnSettings};
+use jobforge::notify::ChannelTable;
 use jobforge::store::{Store, WorkerStore};
 use jobforge::{Client, OpenOptions, Purpose, open_store};
 use nix::unistd::{User, gethostname, getuid};
@@ -47,6 +50,8 @@ pub(crate) struct Context {
     pub(crate) own: OwnSettings,
     /// What the configuration file says is to run by itself.
     pub(crate) schedules: Vec<Definition>,
+    /// Who is told of alerts, besides the channels of the settings.
+    pub(crate) channels: Vec<ChannelTable>,
     pub(crate) json: bool,
     /// Why this is done, for the audit log.
     reason: Option<String>,
@@ -54,9 +59,9 @@ pub(crate) struct Context {
 
 impl Context {
     fn new(global: &Global, flags: BTreeMap<String, String>, is_server: bool) -> Result<Self, Failure> {
-        let settings::Read { settings, own, schedules } = settings::settings(global, flags)?;
+        let settings::Read { settings, own, schedules, channels } = settings::settings(global, flags)?;
         logging::start(&settings, global.log.as_deref(), is_server)?;
-        Ok(Self { settings, own, schedules, json: global.json, reason: global.reason.clone() })
+        Ok(Self { settings, own, schedules, channels, json: global.json, reason: global.reason.clone() })
     }
 
     /// Opens the database beside whoever owns it; it must exist.
@@ -128,7 +133,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Serve(args) => serve::run(Context::new(&global, serve::flags(&args), true)?).await,
         Command::Work(args) => {
-            work::run(Context::new(&global, work::flags(&args), true)?, &global, &args).await
+            let listener = flags(&[("metrics_listen", args.metrics_listen.as_ref())]);
+            let flags = merge(work::flags(&args.work), listener);
+            work::run(Context::new(&global, flags, true)?, &global, &args.work).await
         }
         Command::Job(command) => job::run(visit(BTreeMap::new())?, command).await,
         Command::Queue(command) => queue::run(visit(BTreeMap::new())?, command).await,
@@ -138,6 +145,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Watchdog(command) => watchdog::run(visit(BTreeMap::new())?, command).await,
         Command::CleanupDaemon => serve::run(Context::new(&global, serve::watchdog_only(), true)?).await,
         Command::Db(command) => db::run(visit(BTreeMap::new())?, command).await,
+        Command::Alert(command) => alert::run(visit(BTreeMap::new())?, command).await,
         Command::Audit(command) => audit::run(visit(BTreeMap::new())?, command).await,
         Command::Token(command) => token::run(visit(BTreeMap::new())?, command).await,
         Command::Config(command) => config::run(visit(BTreeMap::new())?, command).await,
@@ -170,7 +178,7 @@ pub(crate) fn flags(given: &[(&str, Option<&String>)]) -> BTreeMap<String, Strin
 /// Whether this process is to be no more than the supervisor of a worker.
 pub(crate) fn only_supervises(cli: &Cli) -> bool {
     match &cli.command {
-        Command::Work(args) => work::supervises(args),
+        Command::Work(args) => work::supervises(&args.work),
         _ => false,
     }
 }

@@ -11,8 +11,12 @@ use jobforge::core::schedule::{Definition, Source, check, cleanup};
 use jobforge::core::settings::Settings;
 use jobforge::core::time::words;
 use jobforge::live::Live;
+use jobforge::notify::Channels;
 use jobforge::remote::socket_path;
-use jobforge::services::{Housekeeper, Scheduler, SystemRunner, Watchdog};
+use jobforge::services::{
+    AlertJudge, Housekeeper, Notifier, Numbers, Sampler, Scheduler, SystemRunner, Watchdog, own_telling,
+    telling,
+};
 use jobforge::store::{Store, WorkerStore};
 use jobforge_server::{Server, ServerOptions, SocketOptions, bind, bind_socket};
 use tokio::task::JoinSet;
@@ -24,7 +28,11 @@ use crate::config::token;
 use crate::failure::{self, Failure};
 
 pub(crate) fn flags(args: &ServeArgs) -> BTreeMap<String, String> {
-    super::flags(&[("listen", args.listen.as_ref()), ("roles", args.roles.as_ref())])
+    super::flags(&[
+        ("listen", args.listen.as_ref()),
+        ("roles", args.roles.as_ref()),
+        ("metrics_listen", args.metrics_listen.as_ref()),
+    ])
 }
 
 /// What `jobforge cleanup-daemon` is short for.
@@ -101,9 +109,11 @@ pub(crate) async fn start(
     let settings = live.now();
     let roles = roles(&settings)?;
     let mut tasks = JoinSet::new();
+    let numbers;
     let (address, draining) = if roles.contains(&Role::Api) {
         let server = api(&settings, Client::new(Arc::clone(store)), live.clone()).await?;
         let (address, draining) = (server.address(), server.draining());
+        numbers = server.numbers();
         let until = stop.clone();
         tasks.spawn(async move {
             if let Err(error) = server.run(until).await {
@@ -112,8 +122,23 @@ pub(crate) async fn start(
         });
         (Some(address), draining)
     } else {
+        numbers = Arc::new(Numbers::new(Arc::clone(store), live.clone()));
+        tasks.spawn(Arc::clone(&numbers).run(stop.clone()));
         (None, CancellationToken::new())
     };
+    super::metrics::listen(&settings, Some(Arc::clone(&numbers)), stop).await?;
+    if roles.contains(&Role::Alerts) {
+        let channels = Channels::read(&settings, &context.channels)
+            .map_err(|fault| Failure::new(failure::CONFIG, fault))?;
+        let channels = Arc::new(channels);
+        let judge = AlertJudge::new(Arc::clone(store), Arc::clone(&channels), live.clone(), telling(numbers));
+        tasks.spawn(Notifier::new(Arc::clone(store), channels, judge.sent()).run(stop.clone()));
+        tasks.spawn(judge.run(stop.clone()));
+    } else {
+        // Whoever judges does so by what every process counts.
+        let store = Arc::clone(store) as Arc<dyn WorkerStore>;
+        tasks.spawn(Sampler::new(store, live.clone(), own_telling()).run(stop.clone()));
+    }
     // Only one process may own an embedded database, so others come to it with their work, whatever its roles are.
     if let Some(database) = context.embedded()? {
         let options = SocketOptions { path: socket_path(&database) };

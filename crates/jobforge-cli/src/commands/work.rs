@@ -12,6 +12,7 @@ use jobforge::builtin::secrets::SecretsConfig;
 use jobforge::core::retention::Retention;
 use jobforge::core::settings::{Settings, Source};
 use jobforge::process::SlotLock;
+use jobforge::services::{Sampler, own_telling};
 use jobforge::store::WorkerStore;
 use jobforge::{OpenOptions, Purpose, Worker, WorkerBuilder};
 use tokio::sync::watch;
@@ -21,7 +22,7 @@ use super::{Context, asked_to_stop, owner};
 use crate::cli::{Global, WorkArgs};
 use crate::failure::{self, Failure};
 use crate::output;
-use crate::supervise::{Desk, Order, Reporter, Supervisor, lifeline, orders_by_signal, work_command};
+use crate::supervise::{Counts, Desk, Order, Reporter, Supervisor, lifeline, orders_by_signal, work_command};
 
 /// What a draining worker may take beyond its grace and its lease before its supervisor kills it.
 const DRAIN_MARGIN: Duration = Duration::from_secs(30);
@@ -37,13 +38,28 @@ pub(crate) fn flags(args: &WorkArgs) -> BTreeMap<String, String> {
 pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> Result<(), Failure> {
     if supervises(args) {
         let supervisor = supervisor(&context, global, args, false).await?;
+        // Here and not in the worker: what it has counted outlives it.
+        super::metrics::listen(&context.settings, None, &CancellationToken::new()).await?;
+        let (follower, live) = context.follow(supervisor.reporter.store()).await;
+        let until = CancellationToken::new();
+        tokio::spawn(follower.run(until.clone()));
+        tokio::spawn(Sampler::new(supervisor.reporter.store(), live, own_telling()).run(until.clone()));
+        let _until_the_end = until.drop_guard();
         return supervisor.run(orders_by_signal()?).await;
     }
     let mut asked = if args.supervised { Asked::by_supervisor()? } else { Asked::BySignal };
+    let counts = if args.supervised { Some(hand_over_counts()?) } else { None };
+    if counts.is_none() {
+        super::metrics::listen(&context.settings, None, &CancellationToken::new()).await?;
+    }
     let Some((store, place)) = jobs(&context, &mut asked, args.supervised).await? else { return Ok(()) };
     let (follower, live) = context.follow(Arc::clone(&store)).await;
-    let worker = prepare(&live.now(), store, false)?.live(live);
     let following = CancellationToken::new();
+    if !args.supervised {
+        let sampler = Sampler::new(Arc::clone(&store), live.clone(), own_telling());
+        tokio::spawn(sampler.run(following.clone()));
+    }
+    let worker = prepare(&live.now(), store, false)?.live(live);
     tokio::spawn(follower.run(following.clone()));
     let _until_the_end = following.drop_guard();
     let worker = if args.supervised {
@@ -58,12 +74,21 @@ pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> R
         asked = asked.wait_for_drain() => asked.map(|()| false)?,
         () = worker.restart_asked() => true,
     };
-    stop(worker, &context.settings, &mut asked).await?;
+    let stopped = stop(worker, &context.settings, &mut asked).await;
+    if let Some(Err(error)) = counts.map(|counts| counts.hand_over()) {
+        tracing::debug!(%error, "the supervisor does not listen any more");
+    }
+    stopped?;
     if restarts {
         // A handler that blocks its thread would keep this process from ending.
         lifeline::quit(failure::RESTARTED);
     }
     Ok(())
+}
+
+fn hand_over_counts() -> Result<Counts, Failure> {
+    Counts::start()
+        .map_err(|error| Failure::new(failure::FAILED, format!("cannot hand over what is counted: {error}")))
 }
 
 /// Whether to supervise a worker in a process of its own, and not to be one.

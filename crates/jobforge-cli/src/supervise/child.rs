@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,10 +16,13 @@ use jobforge::core::settings::Settings;
 use jobforge::{clock, process};
 use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt;
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::process::{ChildStderr, ChildStdout, Command};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
-use super::Order;
+use super::{Order, counts};
 use crate::cli::{Colour, Global, WorkArgs};
 use crate::output::{self, Stream};
 
@@ -86,7 +90,8 @@ pub(super) struct Child {
     child: tokio::process::Child,
     pid: u32,
     process: Option<ProcessId>,
-    control: Option<ChildStdin>,
+    control: OwnedWriteHalf,
+    counts: JoinHandle<()>,
     tail: Tail,
     relays: Vec<oneshot::Receiver<()>>,
     kills: Option<u64>,
@@ -97,9 +102,13 @@ type Tail = Arc<Mutex<VecDeque<String>>>;
 
 impl Child {
     pub(super) fn start(mut command: Command) -> std::io::Result<Self> {
+        // Orders go one way, and what the worker has counted comes the other.
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let (said, control) = UnixStream::from_std(ours)?.into_split();
         let mut child = command
             .arg("--supervised")
-            .stdin(Stdio::piped())
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // A group of its own: Ctrl-C at the terminal reaches the supervisor alone, which hands it on once.
@@ -121,7 +130,8 @@ impl Child {
             // Read while it cannot have been reaped.
             process: process::of(pid),
             pid,
-            control: child.stdin.take(),
+            control,
+            counts: tokio::spawn(counts::listen(said)),
             child,
             tail,
             relays,
@@ -146,9 +156,7 @@ impl Child {
             Order::Drain => "drain\n",
             Order::Now | Order::Orphaned => "now\n",
         };
-        if let Some(control) = &mut self.control {
-            let _ = control.write_all(word.as_bytes()).await;
-        }
+        let _ = self.control.write_all(word.as_bytes()).await;
     }
 
     pub(super) fn kill(&mut self) {
@@ -179,6 +187,9 @@ impl Child {
             while let Some(relay) = self.relays.last_mut() {
                 let _ = relay.await;
                 self.relays.pop();
+            }
+            if !self.counts.is_finished() {
+                let _ = (&mut self.counts).await;
             }
         };
         let _ = tokio::time::timeout(LAST_WORDS, last_words).await;

@@ -5,6 +5,7 @@
 //! starts the next one. `lifeline` is the worker's end of the string between the two.
 
 mod child;
+mod counts;
 pub(crate) mod lifeline;
 mod report;
 
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 
 pub(crate) use self::child::work_command;
 use self::child::{Child, Ended};
+pub(crate) use self::counts::Counts;
 pub(crate) use self::report::{Desk, Reporter};
 use crate::failure::{self, Failure};
 

@@ -9,7 +9,7 @@ use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::time::Now;
 use jobforge::live::OwnSettings;
 use jobforge::remote::RemoteStore;
-use jobforge::store::{Store, StoreError};
+use jobforge::store::{Store, StoreError, WorkerStore};
 use jobforge::{clock, services};
 use tokio::task::JoinSet;
 
@@ -56,6 +56,11 @@ impl Reporter {
         Self { desk, reports: Mutex::default() }
     }
 
+    /// Where a supervisor keeps what it counts.
+    pub(crate) fn store(&self) -> Arc<dyn WorkerStore> {
+        self.desk.store()
+    }
+
     /// Begins to report an end.
     pub(super) fn report(&self, ended: Ended) {
         let Some(process) = ended.process else {
@@ -86,6 +91,14 @@ impl Reporter {
 }
 
 impl Desk {
+    /// Where a supervisor keeps what it counts.
+    fn store(&self) -> Arc<dyn WorkerStore> {
+        match self {
+            Self::Database { store, .. } => Arc::clone(store) as Arc<dyn WorkerStore>,
+            Self::Server(server) => Arc::clone(server) as Arc<dyn WorkerStore>,
+        }
+    }
+
     /// Reports once; returns the workers that the process was.
     async fn tell(&self, report: &DeathReport) -> Result<Vec<WorkerId>, StoreError> {
         match self {

@@ -9,6 +9,7 @@
 mod site;
 
 mod admin;
+mod alerts;
 mod backup;
 mod bad_input;
 mod dead;
@@ -17,6 +18,7 @@ mod faults_store;
 mod ledger;
 mod life;
 mod liveness;
+mod metrics;
 mod probes;
 mod program;
 // What `jobforge drill partition` cuts workers off with.

@@ -218,6 +218,13 @@ impl Running {
         self.said.lock().unwrap().clone()
     }
 
+    /// The URL of the server that `up` named on its way up.
+    pub(crate) fn told_url(&self) -> String {
+        let said = self.said();
+        let url = said.split_once("Listening on ").unwrap().1;
+        url.split(['"', ' ', '\n']).next().unwrap_or_default().to_owned()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -51,9 +51,9 @@ fn process_each_role_runs_alone_does_only_that_and_health_tells_which_is_missing
         });
         shown.clone()
     };
-    let shown = until_missing(&["watchdog", "scheduler", "housekeeper"]);
+    let shown = until_missing(&["watchdog", "scheduler", "housekeeper", "alerts"]);
     assert_eq!(shown["status"], "degraded", "{shown}");
-    for role in ["watchdog", "housekeeper"] {
+    for role in ["watchdog", "housekeeper", "alerts"] {
         let message = shown[role]["message"].as_str().unwrap();
         assert!(message.contains(&format!("jobforge serve --roles {role}")), "{message}");
     }
@@ -72,12 +72,14 @@ fn process_each_role_runs_alone_does_only_that_and_health_tells_which_is_missing
         message.contains("jobforge serve --roles scheduler")
     });
     let watchdog = serve(&site.home, "watchdog");
-    until_missing(&["scheduler", "housekeeper"]);
+    until_missing(&["scheduler", "housekeeper", "alerts"]);
     assert_eq!(site.sql("SELECT count(*) FROM jobforge_schedule_runs"), "0", "a watchdog fires nothing");
     let scheduler = serve(&site.home, "scheduler");
-    until_missing(&["housekeeper"]);
+    until_missing(&["housekeeper", "alerts"]);
     eventually("schedules are fired", || site.sql("SELECT count(*) FROM jobforge_schedule_runs") != "0");
     let housekeeper = serve(&site.home, "housekeeper");
+    until_missing(&["alerts"]);
+    let alerts = serve(&site.home, "alerts");
     let shown = until_missing(&[]);
     assert_eq!(shown["watchdog"]["status"], "ok", "{shown}");
     // Whoever gave a sign is who has the role, and nobody else.
@@ -87,7 +89,7 @@ fn process_each_role_runs_alone_does_only_that_and_health_tells_which_is_missing
     assert_eq!(by("SELECT id FROM jobforge_watchdogs"), [watchdog.pid()].into());
     assert_eq!(by("SELECT leader FROM jobforge_scheduler"), [scheduler.pid()].into());
     assert_eq!(by("SELECT id FROM jobforge_housekeeper"), [housekeeper.pid()].into());
-    for server in [watchdog, scheduler, housekeeper] {
+    for server in [watchdog, scheduler, housekeeper, alerts] {
         assert!(!listens(server.pid()), "a server without the role api has a port:\n{}", server.said());
         assert_eq!(server.terminate(), 0);
     }
@@ -97,7 +99,7 @@ fn process_each_role_runs_alone_does_only_that_and_health_tells_which_is_missing
 /// On SQLite whoever owns the file takes worker processes at its socket, which also tells how everything is.
 #[test]
 fn process_each_role_runs_alone_on_sqlite_and_is_reached_by_workers() {
-    for role in ["api", "watchdog", "scheduler", "housekeeper"] {
+    for role in ["api", "watchdog", "scheduler", "housekeeper", "alerts"] {
         let home = Home::new();
         let server = serve(&home, role);
         let socket = home.data_dir().join("jobforge.sock");
@@ -107,8 +109,10 @@ fn process_each_role_runs_alone_on_sqlite_and_is_reached_by_workers() {
                 Command::new("curl").args(curl).arg(&socket).arg("http://x/api/health/full").output();
             serde_json::from_slice(&answer.unwrap().stdout).unwrap_or_default()
         };
-        let others: Vec<&str> =
-            ["watchdog", "scheduler", "housekeeper"].into_iter().filter(|other| *other != role).collect();
+        let others: Vec<&str> = ["watchdog", "scheduler", "housekeeper", "alerts"]
+            .into_iter()
+            .filter(|other| *other != role)
+            .collect();
         let mut shown = Value::Null;
         eventually(&format!("only {others:?} are missing"), || {
             shown = ask();

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use jiff::Timestamp;
 use jobforge::core::job::{Job, JobId};
+use jobforge::core::metric::table;
 use jobforge::core::state::Status;
 use jobforge::core::time::Now;
 use jobforge::store::rows::{JobFilter, WakeEvent};
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api_error::ApiError;
 use crate::caller::Caller;
+use crate::metrics::Raised;
 use crate::query;
 use crate::rate_limit::Seat;
 use crate::server::App;
@@ -63,6 +65,7 @@ pub(super) async fn stream(
         begun: false,
         quiet: 0,
         _seat: seat,
+        _counted: Raised::by_one(&table::SSE_CLIENTS),
     };
     let body = stream::unfold(start, |mut stream| async move {
         stream.next().await.map(|text| (Ok::<_, Infallible>(text), stream))
@@ -82,6 +85,7 @@ struct Stream {
     begun: bool,
     quiet: u32,
     _seat: Seat,
+    _counted: Raised,
 }
 
 impl Stream {

@@ -41,9 +41,11 @@ Schedules
 
 Administration
   GET    /v1/settings              settings; PATCH changes what is stored
+  GET    /v1/alerts                what fires; /rules, /silences, POST /test tries a channel
   GET    /v1/flags                 flags; PUT /v1/flags/{name} switches one
   GET    /v1/audit                 who did what; /v1/audit/verify reads the whole chain
   GET    /v1/tokens                tokens; POST makes one, DELETE /v1/tokens/{id} takes one back
+  GET    /metrics                  numbers for Prometheus
   GET    /v1/openapi.json          all of it, for programs
 
 As runbooks call it

@@ -1,6 +1,7 @@
 //! The routes: each translates one request into one call of [`jobforge::Client`] and its answer into a view.
 
 mod admin;
+mod alerts;
 mod dead;
 mod events;
 mod front;

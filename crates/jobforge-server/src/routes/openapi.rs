@@ -122,7 +122,11 @@ fn operation(
             Holds::Json(schema) => {
                 answer["content"] = json!({ "application/json": { "schema": schema(told) } });
             }
-            Holds::Text(kind) => answer["content"] = json!({ *kind: { "schema": { "type": "string" } } }),
+            Holds::Text(kinds) => {
+                let text = json!({ "schema": { "type": "string" } });
+                let told = kinds.iter().map(|kind| ((*kind).to_owned(), text.clone()));
+                answer["content"] = told.collect::<Map<String, Value>>().into();
+            }
             Holds::Nothing => {}
         }
         responses.insert(status.to_string(), answer);

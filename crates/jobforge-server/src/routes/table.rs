@@ -49,7 +49,8 @@ pub(crate) struct Takes {
 /// What an answer holds.
 pub(crate) enum Holds {
     Json(SchemaOf),
-    Text(&'static str),
+    /// Text of one of these types.
+    Text(&'static [&'static str]),
     Nothing,
 }
 
@@ -144,8 +145,8 @@ impl Route {
         self.answers_with(status, Holds::Json(SchemaGenerator::subschema_for::<T>))
     }
 
-    pub(crate) fn gives_text(self, content_type: &'static str) -> Self {
-        self.answers_with(200, Holds::Text(content_type))
+    pub(crate) fn gives_text(self, content_types: &'static [&'static str]) -> Self {
+        self.answers_with(200, Holds::Text(content_types))
     }
 
     pub(crate) fn gives_nothing(self) -> Self {

@@ -7,6 +7,9 @@ use jobforge::core::schedule::Definition;
 use jobforge::core::standing::Standing;
 use jobforge::core::token::Scope::{Admin, Enqueue, Operate, Read};
 use jobforge::core::watchdog::Run;
+use jobforge_api::alerts::{
+    AlertList, ChannelRequest, ChannelTried, RuleList, SilenceEnded, SilenceList, SilenceRequest, SilenceView,
+};
 use jobforge_api::requests::{
     BulkRequest, EnqueueMany, FlagRequest, RescheduleRequest, ResolveRequest, TokenRequest,
 };
@@ -23,10 +26,13 @@ use super::schedule_patch::SchedulePatch;
 use super::settings_patch::SettingsPatch;
 use super::table::Need::{self, All, Nobody, Own};
 use super::table::Route;
-use super::{admin, dead, events, front, health, jobs, operations, queues, restart, schedules, settings};
+use super::{
+    admin, alerts, dead, events, front, health, jobs, operations, queues, restart, schedules, settings,
+};
+use crate::metrics;
 use crate::query::{
-    AUDIT, DEAD_FILTER, DEAD_PAGE, HISTORY, IDEMPOTENCY_KEY, IF_MATCH, JOB_FILTER, Kind, LAST_EVENT, LIMIT,
-    SCHEDULE_HISTORY, SCHEDULES,
+    ALERTS, AUDIT, DEAD_FILTER, DEAD_PAGE, HISTORY, IDEMPOTENCY_KEY, IF_MATCH, JOB_FILTER, Kind, LAST_EVENT,
+    LIMIT, SCHEDULE_HISTORY, SCHEDULES,
 };
 
 type Handler = axum::routing::MethodRouter<std::sync::Arc<crate::server::App>>;
@@ -72,7 +78,7 @@ fn changes_settings(route: Route) -> Route {
 
 /// Everything below `/v1`.
 pub(super) fn routes() -> Vec<Route> {
-    [of_jobs(), of_queues(), of_schedules(), of_admins()].into_iter().flatten().collect()
+    [of_jobs(), of_queues(), of_schedules(), of_alerts(), of_admins()].into_iter().flatten().collect()
 }
 
 fn of_jobs() -> Vec<Route> {
@@ -177,7 +183,7 @@ fn of_jobs() -> Vec<Route> {
             get(events::stream),
         )
         .hears(LAST_EVENT)
-        .gives_text("text/event-stream")
+        .gives_text(&["text/event-stream"])
         .refuses(429, &["too_many_failures", "rate_limited", "too_many_streams"]),
     ]
 }
@@ -328,6 +334,33 @@ fn of_schedules() -> Vec<Route> {
     ]
 }
 
+fn of_alerts() -> Vec<Route> {
+    vec![
+        look("/v1/alerts", All(Read), "What fires or is about to, or what has ceased", get(alerts::list))
+            .query(ALERTS)
+            .gives::<AlertList>(200),
+        look("/v1/alerts/rules", All(Read), "The rules and what they mean", get(alerts::rules))
+            .gives::<RuleList>(200),
+        look("/v1/alerts/silences", All(Read), "What is silenced now", get(alerts::silences))
+            .gives::<SilenceList>(200),
+        act("/v1/alerts/silences", All(Operate), "Tell nobody of a rule for a while", post(alerts::silence))
+            .takes::<SilenceRequest>()
+            .gives::<SilenceView>(201),
+        Route::new(
+            "DELETE",
+            "/v1/alerts/silences/{id}",
+            All(Operate),
+            "End a silence",
+            delete(alerts::unsilence),
+        )
+        .gives::<SilenceEnded>(200)
+        .refuses(404, &["silence_not_found"]),
+        act("/v1/alerts/test", All(Operate), "Send a message that tries a channel", post(alerts::test))
+            .takes::<ChannelRequest>()
+            .gives::<ChannelTried>(202),
+    ]
+}
+
 fn of_admins() -> Vec<Route> {
     vec![
         look("/v1/settings", All(Read), "Settings with value, source and effect", get(settings::list))
@@ -380,6 +413,8 @@ fn of_admins() -> Vec<Route> {
             .at(Kind::Text)
             .gives_nothing()
             .refuses(404, &["token_not_found"]),
+        look("/metrics", All(Read), "Numbers for Prometheus", get(metrics::scrape))
+            .gives_text(&["text/plain", "application/openmetrics-text"]),
         look("/v1/openapi.json", Own(Read), "This description", get(super::description))
             .gives::<std::collections::BTreeMap<String, Value>>(200),
     ]
@@ -402,7 +437,7 @@ pub(super) fn free() -> Vec<Route> {
         "database_interrupted",
         "database_failed",
     ];
-    let text = |path, says, handler| look(path, Nobody, says, handler).gives_text("text/plain");
+    let text = |path, says, handler| look(path, Nobody, says, handler).gives_text(&["text/plain"]);
     vec![
         text("/", "What this is and what it answers, for people", get(front::page)),
         text("/livez", "Whether this process answers", get(health::live)),

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jobforge::core::alert::history::Labels;
+use jobforge::core::alert::kept::{AlertRow, Bench, SampleRow, SilenceRow};
+use jobforge::core::alert::route::Told;
+use jobforge::core::alert::state::Active;
 use jobforge::core::audit::{AuditFilter, By, Deed, Entry};
 use jobforge::core::claim::{ClaimAsk, Claimed};
 use jobforge::core::dead::DeadGroup;
@@ -27,13 +31,13 @@ use jobforge::core::verdict::HeldBack;
 use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge::core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use jobforge::store::rows::{
-    Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, JobDetail, JobFilter,
-    JobPage, LastSign, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport,
+    Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, Gauges, JobDetail,
+    JobFilter, JobPage, LastSign, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport,
     RestartTold, ScheduleFilter, ScheduleSurvey, WakeEvent,
 };
 use jobforge::store::traits::{
-    Admin, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, Schedules,
-    StoredSettings, TellPart, Tokens, Upkeep, Wake, Watchdog, WorkerSide,
+    Admin, Alerts, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, Samples,
+    Schedules, StoredSettings, TellPart, Tokens, Upkeep, Wake, Watchdog, WorkerSide,
 };
 use jobforge::store::{Result, StoreError};
 use tokio::sync::broadcast;
@@ -177,6 +181,9 @@ impl Inspect for FailingStore {
         self.fail()
     }
     async fn status_counts(&self, _: Option<&str>, _: Timestamp) -> Result<Vec<(Status, u64)>> {
+        self.fail()
+    }
+    async fn gauges(&self, _: Now) -> Result<Gauges> {
         self.fail()
     }
     async fn queues(&self, _: Now) -> Result<Vec<QueueInfo>> {
@@ -380,6 +387,61 @@ impl Schedules for FailingStore {
         self.fail()
     }
     async fn scheduler(&self, _: Now) -> Result<Option<Scheduler>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Samples for FailingStore {
+    async fn put_sample(&self, _: &str, _: &str, _: Now) -> Result<()> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Alerts for FailingStore {
+    async fn samples(&self, _: (Timestamp, &str)) -> Result<Vec<SampleRow>> {
+        self.fail()
+    }
+    async fn forget_samples(&self, _: Now) -> Result<u64> {
+        self.fail()
+    }
+    async fn take_alert_turn(&self, _: &str, _: Duration, _: Now) -> Result<bool> {
+        self.fail()
+    }
+    async fn alert_bench(&self) -> Result<Bench> {
+        self.fail()
+    }
+    async fn alerts(&self, _: bool, _: usize) -> Result<Vec<AlertRow>> {
+        self.fail()
+    }
+    async fn keep_alerts(&self, _: &str, _: &[Active], _: Now) -> Result<bool> {
+        self.fail()
+    }
+    async fn told(&self) -> Result<Vec<Told>> {
+        self.fail()
+    }
+    async fn tell(&self, _: &[Told]) -> Result<()> {
+        self.fail()
+    }
+    async fn untell(&self, _: &[Told]) -> Result<()> {
+        self.fail()
+    }
+    async fn silences(&self, _: Now) -> Result<Vec<SilenceRow>> {
+        self.fail()
+    }
+    async fn put_silence(
+        &self,
+        _: Uuid,
+        _: &str,
+        _: &Labels,
+        _: Duration,
+        _: &By,
+        _: Now,
+    ) -> Result<Option<SilenceRow>> {
+        self.fail()
+    }
+    async fn end_silence(&self, _: Uuid, _: &By, _: Now) -> Result<bool> {
         self.fail()
     }
 }

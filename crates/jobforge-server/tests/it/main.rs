@@ -1,6 +1,7 @@
 //! A real server on port 0, a SQLite file in a temporary directory, and HTTP written by hand.
 
 mod access;
+mod alerts;
 mod bad_input;
 mod codes;
 mod connections;

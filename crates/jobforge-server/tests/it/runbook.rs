@@ -341,7 +341,8 @@ async fn dead_letters_are_counted_retried_resolved_and_purged() -> Result<()> {
     assert_eq!((&dry["dryRun"], status(&site, &ids[0]).await?), (&true.into(), "dead".to_owned()));
     shell(&site, &dlq(&format!(r#"{{"action":"retry","id":"{}"}}"#, ids[0]))).await?;
     assert_eq!(status(&site, &ids[0]).await?, "queued");
-    shell(&site, &dlq(&format!(r#"{{"action":"resolve","id":"{}","notes":"known"}}"#, ids[1]))).await?;
+    shell(&site, &dlq(&format!(r#"{{"action":"resolve","id":"{}","notes":"known","dryRun":null}}"#, ids[1])))
+        .await?;
     let told = shell_json(&site, stats).await?;
     assert_eq!((&told["pending"], &told["resolved"]), (&0.into(), &1.into()), "{told}");
     let purged = shell_json(&site, &dlq(r#"{"action":"purge","olderThanDays":1}"#)).await?;

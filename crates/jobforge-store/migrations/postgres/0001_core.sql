@@ -75,7 +75,8 @@ CREATE TABLE jobforge_jobs (
 -- what their query orders by; the queue itself claims through jobforge_ready.
 CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (run_at) WHERE status = 'queued';
 CREATE INDEX idx_jobforge_jobs_running ON jobforge_jobs (locked_by) WHERE status = 'running';
-CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (finished_at) INCLUDE (status) WHERE finished_at IS NOT NULL;
+CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (finished_at) INCLUDE (status, tenant_id)
+  WHERE finished_at IS NOT NULL;
 -- The key comes first so that it can be looked up alone.
 CREATE UNIQUE INDEX idx_jobforge_jobs_idempotency
   ON jobforge_jobs (idempotency_key, type, tenant_id) WHERE idempotency_key IS NOT NULL;
@@ -89,6 +90,9 @@ CREATE INDEX idx_jobforge_jobs_fallen_tenant ON jobforge_jobs (tenant_id, status
   WHERE status IN ('failed', 'dead', 'canceled');
 CREATE INDEX idx_jobforge_jobs_unnamed ON jobforge_jobs (id) WHERE status = 'dead' AND dead_group IS NULL;
 CREATE INDEX idx_jobforge_jobs_dead_listed ON jobforge_jobs (dead_group, id) WHERE status = 'dead';
+-- What a filter asks stands in the index, so that a type that few dead jobs have is found without reading them all.
+CREATE INDEX idx_jobforge_jobs_dead_newest ON jobforge_jobs (id, type, queue, tenant_id) WHERE status = 'dead';
+CREATE INDEX idx_jobforge_jobs_died ON jobforge_jobs (finished_at) WHERE status = 'dead';
 CREATE INDEX idx_jobforge_jobs_fallen_made ON jobforge_jobs (status, created_at)
   WHERE status IN ('failed', 'dead', 'canceled');
 -- By hash, for a message may be longer than a sorted index takes.
@@ -112,7 +116,9 @@ CREATE TABLE jobforge_scheduled (
   priority  smallint    NOT NULL,
   run_at    timestamptz NOT NULL,
   type      text        NOT NULL,
-  alone     boolean     NOT NULL DEFAULT false
+  alone     boolean     NOT NULL DEFAULT false,
+  -- Whether it waits for another attempt.
+  retrying  boolean     NOT NULL DEFAULT false
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX idx_jobforge_scheduled ON jobforge_scheduled (run_at);
 
@@ -255,6 +261,12 @@ BEGIN
   END IF;
 END $$;
 
+-- When executions last succeeded, by the name under which they are counted: kept to the second, whatever is purged.
+CREATE TABLE jobforge_successes (
+  name     text        PRIMARY KEY,
+  last_at  timestamptz NOT NULL
+) WITH (fillfactor = 50);
+
 CREATE TABLE jobforge_queues (
   name       text        PRIMARY KEY,
   paused_at  timestamptz
@@ -347,8 +359,10 @@ BEGIN
   SELECT DISTINCT word, id FROM fresh CROSS JOIN LATERAL unnest(tags) word WHERE tags IS NOT NULL;
   INSERT INTO jobforge_ready (id, queue, priority, run_at, type, alone)
   SELECT id, queue, priority, run_at, type, alone FROM fresh WHERE status = 'queued' AND run_at <= jobforge_now();
-  INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone)
-  SELECT id, queue, priority, run_at, type, alone FROM fresh WHERE status = 'queued' AND run_at > jobforge_now();
+  INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone, retrying)
+  SELECT id, queue, priority, run_at, type, alone, queued_because IN ('retry', 'rescue')
+  FROM fresh
+  WHERE status = 'queued' AND run_at > jobforge_now();
   PERFORM pg_notify('jobforge', 'work:' || queue) FROM (SELECT DISTINCT queue FROM fresh WHERE status = 'queued') q;
   RETURN NULL;
 END $$;
@@ -409,8 +423,8 @@ BEGIN
       INSERT INTO jobforge_ready (id, queue, priority, run_at, type, alone)
       VALUES (NEW.id, NEW.queue, NEW.priority, NEW.run_at, NEW.type, NEW.alone);
     ELSE
-      INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone)
-      VALUES (NEW.id, NEW.queue, NEW.priority, NEW.run_at, NEW.type, NEW.alone);
+      INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone, retrying)
+      VALUES (NEW.id, NEW.queue, NEW.priority, NEW.run_at, NEW.type, NEW.alone, NEW.queued_because IN ('retry', 'rescue'));
     END IF;
     PERFORM pg_notify('jobforge', 'work:' || NEW.queue);
   END IF;

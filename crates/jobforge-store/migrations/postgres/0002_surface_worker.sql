@@ -244,6 +244,7 @@ CREATE FUNCTION jobforge_complete_job(
   p_artifact_ref text DEFAULT NULL, p_lease bigint DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
+  counted_as text;
   bound text := jobforge_bound();
   failure jsonb;
   job jobforge_jobs;
@@ -315,6 +316,11 @@ BEGIN
       updated_at = jobforge_now()
   WHERE j.id = job.id
   RETURNING * INTO job;
+  counted_as := CASE WHEN starts_with(job.created_by, 'schedule:') THEN substr(job.created_by, 10) ELSE job.type END;
+  IF becomes = 'succeeded' AND NOT EXISTS (SELECT FROM jobforge_successes s WHERE s.name = counted_as AND s.last_at > jobforge_now() - interval '1 s') THEN
+    INSERT INTO jobforge_successes (name, last_at) VALUES (counted_as, jobforge_now())
+    ON CONFLICT (name) DO UPDATE SET last_at = greatest(jobforge_successes.last_at, excluded.last_at);
+  END IF;
   UPDATE jobforge_workers
   SET last_heartbeat_at = jobforge_now(), lease_expires_at = jobforge_now() + lease_ms * interval '1 ms'
   WHERE id = p_worker_id AND state IN ('live', 'draining') AND lease_expires_at > jobforge_now();

@@ -78,8 +78,8 @@ CREATE INDEX idx_jobforge_jobs_scheduled ON jobforge_jobs (run_at, queue)
 CREATE INDEX idx_jobforge_jobs_running ON jobforge_jobs (locked_by, queue)
     WHERE status = 'running';
 
--- What has ended, for the purge and for lists of one status.
-CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (status, finished_at)
+-- What has ended, for the purge, lists of one status and counts of one tenant.
+CREATE INDEX idx_jobforge_jobs_finished ON jobforge_jobs (status, finished_at, tenant_id)
     WHERE finished_at IS NOT NULL;
 
 -- Dead letters by cause, with all that counting them asks.
@@ -90,6 +90,9 @@ CREATE INDEX idx_jobforge_jobs_dead ON jobforge_jobs (dead_group, finished_at, t
 CREATE INDEX idx_jobforge_jobs_fallen ON jobforge_jobs (status, id)
     WHERE status = 'failed' OR status = 'dead' OR status = 'canceled';
 CREATE INDEX idx_jobforge_jobs_dead_listed ON jobforge_jobs (dead_group, id)
+    WHERE status = 'dead';
+-- What a filter asks stands in the index, so that a type that few dead jobs have is found without reading them all.
+CREATE INDEX idx_jobforge_jobs_dead_newest ON jobforge_jobs (id, type, queue, tenant_id)
     WHERE status = 'dead';
 CREATE INDEX idx_jobforge_jobs_fallen_tenant ON jobforge_jobs (tenant_id, status, id)
     WHERE status = 'failed' OR status = 'dead' OR status = 'canceled';
@@ -232,6 +235,12 @@ CREATE TABLE jobforge_fleet (
     lease_base      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 INSERT INTO jobforge_fleet DEFAULT VALUES;
+
+-- When executions last succeeded, by the name under which they are counted: kept to the second, whatever is purged.
+CREATE TABLE jobforge_successes (
+    name     TEXT    NOT NULL PRIMARY KEY,
+    last_at  INTEGER NOT NULL
+) STRICT;
 
 -- Paused queues only; a queue without a row takes jobs.
 CREATE TABLE jobforge_queues (

@@ -1,7 +1,7 @@
 -- Makes a database that came from a copy begin anew: nobody holds a lease of before, and new fences are above old ones.
 --
--- $1 why, in words, $2 the certificate that goes with it, $3 the epoch of what the copy replaces. Returns who held a lease or a job. Scans workers, watchdogs, the scheduler and
--- operations, of which there are few, reads all jobs for the highest fence, because a dump may lack the row of
+-- $1 why, in words, $2 the certificate that goes with it, $3 the epoch of what the copy replaces. Returns who held a lease or a job. Scans
+-- workers, watchdogs, the scheduler and operations, of which there are few, and the samples of the last hour; reads all jobs for the highest fence, because a dump may lack the row of
 -- jobforge_fleet, and uses idx_jobforge_jobs_running. Whoever holds a job without being known, as after a dump that left
 -- workers out, becomes known here.
 WITH fleet AS (
@@ -20,6 +20,10 @@ WITH fleet AS (
   DELETE FROM jobforge_scheduler
 ), housekeeper AS (
   DELETE FROM jobforge_housekeeper
+), judge AS (
+  UPDATE jobforge_alert_turn SET judge = NULL, turn_until = NULL WHERE one
+), samples AS (
+  DELETE FROM jobforge_samples
 ), turns AS (
   UPDATE jobforge_operations SET turn_of = NULL, turn_until = NULL WHERE state = 'running'
 ), unknown AS (

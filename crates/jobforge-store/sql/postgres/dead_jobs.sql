@@ -1,7 +1,8 @@
 -- Lists dead jobs, newest first.
 --
 -- $1 cause, $2 tenant, $3 type, $4 queue (each null for all), $5 whether resolved jobs are listed, $6 only before this id,
--- $7 limit. Uses idx_jobforge_jobs_fallen, idx_jobforge_jobs_fallen_tenant or idx_jobforge_jobs_dead_listed.
+-- $7 limit. Uses idx_jobforge_jobs_fallen, idx_jobforge_jobs_fallen_tenant, idx_jobforge_jobs_dead_listed or
+-- idx_jobforge_jobs_dead_newest.
 SELECT *
 FROM jobforge_jobs
 WHERE status = 'dead'

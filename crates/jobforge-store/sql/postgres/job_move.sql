@@ -1,9 +1,11 @@
 -- Cancels jobs or queues them again, whatever their owner thinks, and fences that owner.
 --
--- $1 ids, $2 'cancel' or 'retry', $3 delay in ms, $4 by whom. Returns id and status before, for every job that exists.
+-- $1 ids, $2 'cancel' or 'retry', $3 delay in ms, $4 by whom. Returns id and status before, for every job that exists, and what
+-- its attempt is counted by.
 -- Uses the primary key. Results of an earlier run go with the fresh start.
 WITH before AS MATERIALIZED (
-  SELECT id, tenant_id, status, attempts, lease, locked_by, last_worker, started_at, finished_at, queue
+  SELECT id, tenant_id, status, attempts, lease, locked_by, last_worker, started_at, finished_at, queue, type,
+         created_by, items_processed, items_failed, items_skipped
   FROM jobforge_jobs
   WHERE id = ANY ($1)
   ORDER BY id
@@ -58,7 +60,9 @@ WITH before AS MATERIALIZED (
 ), told AS (
   SELECT pg_notify('jobforge', 'moved:' || id) FROM allowed WHERE status = 'running'
 )
-SELECT id, status, (SELECT count(*) FROM told) AS told,
+SELECT id, status, queue,
+  CASE WHEN starts_with(created_by, 'schedule:') THEN substr(created_by, 10) ELSE type END AS job_name,
+  extract(epoch FROM jobforge_now() - started_at)::float8 AS took_s, items_processed, items_failed, items_skipped, (SELECT count(*) FROM told) AS told,
   (SELECT count(jobforge_audit_add($4, 'job.' || $2, id::text, tenant_id, jsonb_build_object('status', status)::text,
      jsonb_build_object('status', CASE $2 WHEN 'retry' THEN 'queued' ELSE 'canceled' END)::text))
    FROM allowed) AS audited

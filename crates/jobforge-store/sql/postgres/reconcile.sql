@@ -2,7 +2,7 @@
 --
 -- $1 limit. Reads the queued jobs through idx_jobforge_jobs_claim.
 WITH missing AS (
-  SELECT j.id, j.queue, j.priority, j.run_at, j.type, j.alone
+  SELECT j.id, j.queue, j.priority, j.run_at, j.type, j.alone, j.queued_because IN ('retry', 'rescue') AS retrying
   FROM jobforge_jobs j
   WHERE j.status = 'queued'
     AND NOT EXISTS (
@@ -16,8 +16,8 @@ WITH missing AS (
   INSERT INTO jobforge_ready (id, queue, priority, run_at, type, alone)
   SELECT id, queue, priority, run_at, type, alone FROM missing WHERE run_at <= jobforge_now()
 ), scheduled AS (
-  INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone)
-  SELECT id, queue, priority, run_at, type, alone FROM missing WHERE run_at > jobforge_now()
+  INSERT INTO jobforge_scheduled (id, queue, priority, run_at, type, alone, retrying)
+  SELECT id, queue, priority, run_at, type, alone, retrying FROM missing WHERE run_at > jobforge_now()
 ), told AS (
   SELECT pg_notify('jobforge', 'work:' || queue) FROM (SELECT DISTINCT queue FROM missing) q
 )

@@ -2,7 +2,8 @@
 --
 -- One array element a line: $1 id, $2 lease, $3 heartbeat deadline as seen, $4 status it goes to, $5 why it is queued,
 -- $6 delay in ms, $7 misses, $8 error, $9 whether the attempt counts, $10 deaths of workers, $11 whether it runs alone.
--- Returns the ids that were moved. Uses the primary key.
+-- Returns what was moved: id, queue, the name under which it is counted, seconds that the attempt took, items. Uses the
+-- primary key.
 WITH r AS MATERIALIZED (
   SELECT *
   FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::bigint[], $7::integer[], $8::jsonb[],
@@ -33,7 +34,11 @@ WITH r AS MATERIALIZED (
     AND j.lease = r.lease
     AND j.status IS NOT DISTINCT FROM 'running'
     AND j.heartbeat_due_at IS NOT DISTINCT FROM r.seen_due_at
-  RETURNING j.id, j.tenant_id, CASE WHEN r.burns THEN j.attempts ELSE j.attempts + 1 END AS attempts, r.lease, j.last_worker, j.started_at, r.because, r.error
+  RETURNING j.id, j.tenant_id, CASE WHEN r.burns THEN j.attempts ELSE j.attempts + 1 END AS attempts, r.lease, j.last_worker, j.started_at, r.because, r.error,
+            j.queue,
+            CASE WHEN starts_with(j.created_by, 'schedule:') THEN substr(j.created_by, 10) ELSE j.type END AS job_name,
+            extract(epoch FROM jobforge_now() - j.started_at)::float8 AS took_s,
+            j.items_processed, j.items_failed, j.items_skipped
 ), kept AS (
   INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error)
   SELECT id, tenant_id, attempts, lease, last_worker,
@@ -44,4 +49,5 @@ WITH r AS MATERIALIZED (
 ), told AS (
   SELECT pg_notify('jobforge', 'moved:' || id) FROM moved
 )
-SELECT moved.id, (SELECT count(*) FROM told) AS told FROM moved
+SELECT id, queue, job_name, took_s, items_processed, items_failed, items_skipped, (SELECT count(*) FROM told) AS told
+FROM moved

@@ -3,7 +3,8 @@
 -- $1 worker, then one array element a settlement: $2 id, $3 lease, $4 status it goes to, $5 why it is queued,
 -- $6 delay in ms, $7 whether the attempt counts, $8 error, $9 result, $10 result id, $11 progress, $12 message,
 -- $13 phase, $14 items processed, $15 failed, $16 skipped, $17 checkpoint, $18 log tail.
--- Returns the ids that were settled. Uses the primary key.
+-- Returns what was settled: id, lease, queue, the name under which it is counted, seconds that the attempt took, items.
+-- Uses the primary key. Notes when executions of a name last succeeded, to the second.
 -- `IS NOT DISTINCT FROM` keeps the planner from idx_jobforge_jobs_running, which would read all of the worker's jobs for
 -- each of the batch: seen at 1,000 running jobs, 300 times slower. The status is compared so for the same reason.
 WITH s AS MATERIALIZED (
@@ -45,7 +46,10 @@ WITH s AS MATERIALIZED (
   WHERE j.id = s.id AND j.lease = s.lease AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status IS NOT DISTINCT FROM 'running'
   RETURNING j.id, j.tenant_id, j.lease, j.started_at,
             CASE WHEN s.burns THEN j.attempts ELSE j.attempts + 1 END AS attempt_no,
-            s.to_status, s.because, s.error, s.result, s.result_id, s.log
+            s.to_status, s.because, s.error, s.result, s.result_id, s.log, j.queue,
+            CASE WHEN starts_with(j.created_by, 'schedule:') THEN substr(j.created_by, 10) ELSE j.type END AS job_name,
+            extract(epoch FROM jobforge_now() - j.started_at)::float8 AS took_s,
+            j.items_processed, j.items_failed, j.items_skipped
 ), kept_results AS (
   INSERT INTO jobforge_job_results (id, job_id, tenant_id, result, created_at)
   SELECT result_id, id, tenant_id, result, jobforge_now()
@@ -70,5 +74,16 @@ WITH s AS MATERIALIZED (
   FROM settled
   WHERE log IS NOT NULL
   ON CONFLICT (job_id, lease) DO UPDATE SET tail = excluded.tail, updated_at = excluded.updated_at
+), noted AS (
+  INSERT INTO jobforge_successes (name, last_at)
+  SELECT DISTINCT job_name, jobforge_now()
+  FROM settled
+  WHERE to_status = 'succeeded'
+    AND NOT EXISTS (
+      SELECT FROM jobforge_successes s WHERE s.name = settled.job_name AND s.last_at > jobforge_now() - interval '1 s'
+    )
+  -- In one order everywhere, so that two of these never wait for each other.
+  ORDER BY job_name
+  ON CONFLICT (name) DO UPDATE SET last_at = greatest(jobforge_successes.last_at, excluded.last_at)
 )
-SELECT id, lease FROM settled
+SELECT id, lease, queue, job_name, took_s, items_processed, items_failed, items_skipped FROM settled

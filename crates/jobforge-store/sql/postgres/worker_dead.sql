@@ -9,3 +9,5 @@ SET state = 'dead',
     death = $7
 WHERE machine_id = $1 AND boot_id = $2 AND pid_namespace = $3 AND pid = $4 AND process_start = $5
   AND state IN ('live', 'draining', 'lost')
+-- Those that were lost keep the time of that.
+RETURNING ended_at = jobforge_now() AS fresh

@@ -9,3 +9,12 @@ VALUES
   ($1, $2, $3, $4, $5, $6, $7, 'live', $8, $8, jobforge_now(), jobforge_now(), jobforge_now() + $8::bigint * interval '1 ms',
    $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (id) DO NOTHING
+-- Whether the last incarnation of the same worker in the same process was declared lost.
+RETURNING coalesce((
+  SELECT w.state = 'lost'
+  FROM jobforge_workers w
+  WHERE w.hostname = $3 AND w.pid = $4 AND w.process_start = $12 AND w.queues = $5 AND w.name IS NOT DISTINCT FROM $2
+    AND w.id <> $1
+  ORDER BY w.started_at DESC
+  LIMIT 1
+), false)

@@ -17,4 +17,4 @@ WHERE slot_id = $1 AND machine_id = $2
     WHEN boot_id = $3 THEN (pid_namespace, pid, process_start) IS DISTINCT FROM ($4, $5, $6)
     ELSE last_heartbeat_at < jobforge_now() - $7::bigint * interval '1 ms'
   END
-RETURNING *
+RETURNING *, ended_at = jobforge_now() AS fresh

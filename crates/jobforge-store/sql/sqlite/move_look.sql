@@ -9,6 +9,10 @@ SELECT
     lease,
     locked_by,
     started_at,
-    type
+    type,
+    items_processed,
+    items_failed,
+    items_skipped,
+    CASE WHEN created_by GLOB 'schedule:*' THEN substr(created_by, 10) ELSE type END
 FROM jobforge_jobs
 WHERE id = ?1;

@@ -31,4 +31,8 @@ RETURNING
     queue,
     attempts,
     started_at,
+    CASE WHEN created_by GLOB 'schedule:*' THEN substr(created_by, 10) ELSE type END,
+    items_processed,
+    items_failed,
+    items_skipped,
     last_worker;

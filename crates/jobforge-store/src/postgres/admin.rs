@@ -34,6 +34,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "schedules",
         sql: include_str!("../../migrations/postgres/0004_schedules.sql"),
     },
+    Migration { version: 5, name: "alerts", sql: include_str!("../../migrations/postgres/0005_alerts.sql") },
 ];
 
 /// Whether the tables came from a dump of tables alone, which brings no functions.

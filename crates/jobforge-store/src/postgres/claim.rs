@@ -21,6 +21,7 @@ use super::PostgresStore;
 use super::rows::{Json, beginning, count, duration, millis};
 use super::session::{Sql, sql};
 use crate::error::Result;
+use crate::meter::Tally;
 
 static CLAIM: Sql = sql!(
     "claim",
@@ -139,6 +140,9 @@ impl PostgresStore {
         jobs.sort_by(|(a, at_a), (b, at_b)| {
             (place(&a.queue), a.priority, at_a, a.id).cmp(&(place(&b.queue), b.priority, at_b, b.id))
         });
+        for (job, due) in &jobs {
+            Tally::Waited(job.queue.clone(), since(as_of, *due)).count();
+        }
         let full = self.remember(ask, at, &jobs, began, used_cursor);
         Ok(Claimed {
             // Stale ready rows were taken but gave no job: the next ones may.

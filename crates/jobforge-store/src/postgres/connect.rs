@@ -9,6 +9,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::pools;
 use super::{PostgresStore, claim, session, wake};
 use crate::error::{Result, StoreError};
 use crate::slow::SlowLog;
@@ -187,12 +188,14 @@ fn pool(config: Config, tls: Tls, size: usize) -> std::result::Result<Pool, Buil
         Tls::Off => Manager::from_config(config, NoTls, manager_config),
         Tls::On(tls) => Manager::from_config(config, tls, manager_config),
     };
-    Pool::builder(manager)
+    let pool = Pool::builder(manager)
         .max_size(size)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(CONNECT_TIMEOUT))
         .create_timeout(Some(CONNECT_TIMEOUT))
-        .build()
+        .build()?;
+    pools::watch(&pool);
+    Ok(pool)
 }
 
 fn parse(url: &str, application_name: &str) -> Result<Config> {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jobforge_core::death::{Death, DeathReport, Place, ProcessId, Proof};
 use jobforge_core::job::WorkerId;
+use jobforge_core::metric::DeadSource;
 use jobforge_core::rescue::{RescuePolicy, Suspect, SuspectPage, plan};
 use jobforge_core::time::Now;
 use jobforge_core::worker::{NewWorker, WorkerRow};
@@ -14,6 +15,7 @@ use super::rows::{Json, job, millis, worker};
 use super::session::{Attempted, CONFLICT_TRIES, Params, Sql, fix_clock, run, sql};
 use super::workers::{self, REGISTER};
 use crate::error::Result;
+use crate::meter::Tally;
 use crate::rows::{DEATH_PAGE, DEATH_PAGES, Deaths};
 
 static MARK: Sql = sql!("worker_dead", TEXT, TEXT, INT8, INT8, INT8, TEXT, JSONB);
@@ -65,17 +67,22 @@ impl PostgresStore {
         let transaction = client.transaction().await.map_err(fault)?;
         fix_clock(&*transaction, at).await.map_err(fault)?;
         let grave = Grave { store: self, call, transaction: &transaction };
+        let mut tallies = Vec::new();
         let deaths = match event {
             Event::Reported(report, policy) => {
-                let dead = grave.of_process(&report.process, &report.death).await?;
-                grave.rescue(dead, policy).await?
+                let dead = grave.of_process(&report.process, &report.death, &mut tallies).await?;
+                grave.rescue(dead, policy, &mut tallies).await?
             }
             Event::Registered(worker) => {
-                grave.run(&REGISTER, &workers::Columns::of(worker).params()).await?;
+                let rows = grave.run(&REGISTER, &workers::Columns::of(worker).params()).await?;
+                if rows.first().is_some_and(|row| row.get(0)) {
+                    tallies.push(Tally::Resurrected);
+                }
                 match worker.place.as_ref() {
                     Some(Place { process, up_for, slot: Some(slot) }) => {
-                        let dead = grave.before(process, millis(*up_for), &slot.id, &slot.name).await?;
-                        grave.rescue(dead, &slot.policy).await?
+                        let up_for = millis(*up_for);
+                        let dead = grave.before(process, up_for, &slot.id, &slot.name, &mut tallies).await?;
+                        grave.rescue(dead, &slot.policy, &mut tallies).await?
                     }
                     Some(_) | None => Deaths::default(),
                 }
@@ -83,6 +90,7 @@ impl PostgresStore {
         };
         transaction.commit().await.map_err(fault)?;
         watch.done();
+        tallies.into_iter().for_each(Tally::count);
         Ok(deaths)
     }
 }
@@ -103,12 +111,19 @@ impl Grave<'_> {
             .map_err(|error| self.store.attempted(self.call, error))
     }
 
-    async fn of_process(&self, process: &ProcessId, death: &Death) -> Tried<Vec<WorkerRow>> {
+    async fn of_process(
+        &self,
+        process: &ProcessId,
+        death: &Death,
+        tallies: &mut Vec<Tally>,
+    ) -> Tried<Vec<WorkerRow>> {
         let (namespace, pid) = (process.pid_namespace.cast_signed(), i64::from(process.pid));
         let started = process.started.cast_signed();
         let (machine, boot) = (&process.machine_id, &process.boot_id);
         let (words, certificate) = (death.proof.to_string(), Json::of(death));
-        self.run(&MARK, &[machine, boot, &namespace, &pid, &started, &words, &certificate]).await?;
+        let marked =
+            self.run(&MARK, &[machine, boot, &namespace, &pid, &started, &words, &certificate]).await?;
+        tallies.extend(fresh(&marked));
         let rows = self.run(&FIND, &[machine, boot, &namespace, &pid, &started]).await?;
         self.read(&rows, worker)
     }
@@ -120,6 +135,7 @@ impl Grave<'_> {
         up_for_ms: i64,
         slot_id: &str,
         slot: &str,
+        tallies: &mut Vec<Tally>,
     ) -> Tried<Vec<WorkerRow>> {
         let taken = Proof::SlotTaken { slot: slot.to_owned() };
         let (taken_words, rebooted_words) = (taken.to_string(), Proof::Rebooted.to_string());
@@ -143,11 +159,17 @@ impl Grave<'_> {
                 ],
             )
             .await?;
+        tallies.extend(fresh(&rows));
         self.read(&rows, worker)
     }
 
     /// Takes back what ended workers hold.
-    async fn rescue(&self, dead: Vec<WorkerRow>, policy: &RescuePolicy) -> Tried<Deaths> {
+    async fn rescue(
+        &self,
+        dead: Vec<WorkerRow>,
+        policy: &RescuePolicy,
+        tallies: &mut Vec<Tally>,
+    ) -> Tried<Deaths> {
         let mut deaths = Deaths::default();
         if dead.is_empty() {
             return Ok(deaths);
@@ -178,6 +200,7 @@ impl Grave<'_> {
             });
             let lines = plan(&SuspectPage { as_of, suspects: suspects.collect() }, policy);
             let moved = self.run(&RESCUE, &rescue::Columns::of(&lines).params()).await?;
+            tallies.extend(rescue::ended(&lines, &moved, DeadSource::Cleanup));
             let report = rescue::report(&lines, &moved);
             if !deaths.add(lines, report) {
                 break;
@@ -197,6 +220,11 @@ impl Grave<'_> {
             .collect::<std::result::Result<_, _>>()
             .map_err(|error| self.store.attempted(self.call, error))
     }
+}
+
+/// One for each worker that was not known to be lost.
+fn fresh(rows: &[Row]) -> impl Iterator<Item = Tally> {
+    rows.iter().filter(|row| row.get("fresh")).map(|_| Tally::DeclaredDead)
 }
 
 /// How many jobs the dead were running in all, as a page of them tells.

@@ -12,6 +12,7 @@ use super::PostgresStore;
 use super::rows::{Json, millis};
 use super::session::{self, Attempted, Sql, sql};
 use crate::error::{Result, StoreError};
+use crate::meter;
 use crate::rows::Enqueued;
 use crate::traits::Enqueue;
 
@@ -65,7 +66,10 @@ impl Enqueue for PostgresStore {
             copy = copy && !self.is_under_row_security(at).await?;
             let outcome = if copy { self.copy(jobs).await } else { self.insert(jobs, at).await };
             match outcome {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    meter::enqueued(jobs, &done);
+                    return Ok(done);
+                }
                 // An id exists already, as after an answer that was lost: the INSERT tells which.
                 Err(Attempted::Conflict(_)) if copy => copy = false,
                 Err(Attempted::Conflict(_)) if tries < TRIES => {}
@@ -85,6 +89,8 @@ pub async fn enqueue_in(transaction: &Transaction<'_>, jobs: &[NewJob]) -> Resul
         let inserted = insert_chunk(transaction, None, None, chunk).await;
         done.extend(inserted.map_err(|fault| fault.into_store_error("the caller's transaction"))?);
     }
+    // Whether the caller commits is not known here.
+    meter::enqueued(jobs, &done);
     Ok(done)
 }
 

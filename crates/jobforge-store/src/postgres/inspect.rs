@@ -16,7 +16,7 @@ use super::rows::{Json, count, error_info, job, millis, status, worker};
 use super::session::{Params, Sql, sql};
 use super::watchdog;
 use crate::error::Result;
-use crate::rows::{COUNT_CAP, JobDetail, JobFilter, JobPage, LogTail, MAX_PAGE, QueueInfo};
+use crate::rows::{COUNT_CAP, Gauges, JobDetail, JobFilter, JobPage, LogTail, MAX_PAGE, QueueInfo};
 use crate::traits::Inspect;
 
 static CLOCK: Sql = sql!("clock");
@@ -99,6 +99,10 @@ impl Inspect for PostgresStore {
         let cap = i64::try_from(COUNT_CAP).unwrap_or(i64::MAX);
         let rows = self.query(Now::Database, &COUNTS, &[&tenant_id, &since, &cap]).await?;
         Ok(rows.iter().map(|row| (status(row.get(0)), row.get::<_, i64>(1).unsigned_abs())).collect())
+    }
+
+    async fn gauges(&self, at: Now) -> Result<Gauges> {
+        self.read_gauges(at).await
     }
 
     async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>> {

@@ -20,7 +20,7 @@ const CHUNK: usize = 64 * 1024;
 /// The table that says which schema a dump has; it is read for itself.
 const STEPS: &str = "jobforge_migrations";
 /// Tables with one row that is always there. A dump of some tables has none of it, and what is here does as well.
-const ONE_ROW: [&str; 2] = ["jobforge_fleet", "jobforge_settings_version"];
+const ONE_ROW: [&str; 3] = ["jobforge_alert_turn", "jobforge_fleet", "jobforge_settings_version"];
 
 /// A migration that a dump says was applied where it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! that correctness needs depends on a session: `LISTEN` only makes waiting shorter.
 
 mod admin;
+mod alerts;
 mod audit;
 mod claim;
 mod connect;
@@ -12,12 +13,14 @@ mod dead;
 mod death;
 mod enqueue;
 mod fleet;
+mod gauges;
 mod heartbeat;
 mod inspect;
 mod list;
 mod load;
 mod operate;
 mod operations;
+mod pools;
 mod presence;
 mod rescue;
 mod rows;
@@ -47,6 +50,7 @@ use crate::slow::SlowLog;
 pub use connect::{Pooler, PostgresOptions};
 pub use enqueue::enqueue_in;
 pub use load::{DumpedStep, Loaded};
+pub use pools::sample_pools;
 
 /// A PostgreSQL database that keeps jobs.
 pub struct PostgresStore {

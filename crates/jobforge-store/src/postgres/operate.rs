@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::audit::By;
 use jobforge_core::job::{JobId, WorkerId};
+use jobforge_core::metric::End;
 use jobforge_core::retention::{PURGE_BATCH, Retention};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
@@ -13,9 +14,11 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::PostgresStore;
+use super::gauges::attempt;
 use super::rows::{Json, millis, status};
 use super::session::{Sql, sql};
 use crate::error::Result;
+use crate::meter::Tally;
 use crate::rows::{Move, Moved, RestartTold};
 use crate::traits::{Inspect, Operate, Purge};
 
@@ -36,6 +39,9 @@ impl Operate for PostgresStore {
             Move::Retry { delay } => self.query(at, &MOVE, &[&uuids, &"retry", &millis(delay), &by]).await?,
             Move::Delete => self.query(at, &DELETE, &[&uuids, &by]).await?,
         };
+        if step != Move::Delete {
+            rows.iter().filter_map(|row| moved(step, row)).for_each(Tally::count);
+        }
         let before: HashMap<Uuid, Status> = rows.iter().map(|row| (row.get(0), status(row.get(1)))).collect();
         Ok(ids
             .iter()
@@ -83,6 +89,16 @@ impl PostgresStore {
 
 fn counts(rows: &[Row]) -> Vec<(Status, u64)> {
     rows.iter().map(|row| (status(row.get(0)), row.get::<_, i64>(1).unsigned_abs())).collect()
+}
+
+/// What a move of one job counts as.
+pub(super) fn moved(step: Move, row: &Row) -> Option<Tally> {
+    match (step, status(row.get(1))) {
+        (Move::Cancel, Status::Running) => Some(Tally::Ended(attempt(row, 2, End::Cancelled))),
+        (Move::Cancel, Status::Queued) => Some(Tally::Cancelled(row.get(2))),
+        (Move::Retry { .. }, _) => Some(Tally::Retried(row.get(2))),
+        (Move::Cancel | Move::Delete, _) => None,
+    }
 }
 
 /// What a move did, from where the job stood: the statements follow the same rule.

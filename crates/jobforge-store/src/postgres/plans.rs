@@ -11,7 +11,7 @@ use crate::traits::{Admin, DeadLetters, Inspect};
 /// Forty thousand jobs of two tenants; one in a hundred dead, one in ten tagged, none of them analysed.
 const FILL: &str = "INSERT INTO jobforge_jobs (id, tenant_id, type, queue, status, finished_at, tags, error, dead_group)
   SELECT lpad(to_hex(i), 32, '0')::uuid, CASE WHEN i % 2 = 0 THEN 'big' ELSE 'small' END, 'type-' || i % 3, 'queue-' || i % 4,
-         CASE WHEN i % 100 = 0 THEN 'dead' ELSE 'succeeded' END, now(),
+         CASE WHEN i % 100 = 0 THEN 'dead' ELSE 'succeeded' END, now() - i * 7919 % 40000 * interval '1 second',
          CASE WHEN i % 10 = 0 THEN ARRAY['red'] END,
          CASE WHEN i % 100 = 0 THEN '{\"kind\": \"io\", \"message\": \"away\"}'::jsonb END,
          CASE WHEN i % 100 = 0 THEN 'group-' || i % 200 END
@@ -71,16 +71,22 @@ async fn lists_go_by_their_index_whether_many_few_or_none_match() {
         }
     }
     for (parameters, index) in [
-        ("null, null, null, null, true, null, 51", "idx_jobforge_jobs_fallen"),
-        ("null, 'small', null, null, true, null, 51", "idx_jobforge_jobs_fallen_tenant"),
+        ("null, null, null, null, true, null, 51", "idx_jobforge_jobs_dead_newest"),
+        (
+            "null, 'small', null, null, true, null, 51",
+            "idx_jobforge_jobs_fallen_tenant or idx_jobforge_jobs_dead_newest",
+        ),
         ("'group-0', null, null, null, true, null, 51", "idx_jobforge_jobs_dead_listed"),
+        ("null, null, 'nothing', null, true, null, 51", "idx_jobforge_jobs_dead_newest"),
+        ("null, null, null, 'nothing', true, null, 51", "idx_jobforge_jobs_dead_newest"),
     ] {
         let sql = dead::statements().into_iter().find(|sql| sql.name == "dead_jobs").expect("dead_jobs");
         let client = store.client("test").await.expect("client");
         client.batch_execute("SET plan_cache_mode = force_custom_plan; ANALYZE").await.expect("set");
         drop(client);
         let plan = plan(&store, sql, parameters).await;
-        assert!(plan.contains(index), "dead_jobs ({parameters}) does not use {index}:\n{plan}");
+        let uses = index.split(" or ").any(|index| plan.contains(index));
+        assert!(uses, "dead_jobs ({parameters}) does not use {index}:\n{plan}");
     }
     let dead = store.dead_jobs(&DeadFilter { resolved: true, ..DeadFilter::default() }, None, 1000).await;
     assert_eq!(dead.expect("dead jobs").len(), 400);

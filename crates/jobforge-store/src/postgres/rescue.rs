@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::death::{DeathReport, ProcessId};
 use jobforge_core::job::WorkerId;
+use jobforge_core::metric::{DeadSource, End};
 use jobforge_core::poison;
 use jobforge_core::presence::FAST_AFTER;
 use jobforge_core::rescue::{DEADLINE_GRACE, Rescue, RescuePolicy, Suspect, SuspectPage};
@@ -19,9 +20,11 @@ use uuid::Uuid;
 
 use super::PostgresStore;
 use super::death::Event;
+use super::gauges::attempt;
 use super::rows::{Json, job, millis, worker};
 use super::session::{Sql, sql};
 use crate::error::Result;
+use crate::meter::Tally;
 use crate::rows::{Deaths, RescueReport};
 use crate::traits::{Inspect, Upkeep, Watchdog};
 
@@ -87,6 +90,7 @@ impl Watchdog for PostgresStore {
             return Ok(RescueReport::default());
         }
         let rows = self.query(at, &RESCUE, &Columns::of(plan).params()).await?;
+        ended(plan, &rows, DeadSource::Watchdog).into_iter().for_each(Tally::count);
         Ok(report(plan, &rows))
     }
 
@@ -131,6 +135,7 @@ impl Watchdog for PostgresStore {
 
     async fn expire_workers(&self, at_most: u32, at: Now) -> Result<Vec<WorkerId>> {
         let rows = self.query(at, &EXPIRE, &[&i64::from(at_most)]).await?;
+        rows.iter().for_each(|_| Tally::DeclaredDead.count());
         Ok(rows.iter().map(|row| WorkerId(row.get(0))).collect())
     }
 
@@ -198,6 +203,16 @@ pub(super) fn report(plan: &[Rescue], rows: &[Row]) -> RescueReport {
     let moved: HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
     let (moved, lost_races) = plan.iter().map(|line| line.id).partition(|id| moved.contains(&id.0));
     RescueReport { moved, lost_races }
+}
+
+/// What the lines that took effect count as.
+pub(super) fn ended(plan: &[Rescue], rows: &[Row], by: DeadSource) -> Vec<Tally> {
+    let lines: HashMap<Uuid, &Rescue> = plan.iter().map(|line| (line.id.0, line)).collect();
+    let tally = |row: &Row| {
+        let line = lines.get(&row.get::<_, Uuid>(0))?;
+        Some(Tally::Ended(attempt(row, 1, End::rescued(line, by))))
+    };
+    rows.iter().filter_map(tally).collect()
 }
 
 #[cfg(test)]

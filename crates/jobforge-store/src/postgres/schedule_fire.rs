@@ -17,12 +17,13 @@ use uuid::Uuid;
 
 use super::PostgresStore;
 use super::enqueue::{Fault, insert_chunk};
-use super::operate::MOVE;
+use super::operate::{MOVE, moved};
 use super::rows::{Json, millis};
 use super::schedules::{Step, again};
 use super::session::{Attempted, Sql, sql};
 use crate::error::{Result, StoreError};
-use crate::rows::{FIRE_STEP, Fired, FiredLine, RanSchedule, UNREADABLE_WAITS};
+use crate::meter::{self, Tally};
+use crate::rows::{FIRE_STEP, Fired, FiredLine, Move, RanSchedule, UNREADABLE_WAITS};
 
 pub(super) static NEXT: Sql = sql!("schedule_next");
 static DUE: Sql = sql!("schedule_due", INT8, INT8);
@@ -231,7 +232,8 @@ impl Step<'_> {
             let ids: Vec<Uuid> = booking.cancel.iter().map(|id| id.0).collect();
             let reason = "a job for the next moment takes its place";
             let actor = By::named(format!("schedule:{}", booking.schedule)).because(Some(reason));
-            self.run(&MOVE, &[&ids, &"cancel", &0_i64, &Json::of(&actor)]).await?;
+            let rows = self.run(&MOVE, &[&ids, &"cancel", &0_i64, &Json::of(&actor)]).await?;
+            self.tally(rows.iter().filter_map(|row| moved(Move::Cancel, row)));
         }
         let mut plain: Vec<NewJob> = Vec::new();
         let mut fired = Vec::new();
@@ -256,7 +258,9 @@ impl Step<'_> {
         }
         if !plain.is_empty() {
             insert_chunk(&self.transaction, None, None, &plain).await.map_err(|f| f.attempted(self.store))?;
+            self.tally(plain.into_iter().map(|job| Tally::Enqueued { queue: job.queue, created: true }));
         }
+        self.tally(fired.iter().map(meter::fired));
         if let Some(by) = by {
             self.note_runs(&fired, by).await?;
         }
@@ -348,13 +352,18 @@ impl Step<'_> {
     ) -> std::result::Result<(NewLine, Option<JobId>), Attempted> {
         let key = job.idempotency_key.clone().unwrap_or_default();
         let made = insert_chunk(&self.transaction, None, None, std::slice::from_ref(&job)).await;
+        let created = |created| [Tally::Enqueued { queue: job.queue.clone(), created }];
         let (line, job_id) = match made {
             Ok(answers) => match answers.first() {
                 Some(answer) if !answer.created => {
+                    self.tally(created(false));
                     let why = format!("job {} has the key {key} already and stands for it", answer.id);
                     (NewLine { why: Some(why), ..line }, Some(answer.id))
                 }
-                _ => return Ok((line, Some(job.id))),
+                _ => {
+                    self.tally(created(true));
+                    return Ok((line, Some(job.id)));
+                }
             },
             Err(Fault::Refused(StoreError::IdempotencyConflict { existing, .. })) => {
                 let why = format!("job {existing} has the key {key} already, with another payload");

@@ -1,6 +1,7 @@
 //! Schedules as they are kept, and changing them.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +20,7 @@ use super::PostgresStore;
 use super::rows::{Json, millis, status};
 use super::session::{Attempted, Params, Sql, fix_clock, run, sql};
 use crate::error::{Result, StoreError};
+use crate::meter::Tally;
 use crate::rows::{CreatedSchedule, Fired, MAX_PAGE, RanSchedule, ScheduleFilter, ScheduleSurvey};
 use crate::traits::Schedules;
 
@@ -220,6 +222,8 @@ pub(super) struct Step<'a> {
     pub(super) store: &'a PostgresStore,
     pub(super) transaction: Transaction<'a>,
     call: &'static str,
+    /// What counts once it is committed.
+    tallies: Mutex<Vec<Tally>>,
 }
 
 impl<'a> Step<'a> {
@@ -234,7 +238,7 @@ impl<'a> Step<'a> {
         let client: &mut tokio_postgres::Client = client;
         let transaction = client.transaction().await.map_err(fault)?;
         fix_clock(&transaction, at).await.map_err(fault)?;
-        Ok(Self { store, transaction, call })
+        Ok(Self { store, transaction, call, tallies: Mutex::default() })
     }
 
     pub(super) async fn run(
@@ -249,8 +253,15 @@ impl<'a> Step<'a> {
     }
 
     pub(super) async fn commit(self) -> std::result::Result<(), Attempted> {
-        let (store, call) = (self.store, self.call);
-        self.transaction.commit().await.map_err(|error| store.attempted(call, error))
+        let Self { store, transaction, call, tallies } = self;
+        transaction.commit().await.map_err(|error| store.attempted(call, error))?;
+        let tallies = tallies.into_inner().unwrap_or_else(PoisonError::into_inner);
+        tallies.into_iter().for_each(Tally::count);
+        Ok(())
+    }
+
+    pub(super) fn tally(&self, tallies: impl IntoIterator<Item = Tally>) {
+        self.tallies.lock().unwrap_or_else(PoisonError::into_inner).extend(tallies);
     }
 
     /// The clock that the transaction goes by.

@@ -7,6 +7,7 @@ use tokio_postgres::{GenericClient, Row, Statement, error::SqlState};
 
 use super::PostgresStore;
 use crate::error::{Result, StoreError};
+use crate::meter;
 
 /// How often a call is tried when it loses to a concurrent one by deadlock or serialization failure.
 pub(super) const CONFLICT_TRIES: u32 = 4;
@@ -115,9 +116,12 @@ impl PostgresStore {
 
     /// Takes a connection from the pool.
     pub(super) async fn client(&self, call: &'static str) -> Result<Client> {
-        self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => map_error(&self.location, call, error),
-            other => StoreError::Unreachable { location: self.location.clone(), source: other.into() },
+        self.pool.get().await.map_err(|error| {
+            meter::reached(false);
+            match error {
+                PoolError::Backend(error) => map_error(&self.location, call, error),
+                other => StoreError::Unreachable { location: self.location.clone(), source: other.into() },
+            }
         })
     }
 
@@ -171,6 +175,7 @@ pub(super) fn map_error(location: &str, call: &'static str, error: tokio_postgre
     let location = location.to_owned();
     let Some(code) = error.code().cloned() else {
         // No answer of the server: the connection could not be made, or broke.
+        meter::reached(false);
         let made = error.is_closed() || call != "connect";
         let source = error.into();
         return if made {

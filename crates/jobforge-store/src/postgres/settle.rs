@@ -3,16 +3,20 @@
 use std::collections::{HashMap, HashSet};
 
 use jobforge_core::job::{Lease, WorkerId};
+use jobforge_core::metric::End;
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::PostgresStore;
+use super::gauges::attempt;
 use super::heartbeat::Late;
 use super::rows::{Json, millis, status};
 use super::session::{Sql, sql};
 use crate::error::Result;
+use crate::meter::Tally;
 
 static PLAIN: Sql = sql!("settle_plain", TEXT, UUID_ARRAY);
 static SETTLE: Sql = sql!(
@@ -67,7 +71,10 @@ impl PostgresStore {
         if !plain.is_empty() {
             let ids: Vec<Uuid> = plain.iter().map(|s| s.id.0).collect();
             let rows = self.query(at, &PLAIN, &[&worker.as_str(), &ids]).await?;
-            applied.extend(rows.iter().map(|row| (row.get::<_, Uuid>(0), row.get::<_, i64>(1))));
+            for row in &rows {
+                Tally::Ended(attempt(row, 2, End::Succeeded)).count();
+            }
+            applied.extend(rows.iter().map(key));
         }
         if !other.is_empty() {
             applied.extend(self.settle_any(worker, &other, at).await?);
@@ -157,7 +164,14 @@ impl PostgresStore {
                 ],
             )
             .await?;
-        Ok(rows.iter().map(|row| (row.get::<_, Uuid>(0), row.get::<_, i64>(1))).collect())
+        let plans: HashMap<(Uuid, i64), &Settlement> =
+            batch.iter().map(|plan| ((plan.id.0, plan.lease.0), *plan)).collect();
+        for row in &rows {
+            if let Some(end) = plans.get(&key(row)).and_then(|plan| End::settled(plan)) {
+                Tally::Ended(attempt(row, 2, end)).count();
+            }
+        }
+        Ok(rows.iter().map(key).collect())
     }
 
     pub(super) async fn unmatched(&self, ids: Vec<Uuid>, at: Now) -> Result<HashMap<Uuid, Unmatched>> {
@@ -169,6 +183,11 @@ impl PostgresStore {
         });
         Ok(found.collect())
     }
+}
+
+/// Job and lease that a row tells of.
+fn key(row: &Row) -> (Uuid, i64) {
+    (row.get(0), row.get(1))
 }
 
 fn classify(worker: &WorkerId, s: &Settlement, found: Option<&Unmatched>) -> Settled {

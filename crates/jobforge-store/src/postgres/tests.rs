@@ -18,9 +18,9 @@ use testkit::postgres::{Cluster, ClusterOptions, TestDatabase};
 
 use super::session::Sql;
 use super::{
-    PostgresOptions, PostgresStore, admin, audit, claim, dead, death, enqueue, fleet, heartbeat, inspect,
-    list, operate, operations, presence, rescue, schedule_fire, schedules, settings, settle, tokens,
-    watchdog, workers,
+    PostgresOptions, PostgresStore, admin, alerts, audit, claim, dead, death, enqueue, fleet, gauges,
+    heartbeat, inspect, list, operate, operations, presence, rescue, schedule_fire, schedules, settings,
+    settle, tokens, watchdog, workers,
 };
 use crate::traits::{Admin, Audit, Enqueue, Inspect, Watchdog, WorkerSide};
 
@@ -110,6 +110,7 @@ fn statements() -> Vec<&'static Sql> {
         dead::statements(),
         death::statements(),
         enqueue::statements(),
+        gauges::statements(),
         heartbeat::statements(),
         inspect::statements(),
         list::statements(),
@@ -117,7 +118,7 @@ fn statements() -> Vec<&'static Sql> {
     .into_iter()
     .chain([operate::statements(), rescue::statements(), settle::statements(), watchdog::statements()])
     .chain([workers::statements(), fleet::statements(), presence::statements()])
-    .chain([schedules::statements(), schedule_fire::statements()])
+    .chain([schedules::statements(), schedule_fire::statements(), alerts::statements()])
     .flatten()
     .collect()
 }

@@ -16,6 +16,7 @@ use super::death::Event;
 use super::rows::millis;
 use super::session::{Sql, sql};
 use crate::error::Result;
+use crate::meter;
 use crate::rows::Deaths;
 use crate::traits::{Attendance, WorkerSide};
 
@@ -42,11 +43,15 @@ static LEAVE: Sql = sql!("worker_leave", TEXT, TEXT);
 #[async_trait]
 impl WorkerSide for PostgresStore {
     async fn register(&self, worker: &NewWorker, at: Now) -> Result<Deaths> {
+        meter::registered(worker);
         self.bury(&Event::Registered(worker), at).await
     }
 
     async fn claim(&self, ask: &ClaimAsk, at: Now) -> Result<Claimed> {
-        self.claim_jobs(ask, at).await
+        let watch = self.slow.watch("claim");
+        let claimed = self.claim_jobs(ask, at).await?;
+        meter::claimed(&claimed, watch.took());
+        Ok(claimed)
     }
 
     async fn renew(
@@ -63,14 +68,18 @@ impl WorkerSide for PostgresStore {
         if beats.is_empty() {
             return Ok(Vec::new());
         }
-        self.heartbeat_jobs(worker, beats, at).await
+        let replies = self.heartbeat_jobs(worker, beats, at).await?;
+        meter::beaten(&replies);
+        Ok(replies)
     }
 
     async fn settle(&self, worker: &WorkerId, settlements: &[Settlement], at: Now) -> Result<Vec<Settled>> {
         if settlements.is_empty() {
             return Ok(Vec::new());
         }
-        self.settle_jobs(worker, settlements, at).await
+        let answers = self.settle_jobs(worker, settlements, at).await?;
+        meter::settled(&answers);
+        Ok(answers)
     }
 
     fn lane(&self) -> Option<Arc<dyn WorkerSide>> {

@@ -1,6 +1,7 @@
 //! Taking due jobs.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jobforge_core::claim::{Bounds, ClaimAsk, Claimed, MAX_CLAIM};
 use jobforge_core::job::{ClaimedJob, JobId, Lease};
@@ -12,6 +13,7 @@ use super::rows::{self, Json, later, limit, moment};
 use super::statements;
 use super::tx::{Tx, as_of};
 use crate::error::Result;
+use crate::meter::Tally;
 use crate::rows::WakeEvent;
 
 /// Waiting jobs that one claim makes claimable; when more are due, the claim says that it should be repeated.
@@ -58,6 +60,10 @@ pub(super) fn claim(tx: &Tx<'_>, ask: &ClaimAsk, at: Now) -> Result<Claimed> {
         )?;
         // RETURNING gives the rows in no order.
         taken.sort_by_key(|(order, _)| *order);
+        for ((_, due, _), job) in &taken {
+            let wait = Duration::from_micros((now - due).max(0).unsigned_abs());
+            tx.tally(Tally::Waited(job.queue.clone(), wait));
+        }
         room -= taken.len();
         claimed.more |= taken.len() == wanted;
         claimed.jobs.extend(taken.into_iter().map(|(_, job)| job));

@@ -2,6 +2,7 @@
 
 use jobforge_core::death::{Death, DeathReport, Place, ProcessId, Proof};
 use jobforge_core::job::WorkerId;
+use jobforge_core::metric::DeadSource;
 use jobforge_core::rescue::{RescuePolicy, Suspect, SuspectPage, plan};
 use jobforge_core::time::Now;
 use jobforge_core::worker::WorkerRow;
@@ -12,6 +13,7 @@ use super::rows::{self, earlier, json, limit};
 use super::statements;
 use super::tx::{Tx, as_of};
 use crate::error::Result;
+use crate::meter::Tally;
 use crate::rows::{DEATH_PAGE, DEATH_PAGES, Deaths};
 
 /// Marks all that a process was as dead, and takes its jobs back.
@@ -32,7 +34,7 @@ pub(super) fn report(tx: &Tx<'_>, report: &DeathReport, policy: &RescuePolicy, a
     let dead = tx
         .prepare(&statements::DEAD_FIND)?
         .all(params![process.machine_id, process.boot_id, namespace, process.pid, started], rows::worker)?;
-    bury(tx, dead, policy, at)
+    bury(tx, dead, policy, now, at)
 }
 
 /// Marks earlier holders of a slot as dead, and takes their jobs back.
@@ -59,13 +61,16 @@ pub(super) fn supersede(tx: &Tx<'_>, place: &Place, at: Now) -> Result<Deaths> {
         ],
         rows::worker,
     )?;
-    bury(tx, dead, &slot.policy, at)
+    bury(tx, dead, &slot.policy, now, at)
 }
 
-/// Takes back what ended workers hold.
-fn bury(tx: &Tx<'_>, dead: Vec<WorkerRow>, policy: &RescuePolicy, at: Now) -> Result<Deaths> {
-    let as_of = as_of(tx.now(at)?);
+/// Takes back what ended workers hold; those that were marked now were not known to be lost.
+fn bury(tx: &Tx<'_>, dead: Vec<WorkerRow>, policy: &RescuePolicy, marked: i64, at: Now) -> Result<Deaths> {
+    let (marked, as_of) = (as_of(marked), as_of(tx.now(at)?));
     let mut deaths = Deaths::default();
+    for _ in dead.iter().filter(|worker| worker.ended_at == Some(marked)) {
+        tx.tally(Tally::DeclaredDead);
+    }
     let beside = company(tx, &dead)?.saturating_sub(1);
     for worker in dead {
         for _ in 0..DEATH_PAGES {
@@ -78,7 +83,7 @@ fn bury(tx: &Tx<'_>, dead: Vec<WorkerRow>, policy: &RescuePolicy, at: Now) -> Re
                 beside: Some(beside),
             });
             let lines = plan(&SuspectPage { as_of, suspects: suspects.collect() }, policy);
-            let report = rescue::apply(tx, &lines, at)?;
+            let report = rescue::apply(tx, &lines, DeadSource::Cleanup, at)?;
             if !deaths.add(lines, report) {
                 break;
             }

@@ -11,7 +11,7 @@ use crate::migrate::{self, Applied, Migration};
 use crate::rows::MigrationInfo;
 
 /// Every step, in order. Steps are only ever added.
-pub(super) static MIGRATIONS: [Migration; 3] = [
+pub(super) static MIGRATIONS: [Migration; 4] = [
     Migration { version: 1, name: "core", sql: include_str!("../../migrations/sqlite/0001_core.sql") },
     Migration { version: 2, name: "admin", sql: include_str!("../../migrations/sqlite/0002_admin.sql") },
     Migration {
@@ -19,6 +19,7 @@ pub(super) static MIGRATIONS: [Migration; 3] = [
         name: "schedules",
         sql: include_str!("../../migrations/sqlite/0003_schedules.sql"),
     },
+    Migration { version: 4, name: "alerts", sql: include_str!("../../migrations/sqlite/0004_alerts.sql") },
 ];
 
 /// Applies the first pending step and returns it; `None` when there is none left. One call is one transaction.

@@ -2,8 +2,8 @@
 //!
 //! Every change is a command on one writer thread ([`writer`]), which gathers what waits into one transaction and
 //! answers when it is on disk. Looking goes through a few read-only connections ([`readers`]) and never waits for the
-//! writer. Each verb has its file here and its statements in `sql/sqlite`; [`seam`], [`seam_admin`] and
-//! [`seam_schedules`] tie them to the traits.
+//! writer. Each verb has its file here and its statements in `sql/sqlite`; [`seam`], [`seam_admin`],
+//! [`seam_alerts`] and [`seam_schedules`] tie them to the traits.
 
 mod fault;
 mod home;
@@ -28,6 +28,7 @@ mod workers;
 
 mod rescue;
 
+mod gauges;
 mod inspect;
 mod list;
 mod queues;
@@ -35,10 +36,12 @@ mod queues;
 mod operate;
 mod retention;
 
+mod alerts;
 mod audit;
 mod operations;
 mod schedule_fire;
 mod schedules;
+mod seam_alerts;
 mod seam_schedules;
 mod settings;
 mod tokens;

@@ -2,20 +2,23 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::time::Duration;
 
 use jobforge_core::audit::{By, Deed};
 use jobforge_core::job::{JobId, Lease, WorkerId};
+use jobforge_core::metric::{Attempt, End};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use rusqlite::params;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::rows::{self, later};
+use super::rows::{self, count, later};
 use super::settle::{Ended, put_attempt};
 use super::tx::Tx;
 use super::{audit, statements};
 use crate::error::Result;
+use crate::meter::Tally;
 use crate::rows::{Move, Moved, WakeEvent};
 
 /// Moves each job; an id that is given twice is moved once and answered twice.
@@ -40,6 +43,22 @@ struct Place {
     locked_by: Option<WorkerId>,
     started_at: Option<i64>,
     job_type: String,
+    items: [u64; 3],
+    job_name: String,
+}
+
+impl Place {
+    /// The attempt that a cancel ends.
+    fn attempt(&self, now: i64) -> Attempt {
+        let took = self.started_at.map_or(0, |started| (now - started).max(0).unsigned_abs());
+        Attempt {
+            queue: self.queue.clone(),
+            job_name: self.job_name.clone(),
+            end: End::Cancelled,
+            took: Duration::from_micros(took),
+            items: self.items,
+        }
+    }
 }
 
 fn move_one(tx: &Tx<'_>, id: JobId, step: Move, by: &By, now: i64) -> Result<Moved> {
@@ -53,6 +72,8 @@ fn move_one(tx: &Tx<'_>, id: JobId, step: Move, by: &By, now: i64) -> Result<Mov
             locked_by: rows::maybe_worker(row, 5)?,
             started_at: row.get(6)?,
             job_type: row.get(7)?,
+            items: [count(row.get(8)?), count(row.get(9)?), count(row.get(10)?)],
+            job_name: row.get(11)?,
         })
     })?;
     let Some(place) = place else { return Ok(Moved::Missing) };
@@ -62,6 +83,10 @@ fn move_one(tx: &Tx<'_>, id: JobId, step: Move, by: &By, now: i64) -> Result<Mov
     match (step, from) {
         (Move::Cancel, Status::Queued | Status::Running) => {
             cancel(tx, id, &place, now)?;
+            tx.tally(match place.status {
+                Status::Running => Tally::Ended(place.attempt(now)),
+                _ => Tally::Cancelled(place.queue.clone()),
+            });
             audit::add(tx, by, &deed("job.cancel").changing(&before, &json!({ "status": "canceled" })), now)?;
         }
         (Move::Cancel, Status::Canceled) => {}
@@ -70,6 +95,7 @@ fn move_one(tx: &Tx<'_>, id: JobId, step: Move, by: &By, now: i64) -> Result<Mov
         }
         (Move::Retry { delay }, _) => {
             retry(tx, id, &place, later(now, delay), now)?;
+            tx.tally(Tally::Retried(place.queue.clone()));
             audit::add(tx, by, &deed("job.retry").changing(&before, &json!({ "status": "queued" })), now)?;
         }
         (Move::Delete, Status::Running) => return Ok(Moved::Refused { status: from }),

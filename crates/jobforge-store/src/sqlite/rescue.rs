@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jobforge_core::job::{Job, JobId, QueuedBecause, WorkerId};
+use jobforge_core::metric::{DeadSource, End};
 use jobforge_core::poison;
 use jobforge_core::presence::FAST_AFTER;
 use jobforge_core::rescue::{DEADLINE_GRACE, Rescue, Suspect, SuspectPage};
@@ -12,10 +13,11 @@ use jobforge_core::worker::WorkerRow;
 use rusqlite::params;
 
 use super::rows::{self, earlier, json, later, limit, micros};
-use super::settle::{Ended, put_attempt};
+use super::settle::{Ended, place, put_attempt};
 use super::statements;
 use super::tx::{Tx, as_of};
 use crate::error::Result;
+use crate::meter::Tally;
 use crate::rows::{RescueReport, WakeEvent};
 
 /// Marks that one reconciliation mends at most; the next one goes on.
@@ -53,11 +55,11 @@ fn worker_of(
 }
 
 /// Applies each line of a plan whose facts still hold.
-pub(super) fn apply(tx: &Tx<'_>, plan: &[Rescue], at: Now) -> Result<RescueReport> {
+pub(super) fn apply(tx: &Tx<'_>, plan: &[Rescue], by: DeadSource, at: Now) -> Result<RescueReport> {
     let now = tx.now(at)?;
     let mut report = RescueReport::default();
     for line in plan {
-        if apply_one(tx, line, now)? {
+        if apply_one(tx, line, by, now)? {
             report.moved.push(line.id);
         } else {
             report.lost_races.push(line.id);
@@ -66,7 +68,7 @@ pub(super) fn apply(tx: &Tx<'_>, plan: &[Rescue], at: Now) -> Result<RescueRepor
     Ok(report)
 }
 
-fn apply_one(tx: &Tx<'_>, line: &Rescue, now: i64) -> Result<bool> {
+fn apply_one(tx: &Tx<'_>, line: &Rescue, by: DeadSource, now: i64) -> Result<bool> {
     let run_at = (line.to == Status::Queued).then(|| later(now, line.delay));
     let taken = tx.prepare(&statements::RESCUE)?.one(
         params![
@@ -84,27 +86,24 @@ fn apply_one(tx: &Tx<'_>, line: &Rescue, now: i64) -> Result<bool> {
             (!line.crashes.is_empty()).then(|| json(&line.crashes)),
             poison::runs_alone(&line.crashes),
         ],
-        |row| {
-            let (tenant_id, queue): (String, String) = (row.get(0)?, row.get(1)?);
-            Ok((tenant_id, queue, row.get(2)?, row.get(3)?, rows::maybe_worker(row, 4)?))
-        },
+        |row| Ok((place(row)?, rows::maybe_worker(row, 8)?)),
     )?;
-    let Some((tenant_id, queue, attempts, started_at, worker)) = taken else { return Ok(false) };
-    let attempts: i64 = attempts;
+    let Some((place, worker)) = taken else { return Ok(false) };
     let ended = Ended {
         id: line.id,
-        tenant_id: &tenant_id,
-        attempt: attempts + i64::from(!line.burns_attempt),
+        tenant_id: &place.tenant_id,
+        attempt: place.attempts + i64::from(!line.burns_attempt),
         lease: line.lease,
         worker: worker.as_ref(),
         outcome: if line.because == QueuedBecause::Retry { "timed_out" } else { "lost" },
-        started_at,
+        started_at: place.started_at,
         error: Some(&line.error),
     };
     put_attempt(tx, &ended, now)?;
+    tx.tally(Tally::Ended(place.attempt(End::rescued(line, by), now)));
     tx.wake(WakeEvent::Moved { id: line.id });
     if line.to == Status::Queued {
-        tx.wake(WakeEvent::Work { queue });
+        tx.wake(WakeEvent::Work { queue: place.queue });
     }
     Ok(true)
 }

@@ -16,6 +16,7 @@ use super::schedules::{checked, live, schedule};
 use super::tx::{Tx, as_of};
 use super::{audit, enqueue, operate, statements};
 use crate::error::{Result, StoreError};
+use crate::meter::{self, Tally};
 use crate::rows::{FIRE_STEP, Fired, FiredLine, Move, RanSchedule, UNREADABLE_WAITS};
 
 /// The clock, and when the next schedule is due.
@@ -160,7 +161,9 @@ fn write(tx: &Tx<'_>, booking: Booking, number: i64, by: Option<&By>, at: Now) -
             None => (line, None),
         };
         ran = job_id.map(|id| (planned_for, id)).or(ran);
-        fired.push(FiredLine { schedule: schedule.clone(), line, job_id });
+        let line = FiredLine { schedule: schedule.clone(), line, job_id };
+        tx.tally(meter::fired(&line));
+        fired.push(line);
     }
     tx.prepare(&statements::SCHEDULE_ADVANCE)?.execute(params![
         schedule,
@@ -189,13 +192,18 @@ fn make(
     at: Now,
 ) -> Result<(NewLine, Option<JobId>)> {
     let key = job.idempotency_key.as_deref().unwrap_or_default();
+    let tally = |created| tx.tally(Tally::Enqueued { queue: job.queue.clone(), created });
     let (line, job_id) = match enqueue::enqueue(tx, std::slice::from_ref(job), at) {
         Ok(answers) => match answers.first() {
             Some(answer) if !answer.created => {
+                tally(false);
                 let why = format!("job {} has the key {key} already and stands for it", answer.id);
                 (NewLine { why: Some(why), ..line }, Some(answer.id))
             }
-            _ => return Ok((line, Some(job.id))),
+            _ => {
+                tally(true);
+                return Ok((line, Some(job.id)));
+            }
         },
         Err(StoreError::IdempotencyConflict { existing, .. }) => {
             let why = format!("job {existing} has the key {key} already, with another payload");

@@ -11,6 +11,7 @@ use jobforge_core::dead::DeadGroup;
 use jobforge_core::death::{DeathReport, ProcessId};
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
+use jobforge_core::metric::DeadSource;
 use jobforge_core::rescue::{Rescue, RescuePolicy, SuspectPage};
 use jobforge_core::retention::{PURGE_BATCH, Retention};
 use jobforge_core::settle::{Settled, Settlement};
@@ -24,13 +25,14 @@ use tokio::sync::broadcast;
 
 use super::tx::Tx;
 use super::{
-    SqliteStore, check, claim, dead, death, enqueue, heartbeat, inspect, list, migrate, operate, queues,
-    rescue, retention,
+    SqliteStore, check, claim, dead, death, enqueue, gauges, heartbeat, inspect, list, migrate, operate,
+    queues, rescue, retention,
 };
 use super::{settle, tx, upkeep, watchdog, workers};
 use crate::error::Result;
+use crate::meter;
 use crate::rows::{
-    Capabilities, DeadFilter, Deaths, Enqueued, Finding, JobDetail, JobFilter, JobPage, LastSign,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, Gauges, JobDetail, JobFilter, JobPage, LastSign,
     MigrationInfo, Move, Moved, PartSize, QueueInfo, RescueReport, RestartTold, TIDY_BATCH, WakeEvent,
 };
 use crate::traits::{
@@ -43,14 +45,17 @@ impl Enqueue for SqliteStore {
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        let jobs = jobs.to_vec();
-        self.write("enqueue", jobs.len(), move |tx| enqueue::enqueue(tx, &jobs, at)).await
+        let batch = jobs.to_vec();
+        let answers = self.write("enqueue", batch.len(), move |tx| enqueue::enqueue(tx, &batch, at)).await?;
+        meter::enqueued(jobs, &answers);
+        Ok(answers)
     }
 }
 
 #[async_trait]
 impl WorkerSide for SqliteStore {
     async fn register(&self, worker: &NewWorker, at: Now) -> Result<Deaths> {
+        meter::registered(worker);
         let worker = worker.clone();
         self.write("register", 1, move |tx| workers::register(tx, &worker, at)).await
     }
@@ -58,7 +63,10 @@ impl WorkerSide for SqliteStore {
     async fn claim(&self, ask: &ClaimAsk, at: Now) -> Result<Claimed> {
         let ask = ask.clone();
         let rows = ask.queues.iter().map(|queue| queue.limit).sum();
-        self.write("claim", rows, move |tx| claim::claim(tx, &ask, at)).await
+        let watch = self.home.slow.watch("claim");
+        let claimed = self.write("claim", rows, move |tx| claim::claim(tx, &ask, at)).await?;
+        meter::claimed(&claimed, watch.took());
+        Ok(claimed)
     }
 
     async fn renew(
@@ -76,16 +84,22 @@ impl WorkerSide for SqliteStore {
         if beats.is_empty() {
             return Ok(Vec::new());
         }
-        let (worker, beats) = (worker.clone(), beats.to_vec());
-        self.write("heartbeat", beats.len(), move |tx| heartbeat::heartbeat(tx, &worker, &beats, at)).await
+        let (worker, beats, rows) = (worker.clone(), beats.to_vec(), beats.len());
+        let beat = move |tx: &Tx<'_>| heartbeat::heartbeat(tx, &worker, &beats, at);
+        let replies = self.write("heartbeat", rows, beat).await?;
+        meter::beaten(&replies);
+        Ok(replies)
     }
 
     async fn settle(&self, worker: &WorkerId, settlements: &[Settlement], at: Now) -> Result<Vec<Settled>> {
         if settlements.is_empty() {
             return Ok(Vec::new());
         }
-        let (worker, settlements) = (worker.clone(), settlements.to_vec());
-        self.write("settle", settlements.len(), move |tx| settle::settle(tx, &worker, &settlements, at)).await
+        let (worker, settlements, rows) = (worker.clone(), settlements.to_vec(), settlements.len());
+        let settle = move |tx: &Tx<'_>| settle::settle(tx, &worker, &settlements, at);
+        let answers = self.write("settle", rows, settle).await?;
+        meter::settled(&answers);
+        Ok(answers)
     }
 
     async fn leave(&self, worker: &WorkerId, reason: &str, at: Now) -> Result<()> {
@@ -106,7 +120,8 @@ impl Watchdog for SqliteStore {
             return Ok(RescueReport::default());
         }
         let plan = plan.to_vec();
-        self.write("apply_rescues", plan.len(), move |tx| rescue::apply(tx, &plan, at)).await
+        self.write("apply_rescues", plan.len(), move |tx| rescue::apply(tx, &plan, DeadSource::Watchdog, at))
+            .await
     }
 
     async fn survey(&self, at: Now) -> Result<Survey> {
@@ -205,6 +220,10 @@ impl Inspect for SqliteStore {
     async fn status_counts(&self, tenant_id: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>> {
         let tenant_id = tenant_id.map(str::to_owned);
         self.read("status_counts", move |tx| queues::status_counts(tx, tenant_id.as_deref(), since)).await
+    }
+
+    async fn gauges(&self, at: Now) -> Result<Gauges> {
+        self.read("gauges", move |tx| gauges::gauges(tx, at)).await
     }
 
     async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>> {

@@ -1,17 +1,22 @@
 //! Ending attempts.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use jobforge_core::job::{ErrorInfo, JobId, Lease, QueuedBecause, WorkerId};
+use jobforge_core::metric::{Attempt, End};
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
-use rusqlite::params;
+use rusqlite::{Row, params};
 use uuid::Uuid;
 
 use super::heartbeat::{Late, owner, put_log, tell_late};
-use super::rows::{checkpoint, clean, json, later};
+use super::rows::{checkpoint, clean, count, json, later};
 use super::statements;
 use super::tx::{Stmt, Tx};
 use crate::error::Result;
+use crate::meter::Tally;
 use crate::rows::WakeEvent;
 
 /// Applies each settlement under its lease.
@@ -23,7 +28,14 @@ pub(super) fn settle(
 ) -> Result<Vec<Settled>> {
     let now = tx.now(at)?;
     let mut update = tx.prepare(&statements::SETTLE)?;
-    settlements.iter().map(|settlement| settle_one(tx, &mut update, worker, settlement, now)).collect()
+    let mut succeeded = BTreeSet::new();
+    let mut settle = |plan| settle_one(tx, &mut update, worker, plan, now, &mut succeeded);
+    let answers = settlements.iter().map(&mut settle).collect::<Result<_>>()?;
+    let mut note = tx.prepare(&statements::SUCCESS_PUT)?;
+    for name in succeeded {
+        note.execute(params![name, now])?;
+    }
+    Ok(answers)
 }
 
 fn settle_one(
@@ -32,6 +44,7 @@ fn settle_one(
     worker: &WorkerId,
     plan: &Settlement,
     now: i64,
+    succeeded: &mut BTreeSet<String>,
 ) -> Result<Settled> {
     let run_at = (plan.to == Status::Queued).then(|| later(now, plan.delay));
     let result_id = plan.result.as_ref().map(|_| Uuid::now_v7().to_string());
@@ -65,10 +78,55 @@ fn settle_one(
         }
         return Ok(refused);
     }
+    let place = tx.prepare(&statements::SETTLED)?.one([plan.id.to_string()], place)?;
+    let Some(place) = place else {
+        return Err(tx.failed(format!("job {} vanished while it was settled", plan.id)));
+    };
     if !is_plain(plan) {
-        keep_records(tx, worker, plan, result_id.as_deref(), now)?;
+        keep_records(tx, worker, plan, result_id.as_deref(), &place, now)?;
+    }
+    if let Some(end) = End::settled(plan) {
+        tx.tally(Tally::Ended(place.attempt(end, now)));
+    }
+    if plan.to == Status::Succeeded {
+        succeeded.insert(place.job_name);
     }
     Ok(Settled::Applied)
+}
+
+/// What is kept and counted of an attempt that has just ended.
+pub(super) struct Place {
+    pub(super) tenant_id: String,
+    pub(super) queue: String,
+    pub(super) attempts: i64,
+    pub(super) started_at: Option<i64>,
+    pub(super) job_name: String,
+    pub(super) items: [u64; 3],
+}
+
+/// Reads it: the columns of `settled.sql` and of others that say the same.
+pub(super) fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
+    Ok(Place {
+        tenant_id: row.get(0)?,
+        queue: row.get(1)?,
+        attempts: row.get(2)?,
+        started_at: row.get(3)?,
+        job_name: row.get(4)?,
+        items: [count(row.get(5)?), count(row.get(6)?), count(row.get(7)?)],
+    })
+}
+
+impl Place {
+    pub(super) fn attempt(&self, end: End, now: i64) -> Attempt {
+        let took = self.started_at.map_or(0, |started| (now - started).max(0).unsigned_abs());
+        Attempt {
+            queue: self.queue.clone(),
+            job_name: self.job_name.clone(),
+            end,
+            took: Duration::from_micros(took),
+            items: self.items,
+        }
+    }
 }
 
 /// Whether there is nothing to keep beyond the job's own row. The lease counts the claims of a job, so lease 1 is a
@@ -86,20 +144,11 @@ fn keep_records(
     worker: &WorkerId,
     plan: &Settlement,
     result_id: Option<&str>,
+    place: &Place,
     now: i64,
 ) -> Result<()> {
-    let given_back = i64::from(!plan.burns_attempt);
-    let ended = tx.prepare(&statements::SETTLED)?.one([plan.id.to_string()], |row| {
-        Ok((
-            row.get::<_, String>(0)?,
-            row.get::<_, String>(1)?,
-            row.get::<_, i64>(2)? + given_back,
-            row.get(3)?,
-        ))
-    })?;
-    let Some((tenant_id, queue, attempt, started_at)) = ended else {
-        return Err(tx.failed(format!("job {} vanished while it was settled", plan.id)));
-    };
+    let Place { tenant_id, queue, started_at, .. } = place;
+    let attempt = place.attempts + i64::from(!plan.burns_attempt);
     if let (Some(result_id), Some(result)) = (result_id, &plan.result) {
         let params = params![result_id, plan.id.to_string(), tenant_id, result.as_str(), now];
         tx.prepare(&statements::RESULT_PUT)?.execute(params)?;
@@ -108,18 +157,18 @@ fn keep_records(
     if let Some(outcome) = recorded_outcome(plan, attempt) {
         let ended = Ended {
             id: plan.id,
-            tenant_id: &tenant_id,
+            tenant_id,
             attempt,
             lease: plan.lease,
             worker: Some(worker),
             outcome,
-            started_at,
+            started_at: *started_at,
             error: plan.error.as_ref(),
         };
         put_attempt(tx, &ended, now)?;
     }
     if plan.to == Status::Queued {
-        tx.wake(WakeEvent::Work { queue });
+        tx.wake(WakeEvent::Work { queue: queue.clone() });
     }
     Ok(())
 }

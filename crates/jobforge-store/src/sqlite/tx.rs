@@ -10,6 +10,7 @@ use super::home::Home;
 use super::rows::{micros, moment};
 use super::statements::{self, Sql};
 use crate::error::{Result, StoreError};
+use crate::meter::Tally;
 use crate::rows::WakeEvent;
 
 /// One transaction, seen by one command.
@@ -18,13 +19,14 @@ pub(super) struct Tx<'c> {
     home: &'c Home,
     call: Cell<&'static str>,
     events: RefCell<Vec<WakeEvent>>,
+    tallies: RefCell<Vec<Tally>>,
     last_fault: RefCell<Option<Fault>>,
 }
 
 impl<'c> Tx<'c> {
     pub(super) fn new(conn: &'c Connection, home: &'c Home) -> Self {
-        let (events, last_fault) = (RefCell::default(), RefCell::default());
-        Self { conn, home, call: Cell::new("transaction"), events, last_fault }
+        let (events, tallies, last_fault) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Self { conn, home, call: Cell::new("transaction"), events, tallies, last_fault }
     }
 
     /// Names the store call that runs from here on.
@@ -56,19 +58,25 @@ impl<'c> Tx<'c> {
         }
     }
 
-    /// How many events wait to be sent.
-    pub(super) fn events_so_far(&self) -> usize {
-        self.events.borrow().len()
+    /// Counts something once the transaction is on disk.
+    pub(super) fn tally(&self, tally: Tally) {
+        self.tallies.borrow_mut().push(tally);
     }
 
-    /// Forgets the events of a command that failed.
-    pub(super) fn forget_events_after(&self, count: usize) {
-        self.events.borrow_mut().truncate(count);
+    /// How many events and tallies wait.
+    pub(super) fn effects_so_far(&self) -> (usize, usize) {
+        (self.events.borrow().len(), self.tallies.borrow().len())
     }
 
-    /// The events of all commands.
-    pub(super) fn into_events(self) -> Vec<WakeEvent> {
-        self.events.into_inner()
+    /// Forgets what a command that failed would have led to.
+    pub(super) fn forget_effects_after(&self, (events, tallies): (usize, usize)) {
+        self.events.borrow_mut().truncate(events);
+        self.tallies.borrow_mut().truncate(tallies);
+    }
+
+    /// What follows from all commands.
+    pub(super) fn into_effects(self) -> (Vec<WakeEvent>, Vec<Tally>) {
+        (self.events.into_inner(), self.tallies.into_inner())
     }
 
     /// The driver's last error, if there was one.

@@ -56,6 +56,8 @@ pub(super) fn begin_anew(tx: &Tx<'_>, replaced: i64, at: Now) -> Result<Vec<Work
         &statements::ANEW_TURNS,
         &statements::ANEW_SCHEDULER,
         &statements::ANEW_HOUSEKEEPER,
+        &statements::ANEW_JUDGE,
+        &statements::ANEW_SAMPLES,
     ] {
         tx.prepare(statement)?.execute([])?;
     }

@@ -14,6 +14,7 @@ use super::rows::{json, later, millis};
 use super::statements;
 use super::tx::Tx;
 use crate::error::Result;
+use crate::meter::Tally;
 use crate::rows::{Deaths, RestartTold, WakeEvent};
 
 /// Makes a worker known with its lease running, and buries those before it in its slot.
@@ -21,6 +22,20 @@ pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, at: Now) -> Result<Death
     let now = tx.now(at)?;
     let process = worker.place.as_ref().map(|place| &place.process);
     let slot = worker.place.as_ref().and_then(|place| place.slot.as_ref());
+    let back = tx.prepare(&statements::WORKER_BACK)?.one(
+        params![
+            worker.id.as_str(),
+            worker.hostname,
+            worker.pid,
+            process.map(|process| process.started.cast_signed()),
+            json(&worker.queues),
+            worker.name,
+        ],
+        |row| row.get(0),
+    )?;
+    if back == Some(true) {
+        tx.tally(Tally::Resurrected);
+    }
     tx.prepare(&statements::REGISTER)?.execute(params![
         worker.id.as_str(),
         worker.name,
@@ -132,6 +147,7 @@ pub(super) fn expire(tx: &Tx<'_>, at_most: u32, at: Now) -> Result<Vec<WorkerId>
         let silent_s = (now - heard_at + 500_000) / 1_000_000;
         let reason = format!("not heard for {silent_s} s");
         tx.prepare(&statements::EXPIRE_MARK)?.execute(params![id.as_str(), now, reason])?;
+        tx.tally(Tally::DeclaredDead);
         lost.push(id);
     }
     Ok(lost)

@@ -18,6 +18,7 @@ use super::fault::{Fault, failed};
 use super::home::Home;
 use super::tx::Tx;
 use crate::error::{Result, StoreError};
+use crate::meter::Tally;
 use crate::rows::WakeEvent;
 
 /// Commands that may wait for the writer; the next one waits for room.
@@ -221,10 +222,12 @@ impl Desk {
     fn settle(&mut self, mut batch: Vec<Box<dyn Command>>) {
         let outcome = transact(&self.conn, &self.home, &mut batch);
         self.transactions.fetch_add(1, Ordering::Relaxed);
-        let (events, fault) = match outcome {
-            Ok(events) => (events, None),
-            Err(fault) => (Vec::new(), Some(fault)),
+        let (events, tallies, fault) = match outcome {
+            Ok((events, tallies)) => (events, tallies, None),
+            Err(fault) => (Vec::new(), Vec::new(), Some(fault)),
         };
+        // Before anybody is answered: who has seen the answer may look at the numbers.
+        tallies.into_iter().for_each(Tally::count);
         for command in batch {
             command.answer(&self.home, fault.as_ref());
         }
@@ -258,7 +261,7 @@ fn transact(
     conn: &Connection,
     home: &Home,
     batch: &mut [Box<dyn Command>],
-) -> std::result::Result<Vec<WakeEvent>, Fault> {
+) -> std::result::Result<(Vec<WakeEvent>, Vec<Tally>), Fault> {
     step(conn, "BEGIN IMMEDIATE")?;
     let tx = Tx::new(conn, home);
     let outcome = match batch {
@@ -266,7 +269,7 @@ fn transact(
         many => many.iter_mut().try_for_each(|command| run_in_savepoint(&tx, command.as_mut())),
     };
     match outcome.and_then(|()| step(conn, "COMMIT")) {
-        Ok(()) => Ok(tx.into_events()),
+        Ok(()) => Ok(tx.into_effects()),
         Err(fault) => {
             // After some failures (a full disk, an i/o error) SQLite has rolled back by itself.
             if !conn.is_autocommit() && step(conn, "ROLLBACK").is_err() {
@@ -286,10 +289,10 @@ fn run_alone(tx: &Tx<'_>, command: &mut dyn Command) -> std::result::Result<(), 
 /// A command that fails takes nothing with it but its own changes.
 fn run_in_savepoint(tx: &Tx<'_>, command: &mut dyn Command) -> std::result::Result<(), Fault> {
     let conn = tx.conn();
-    let events = tx.events_so_far();
+    let effects = tx.effects_so_far();
     step(conn, "SAVEPOINT command")?;
     if !run(tx, command)? {
-        tx.forget_events_after(events);
+        tx.forget_effects_after(effects);
         step(conn, "ROLLBACK TO command")?;
     }
     step(conn, "RELEASE command")

@@ -1,4 +1,6 @@
 -- The runbooks' job_dlq: the dead jobs, which are the dead-letter queue, each once.
+--
+-- The order stands here because a condition on the status would hide from the planner that the newest are asked for.
 CREATE VIEW job_dlq WITH (security_barrier) AS
 SELECT j.id,
        j.id AS job_id,
@@ -21,3 +23,4 @@ SELECT j.id,
 FROM jobforge_jobs j
 WHERE j.status = 'dead'
   AND (j.tenant_id = (SELECT jobforge_tenant()) OR (SELECT jobforge_is_trusted(current_user)))
+ORDER BY j.finished_at DESC

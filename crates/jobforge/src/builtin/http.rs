@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 pub(super) use self::body::{excerpt, store};
+pub(super) use self::status::RETRY_STATUSES;
 use self::status::Statuses;
-pub(super) use self::status::{RETRY_STATUSES, retry_after};
+pub(crate) use self::status::retry_after;
 use super::invalid_payload;
 use super::outbound::{Answer, Call, Outbound, REDIRECTS_MAX, origin};
 use super::secrets::Secret;
@@ -160,8 +161,16 @@ fn check(
     }
     headers.entry(IDEMPOTENCY_KEY).or_insert(ascii(&ctx.id().to_string()));
     headers.insert(FENCE, ascii(&ctx.fence().to_string()));
+    go_on_tracing(&mut headers, ctx);
     let max_redirects = if payload.follow_redirects { REDIRECTS_MAX } else { 0 };
     Ok((Call { method, url, headers, body, timeout, max_response_bytes, max_redirects }, secrets))
+}
+
+/// Hands the trace on in which the job was enqueued, unless the payload names another.
+pub(super) fn go_on_tracing(headers: &mut HeaderMap, ctx: &JobContext) {
+    if let Some(trace) = &ctx.job().traceparent {
+        headers.entry("traceparent").or_insert(ascii(trace));
+    }
 }
 
 /// Reads a URL; the guard judges it when it is sent.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use jobforge_core::job::Lease;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
@@ -115,14 +116,9 @@ pub async fn run(
     let occurred = ctx.job().created_at.to_string();
     let body = json!({ "type": payload.event_type, "timestamp": occurred, "data": payload.data }).to_string();
     let timestamp = clock::wall().as_second();
-    let mut headers = HeaderMap::new();
+    let mut headers = signed_headers(&webhook_id, timestamp, ctx.fence(), key.as_ref(), body.as_bytes());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ID, http::ascii(&webhook_id));
-    headers.insert(TIMESTAMP, HeaderValue::from(timestamp));
-    headers.insert(FENCE, http::ascii(&ctx.fence().to_string()));
-    if let Some(keys) = &key {
-        headers.insert(SIGNATURE, http::ascii(&keys.sign(&webhook_id, timestamp, body.as_bytes())));
-    }
+    http::go_on_tracing(&mut headers, &ctx);
     let asked = format!("{} {}", Method::POST, origin(&url));
     let call = Call {
         method: Method::POST,
@@ -155,12 +151,30 @@ pub async fn run(
     }
 }
 
+/// What says which event this is, when it is sent and under which fence, and proves by whom.
+pub(crate) fn signed_headers(
+    id: &str,
+    timestamp: i64,
+    fence: Lease,
+    keys: Option<&SigningKeys>,
+    body: &[u8],
+) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(ID, http::ascii(id));
+    headers.insert(TIMESTAMP, HeaderValue::from(timestamp));
+    headers.insert(FENCE, http::ascii(&fence.to_string()));
+    if let Some(keys) = keys {
+        headers.insert(SIGNATURE, http::ascii(&keys.sign(id, timestamp, body)));
+    }
+    headers
+}
+
 fn is_printable(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The keys of one receiver: one, or several while they are being changed.
-struct SigningKeys(Vec<Vec<u8>>);
+pub(crate) struct SigningKeys(Vec<Vec<u8>>);
 
 impl fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -170,7 +184,7 @@ impl fmt::Debug for SigningKeys {
 
 impl SigningKeys {
     /// Reads `whsec_<Base64>`, or several of them with spaces between.
-    fn read(name: &str, secret: &Secret) -> Result<Self, JobError> {
+    pub(crate) fn read(name: &str, secret: &Secret) -> Result<Self, JobError> {
         let keys: Option<Vec<_>> = secret.reveal().split_whitespace().map(signing_key).collect();
         keys.filter(|keys| !keys.is_empty()).map(Self).ok_or_else(|| {
             let text = format!(

@@ -18,7 +18,7 @@ use jobforge_api::millis;
 use jobforge_api::worker::{
     BeatAnswer, ClaimAnswer, ClaimRequest, DeathAnswer, DeathRequest, HeartbeatAnswer, HeartbeatRequest,
     JobBeat, JobReport, JobResult, LeaseState, LeaveRequest, PurgeAnswer, PurgeRequest, QueueRoomView,
-    RegisterAnswer, RegisterRequest, ResultAnswer, ResultsAnswer, ResultsRequest, WorkerMode,
+    RegisterAnswer, RegisterRequest, ResultAnswer, ResultsAnswer, ResultsRequest, SampleRequest, WorkerMode,
 };
 use jobforge_core::claim::{ClaimAsk, Claimed, QueueAsk};
 use jobforge_core::death::DeathReport;
@@ -33,7 +33,7 @@ use jobforge_core::worker::{LeaseWish, NewWorker, Renewal};
 use jobforge_store::StoreError;
 use jobforge_store::error::Result;
 use jobforge_store::rows::{Deaths, WakeEvent};
-use jobforge_store::traits::{Purge, StoredSettings, Wake, WorkerSide};
+use jobforge_store::traits::{Purge, Samples, StoredSettings, Wake, WorkerSide};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
@@ -309,6 +309,14 @@ impl RemoteStore {
 impl StoredSettings for RemoteStore {
     async fn stored_settings(&self, _: Now) -> Result<Stored> {
         self.others.post("settings", &serde_json::json!({})).await
+    }
+}
+
+#[async_trait]
+impl Samples for RemoteStore {
+    async fn put_sample(&self, process: &str, series: &str, _: Now) -> Result<()> {
+        let request = SampleRequest { process: process.to_owned(), series: series.to_owned() };
+        self.others.post("samples", &request).await
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Each service is a step that can be driven by hand (`run_once`) and a loop that drives it.
 
+mod alerts;
+mod notifier;
+mod numbers;
 mod operations;
 pub mod probes;
 mod scheduler;
@@ -18,6 +21,9 @@ use jobforge_store::traits::Purge;
 use jobforge_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
+pub use alerts::{AlertJudge, Round, Sampler, Telling};
+pub use notifier::Notifier;
+pub use numbers::{Numbers, exposition, own_telling, telling};
 pub use operations::BulkRunner;
 pub use scheduler::{Pass, Scheduler};
 pub use system::SystemRunner;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jobforge_core::audit::{By, ITSELF};
+use jobforge_core::metric::{process, table};
 use jobforge_core::schedule::{Definition, RunOutcome, ScheduleView, Source, TAKEN_OVER_AFTER};
 use jobforge_core::time::{Now, add, since};
 use jobforge_store::rows::{FIRE_STEP, Fired, FiredLine, MAX_PAGE, ScheduleFilter, WakeEvent};
@@ -147,6 +148,7 @@ impl Scheduler {
                 () = changed(&mut events) => self.ends.hasten(clock::monotonic()),
             }
         }
+        leads(false);
         // So that the next is elected at once.
         if let Err(error) = self.store.lead_schedules(&self.name, Duration::ZERO, Now::Database).await {
             tracing::debug!(error = error.chain(), "could not step down; the turn will run out");
@@ -231,9 +233,10 @@ impl Scheduler {
         if self.leads_until.is_some_and(|until| now < until) {
             return Ok(true);
         }
-        let leads = self.store.lead_schedules(&self.name, TURN, Now::Database).await?;
-        self.leads_until = leads.then(|| now + TURN);
-        Ok(leads)
+        let elected = self.store.lead_schedules(&self.name, TURN, Now::Database).await;
+        self.leads_until = matches!(elected, Ok(true)).then(|| now + TURN);
+        leads(self.leads_until.is_some());
+        elected
     }
 
     /// Stays elected over a rest.
@@ -245,7 +248,10 @@ impl Scheduler {
         }
         let turn = rest + TURN;
         match self.store.lead_schedules(&self.name, turn, Now::Database).await {
-            Ok(leads) => self.leads_until = leads.then(|| now + turn),
+            Ok(elected) => {
+                self.leads_until = elected.then(|| now + turn);
+                leads(elected);
+            }
             Err(error) => tracing::debug!(error = error.chain(), "could not stay elected; asking again"),
         }
     }
@@ -292,6 +298,10 @@ impl Scheduler {
         }
         Ok(fired)
     }
+}
+
+fn leads(leads: bool) {
+    process().set(&table::LEADER, &["scheduler"], f64::from(u8::from(leads)));
 }
 
 /// Resolves when schedules may have changed.

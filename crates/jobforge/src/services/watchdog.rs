@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jobforge_core::job::{JobId, WorkerId};
+use jobforge_core::job::{JobId, QueuedBecause, WorkerId};
+use jobforge_core::metric::{process, table};
 use jobforge_core::presence::{FAST_AFTER, Presences};
 use jobforge_core::rescue::{Rescue, RescuePolicy, plan_believing};
 use jobforge_core::state::Status;
@@ -39,6 +40,8 @@ pub struct SweepReport {
     pub moved: Vec<Rescue>,
     /// Jobs that somebody else changed between the look and the move.
     pub lost_races: Vec<JobId>,
+    /// Of those that were looked at, running jobs that were found silent.
+    pub silent: u64,
 }
 
 /// Takes jobs of lost workers back. Any number may run: safety comes from the conditions of its statements.
@@ -229,12 +232,13 @@ impl Watchdog {
         let swept = self.sweep(leave, judged, Now::Database).await;
         let empty = SweepReport::default();
         let report = swept.as_ref().unwrap_or(&empty);
+        let took = clock::monotonic().duration_since(began);
+        count(report, swept.is_ok(), took);
         let to = |to: fn(Status) -> bool| report.moved.iter().filter(|line| to(line.to)).count() as u64;
         let run = Run {
             watchdog: self.name.clone(),
             started_at,
-            duration_ms: u64::try_from(clock::monotonic().duration_since(began).as_millis())
-                .unwrap_or(u64::MAX),
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             trigger: trigger.to_owned(),
             guard: leave.held.map(|(guard, _)| guard.kind().as_str().to_owned()),
             suspects: report.checked as u64,
@@ -261,6 +265,7 @@ impl Watchdog {
             let page = self.store.suspects(&self.policy.fast, BATCH, judged).await?;
             report.checked += page.suspects.len();
             let lines = plan_believing(&page, &self.policy, |cause| leave.believes(cause));
+            report.silent += lines.iter().filter(|line| line.because == QueuedBecause::Rescue).count() as u64;
             let applied = self.store.apply_rescues(&lines, at).await?;
             for line in lines {
                 if applied.moved.contains(&line.id) {
@@ -276,6 +281,16 @@ impl Watchdog {
         }
         Ok(report)
     }
+}
+
+/// What a run counts as.
+fn count(report: &SweepReport, is_ok: bool, took: Duration) {
+    let dead = report.moved.iter().filter(|line| line.to == Status::Dead).count() as u64;
+    process().add(&table::WATCHDOG_RUNS, &[if is_ok { "ok" } else { "failed" }], 1);
+    process().observe(&table::WATCHDOG_SECONDS, &[], took);
+    process().set(&table::WATCHDOG_RUN_MS, &[], took.as_secs_f64() * 1000.0);
+    process().add(&table::HEARTBEAT_MISSED, &[], report.silent);
+    process().add(&table::WATCHDOG_DEAD, &[], dead);
 }
 
 /// One line when a guard begins to hold and one when it lets go, not one a second; says whether there was one.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jobforge_core::alert::notice::{NOTIFY, Notice};
 use jobforge_core::claim::TypeBounds;
 use jobforge_core::heartbeat::BeatPolicy;
 use jobforge_core::job::WorkerId;
@@ -30,6 +31,7 @@ use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::retention::Retention;
 use jobforge_core::schedule::{Definition, Source};
 use jobforge_core::settings::Settings;
+use jobforge_core::settle::RetryPolicy;
 use jobforge_core::time::Now;
 use jobforge_core::worker::{DEFAULT_WORKER_LEASE, LeaseWish};
 use jobforge_store::WorkerStore;
@@ -42,6 +44,7 @@ use crate::error::Error;
 use crate::job_error::JobError;
 use crate::job_type::JobType;
 use crate::live::Live;
+use crate::notify::Sender;
 use crate::process::SlotLock;
 use crate::schedule::{ScheduleError, ScheduleSetup};
 
@@ -193,6 +196,16 @@ impl WorkerBuilder {
     /// Adds the handlers of what JobForge does for itself, `system.cleanup.old_jobs`, and no other.
     pub fn system_jobs(mut self, retention: Retention) -> Self {
         builtin::register_system(&mut self.registry, &self.store, retention);
+        self
+    }
+
+    /// Sends messages about alerts, and does nothing else.
+    pub(crate) fn notifications(mut self, sender: Arc<Sender>) -> Self {
+        let run = move |notice: Notice, ctx: JobContext| {
+            let sender = Arc::clone(&sender);
+            async move { sender.run(notice, &ctx).await }
+        };
+        self.registry.add_named(NOTIFY, None, RetryPolicy::default(), run);
         self
     }
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use jobforge_core::enqueue::trace_id;
 use jobforge_core::job::{ClaimedJob, ErrorInfo, WorkerId};
 use jobforge_core::settle::{AttemptFacts, Outcome, RetryPolicy, Settlement, decide, spread};
 use jobforge_core::time::words;
 use tokio::sync::mpsc;
+use tracing::{Instrument, Span};
 
 use super::pool::Pool;
 use super::registry::{HandlerResult, Registered};
@@ -77,7 +79,8 @@ impl Runner {
             Some(_) if permit.is_none() && ctx.stop_reason().is_none() => Some(Outcome::Released),
             Some(_) if permit.is_none() => ended(&ctx, Err(JobError::stopped())),
             Some(registered) => {
-                attempt(&ctx, registered, registered.stop_grace.unwrap_or(self.pool.config.stop_grace)).await
+                let grace = registered.stop_grace.unwrap_or(self.pool.config.stop_grace);
+                attempt(&ctx, registered, grace).instrument(span(&ctx, &worker)).await
             }
         };
         // What got no slot in time tells that the queue is not quick, so that it is not taken ahead again at once.
@@ -98,6 +101,24 @@ impl Runner {
             hand_over(&self.pool, &worker, &settlement).await;
         }
     }
+}
+
+/// What every line of a handler's log is told with.
+fn span(ctx: &JobContext, worker: &WorkerId) -> Span {
+    let job = ctx.job();
+    let trace = job.traceparent.as_deref().and_then(trace_id);
+    tracing::info_span!(
+        "attempt",
+        job.id = %job.id,
+        job_name = job.job_type,
+        r#type = job.job_type,
+        tenant_id = job.tenant_id,
+        queue = job.queue,
+        worker.id = %worker,
+        attempt = job.attempt,
+        lease = job.lease.0,
+        trace_id = trace,
+    )
 }
 
 /// Runs one attempt to its end; `None` if nothing may be said about it any more.

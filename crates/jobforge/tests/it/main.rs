@@ -5,7 +5,9 @@
 #[macro_use]
 mod common;
 
+mod alerts;
 mod client;
+mod metrics;
 mod schedules;
 mod services;
 mod transaction;

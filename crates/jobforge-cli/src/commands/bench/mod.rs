@@ -10,6 +10,7 @@ mod latency;
 mod lists;
 mod raw;
 mod schedules;
+mod scrape;
 mod throughput;
 
 use std::path::PathBuf;
@@ -67,6 +68,7 @@ pub(crate) async fn run(context: Context, command: BenchCommand) -> Result<(), F
         BenchCommand::Latency { jobs } => latency::run(&context, &bench, jobs).await,
         BenchCommand::Idle { seconds } => idle::run(&context, &bench, seconds).await,
         BenchCommand::Schedules(args) => schedules::run(&bench, &args, context.json).await,
+        BenchCommand::Scrape { jobs, scrapes } => scrape::run(&context, &bench, jobs, scrapes).await,
         BenchCommand::Heartbeat(args) => heartbeat::run(&context, &bench, &args).await,
         BenchCommand::Lists(args) => lists::run(&context, &bench, &args).await,
     };

@@ -1,9 +1,11 @@
 //! A server, workers and jobs in every state that a runbook asks about.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use testkit::postgres::{Cluster, ClusterOptions, PgBouncer, PoolMode, TestDatabase};
 
+use super::six::{self, Six};
 use crate::program::{Home, Running, eventually};
 use crate::site::{pid_in, send};
 
@@ -13,12 +15,6 @@ worker_lease_ms = 3000
 exec_allow = \"*\"
 on_lost = \"fail\"
 slots = 4
-
-[[schedules]]
-name = \"hot_score_refresh\"
-type = \"exec\"
-every = \"6h\"
-payload = { argv = [\"true\"] }
 ";
 /// Our own runbooks speak of the defaults, and of one queue whose jobs must not run twice. Nothing is swept unasked while
 /// they look at what is stuck, unless a worker was lost.
@@ -34,6 +30,8 @@ pub(super) struct Fleet {
     // Processes end before their database.
     server: Running,
     worker: Running,
+    /// The application whose schedules the specification speaks of.
+    six: Option<Six>,
     orphans: Vec<u32>,
     pooler: Option<PgBouncer>,
     pub(super) home: Home,
@@ -59,7 +57,8 @@ pub(super) struct Fleet {
 impl Fleet {
     /// With what the specification's runbooks ask about.
     pub(super) fn start() -> Self {
-        let mut fleet = Self::with(SETTINGS);
+        let mut fleet = Self::with(&format!("{SETTINGS}\n{}", six::SCHEDULES));
+        fleet.six = Some(Six::start(&fleet.database.url()));
         fleet.fill();
         fleet
     }
@@ -77,13 +76,14 @@ impl Fleet {
         let home = Home::on_postgres(&database.url());
         std::fs::write(home.path().join("jobforge.toml"), settings_of_all).unwrap();
         home.ok(&["db", "migrate", "--runbook-views"]);
-        let mut serve = home.command(&["serve", "--config", "jobforge.toml", "--listen", "127.0.0.1:0"]);
+        let mut serve = serve(&home);
         serve.envs([("AUTH_TOKEN", OPERATOR), ("ADMIN_TOKEN", ADMINISTRATOR)]);
         let server = Running::start(serve, "stop with Ctrl-C");
         let worker = home.start(&["work", "--config", "jobforge.toml"], "takes jobs from");
         Self {
             server,
             worker,
+            six: None,
             orphans: Vec::new(),
             pooler: None,
             home,
@@ -214,6 +214,13 @@ impl Fleet {
             .replace("tenant-uuid", TENANT)
             .replace("job-uuid", &self.dead)
     }
+}
+
+/// A server of the fleet, whose schedules run only when they are told to.
+pub(super) fn serve(home: &Home) -> Command {
+    let mut serve = home.command(&["serve", "--config", "jobforge.toml", "--listen", "127.0.0.1:0"]);
+    serve.envs(six::variables().into_iter().map(|name| (name, "3000d")));
+    serve
 }
 
 impl Drop for Fleet {

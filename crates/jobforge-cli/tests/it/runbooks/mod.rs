@@ -5,6 +5,7 @@
 //! output, so for them the promises of the words around a block are written down here, a file for each language. Every
 //! block gets one [`verdict::Verdict`].
 
+mod alerts;
 mod backup;
 mod blocks;
 mod fleet;
@@ -16,6 +17,7 @@ mod processes;
 mod scenes;
 mod schedules;
 mod shell;
+mod six;
 mod sql;
 mod transcript;
 mod verdict;
@@ -43,7 +45,7 @@ fn verdict_of(fleet: &mut Fleet, block: &Block) -> Verdict {
         }
         Language::Sql => sql::run(fleet, &block.text),
         Language::Shell => shell::run(fleet, &block.text),
-        Language::Yaml if block.text.contains("alert:") => Verdict::Waits(Part::Alerts),
+        Language::Yaml if block.text.contains("alert:") => alerts::check(&block.text),
         Language::Yaml | Language::Ini => Verdict::Waits(Part::Deploy),
         Language::TypeScript => Verdict::Waits(Part::Sdk),
         Language::Other(word) => Verdict::Fails(format!("nothing here can run {word}")),

@@ -9,7 +9,7 @@ use testkit::postgres::{PgBouncer, PoolMode};
 
 use super::fleet::Fleet;
 use super::shell::assignments;
-use super::sql;
+use super::{six, sql};
 use crate::program::{Running, done};
 
 /// Starts the daemon with the block's variables and the fleet's database, and looks for it as the runbook does.
@@ -127,7 +127,7 @@ pub(super) fn logs(fleet: &Fleet, text: &str) -> Result<String, String> {
     Err(format!("`{filter}` finds {found:?}"))
 }
 
-/// The block's own grep, on the variables of every setting: those of intervals are named so that it finds them.
+/// The block's own grep, on the variables of every setting and schedule: those of intervals are named so that it finds them.
 pub(super) fn interval_names(fleet: &Fleet, text: &str) -> Result<String, String> {
     let filter = text.split_once("env | ").ok_or("it looks for nothing")?.1.trim();
     let settings = fleet.home.json(&["help-settings"]);
@@ -138,6 +138,8 @@ pub(super) fn interval_names(fleet: &Fleet, text: &str) -> Result<String, String
         .filter(|setting| setting["key"].as_str().is_some_and(|key| key.contains("interval")))
         .filter_map(|setting| setting["env"][0].as_str())
         .collect();
+    let of_schedules = six::variables();
+    let intervals: Vec<&str> = intervals.into_iter().chain(of_schedules.iter().map(String::as_str)).collect();
     let names: String = intervals.iter().map(|name| format!("{name}=1\n")).collect();
     std::fs::write(fleet.home.path().join("env"), names).map_err(|error| error.to_string())?;
     let found = found_by(fleet, &format!("cat env | {filter}"))?;

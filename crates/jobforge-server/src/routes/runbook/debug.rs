@@ -118,9 +118,7 @@ pub(super) async fn act(
         let told = format!("{action} takes no job; leave jobId and jobIds out, or use retry_specific");
         return Err(ApiError::invalid_request(told));
     }
-    let named = ["workerId", "all"]
-        .into_iter()
-        .find(|field| fields.get(*field).is_some_and(|value| !value.is_null()));
+    let named = ["workerId", "all"].into_iter().find(|field| fields.contains_key(*field));
     if let Some(field) = named.filter(|_| action != "trigger_worker") {
         let told = format!("{action} takes no {field}; leave it out, or use trigger_worker");
         return Err(ApiError::invalid_request(told));
@@ -227,9 +225,8 @@ fn ids(fields: &Map<String, Value>) -> Result<Vec<JobId>, ApiError> {
         let text = value.as_str().ok_or_else(|| ApiError::invalid_request("a job id is a text"))?;
         Ok::<JobId, ApiError>(text.parse::<JobId>()?)
     };
-    let given = |name: &str| fields.get(name).filter(|value| !value.is_null());
-    let mut ids: Vec<JobId> = given("jobId").map(text).transpose()?.into_iter().collect();
-    match given("jobIds") {
+    let mut ids: Vec<JobId> = fields.get("jobId").map(text).transpose()?.into_iter().collect();
+    match fields.get("jobIds") {
         None => {}
         Some(Value::Array(more)) => {
             for id in more {

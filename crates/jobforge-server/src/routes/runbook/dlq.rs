@@ -152,7 +152,7 @@ async fn purge(
     client: &Client,
     fields: &Map<String, Value>,
 ) -> Result<Response, ApiError> {
-    let days = match fields.get("olderThanDays").filter(|days| !days.is_null()) {
+    let days = match fields.get("olderThanDays") {
         None => 30,
         Some(days) => {
             days.as_f64().map(|days| days as u64).filter(|days| (1..=MAX_DAYS).contains(days)).ok_or_else(
@@ -203,7 +203,7 @@ async fn dead(app: &App, caller: &Caller, fields: &Map<String, Value>) -> Result
 
 fn flag(fields: &Map<String, Value>, name: &str) -> Result<bool, ApiError> {
     match fields.get(name) {
-        None | Some(Value::Null) => Ok(false),
+        None => Ok(false),
         Some(Value::Bool(flag)) => Ok(*flag),
         Some(_) => Err(ApiError::invalid_request(format!("{name} must be true or false"))),
     }

@@ -33,7 +33,8 @@ pub(super) async fn short(State(app): State<Arc<App>>, anybody: Anybody) -> Resu
 
 /// `GET /api/health/full`
 pub(super) async fn full(State(app): State<Arc<App>>, anybody: Anybody) -> Result<Response, ApiError> {
-    let policy = app.live.now().rescue_policy();
-    let whole = app.health.full(&**app.client.store(), &policy, anybody.sees_all()).await;
+    let settings = app.live.now();
+    let (policy, judges_alerts) = (settings.rescue_policy(), settings.flag("alerts"));
+    let whole = app.health.full(&**app.client.store(), &policy, judges_alerts, anybody.sees_all()).await;
     answer(StatusCode::OK, &whole)
 }

@@ -51,7 +51,7 @@ pub(super) fn guarded() -> Vec<Route> {
         .reads::<DebugAction>()
         .gives::<DebugDone>(200)
         .refuses(403, &["tenant_bound"])
-        .refuses(404, &["job_not_found"])
+        .refuses(404, &["job_not_found", "worker_not_found"])
         .refuses(400, &["bad_id"])
         .refuses(422, &["unknown_action"]),
         act("/api/qc/reprocess", Own(Operate), "Run these jobs again", post(debug::reprocess))

@@ -32,12 +32,12 @@ impl Which {
     /// From the fields of the action.
     pub(super) fn read(fields: &Map<String, Value>) -> Result<Self, ApiError> {
         let all = match fields.get("all") {
-            None | Some(Value::Null) => false,
+            None => false,
             Some(all) => all.as_bool().ok_or_else(|| wrong("/all", "all must be true or false"))?,
         };
         match fields.get("workerId") {
-            None | Some(Value::Null) if all => Ok(Self::All),
-            None | Some(Value::Null) => Ok(Self::Hung),
+            None if all => Ok(Self::All),
+            None => Ok(Self::Hung),
             Some(_) if all => {
                 Err(ApiError::invalid_request("name one worker with workerId, or all of them, not both"))
             }

@@ -11,6 +11,7 @@ use axum::response::Response;
 use jobforge::clock::monotonic;
 use jobforge::core::claim::{ClaimAsk, Claimed, QueueAsk};
 use jobforge::core::job::WorkerId;
+use jobforge::core::metric::table;
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since};
 use jobforge::store::rows::{JobFilter, MAX_PAGE, WakeEvent};
@@ -20,6 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{LIMITS, check_names, check_worker, read};
 use crate::api_error::ApiError;
+use crate::metrics::Raised;
 use crate::routes::json;
 use crate::workers::{Peer, Turn, Workers};
 
@@ -64,6 +66,7 @@ async fn wait_for_work(
     mut turn: Turn,
     wait: Duration,
 ) -> Result<Claimed, ApiError> {
+    let _counted = Raised::by_one(&table::LONG_POLLS);
     let deadline = monotonic() + wait;
     let ask = Arc::new(ask);
     let mut events = workers.store.subscribe();

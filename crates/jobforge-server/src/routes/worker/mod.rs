@@ -5,6 +5,7 @@ mod deaths;
 mod heartbeat;
 mod register;
 mod results;
+mod samples;
 mod settings;
 mod signals;
 
@@ -40,6 +41,7 @@ pub(super) fn router(workers: Arc<Workers>) -> Router {
         .route("/leave", post(register::leave))
         .route("/deaths", post(deaths::deaths))
         .route("/purge", post(register::purge))
+        .route("/samples", post(samples::samples))
         .route("/settings", post(settings::settings))
         .route("/signals", get(signals::signals))
         .fallback(super::not_found)

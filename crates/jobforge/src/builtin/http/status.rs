@@ -68,7 +68,7 @@ fn range(entry: &Value) -> Option<(u16, u16)> {
 }
 
 /// Reads `Retry-After`, as seconds or as a date, cut to one hour.
-pub(in crate::builtin) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
         // More digits than fit are a very long wait.

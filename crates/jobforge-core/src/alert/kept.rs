@@ -1,0 +1,76 @@
+//! What a database keeps of alerts, for whoever judges next and for people who ask.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::route::Silence;
+use super::state::Active;
+use crate::time::since;
+
+/// How long an alert that is over is still listed.
+pub const RESOLVED_FOR: Duration = Duration::from_secs(7 * 86_400);
+/// How long samples are kept: the longest look back of a rule, and a quarter of an hour.
+pub const SAMPLES_FOR: Duration = Duration::from_secs(75 * 60);
+/// Bytes of one sample at most.
+pub const SAMPLE_BYTES: usize = 256 * 1024;
+/// Samples that one call reads or forgets at most.
+pub const SAMPLES_STEP: usize = 500;
+/// A judge that has not judged for so long is gone.
+pub const JUDGE_SILENT: Duration = Duration::from_secs(600);
+/// Alerts that are held at once at most.
+pub const MOST_ALERTS: usize = 5000;
+
+/// What one process told of itself at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleRow {
+    /// The process.
+    pub process: String,
+    /// When.
+    pub at: Timestamp,
+    /// The lines of its metrics that rules look at, as they are scraped.
+    pub series: String,
+}
+
+/// An alert with its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertRow {
+    /// What holds, or held.
+    pub alert: Active,
+    /// When it ceased to.
+    pub resolved_at: Option<Timestamp>,
+}
+
+/// A silence with its story.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SilenceRow {
+    /// Its identity.
+    pub id: Uuid,
+    /// What it covers, and until when.
+    pub silence: Silence,
+    /// When it was begun.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Who judges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bench {
+    /// The name that was drawn for this database when it was made; incidents are told apart by it.
+    pub fleet: String,
+    /// The server whose turn it is, or was last.
+    pub judge: Option<String>,
+    /// When it judged last.
+    pub judged_at: Option<Timestamp>,
+}
+
+impl Bench {
+    /// Whether nobody judges any more, or nobody ever has.
+    pub fn is_silent(&self, now: Timestamp) -> bool {
+        self.judged_at.is_none_or(|at| since(now, at) >= JUDGE_SILENT)
+    }
+}
