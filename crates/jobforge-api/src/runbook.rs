@@ -17,12 +17,15 @@ use crate::SettingChanged;
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HealthShort {
-    /// `healthy` or `unhealthy`.
+    /// `healthy`; `degraded` while schedules do not run as they should; `unhealthy` while the database does not answer.
     pub status: &'static str,
     /// The server's clock.
     pub timestamp: Timestamp,
-    /// `database`: `connected` or `disconnected`.
+    /// `database`: `connected` or `disconnected`; `scheduler`: `ok`, `error`, `warning` or `not_configured`.
     pub services: BTreeMap<&'static str, &'static str>,
+    /// What is wrong with schedules, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// How each part is, as a list and by its name at the top.
@@ -35,6 +38,8 @@ pub struct HealthFull {
     pub timestamp: Timestamp,
     /// How many parts are `ok`, `error`, `warning` and `not_configured`.
     pub summary: BTreeMap<&'static str, u64>,
+    /// What no process of the fleet does: `watchdog`, `scheduler`, `housekeeper`, `alerts`.
+    pub missing_roles: Vec<&'static str>,
     /// Each part.
     pub services: Vec<ServiceHealth>,
     /// The same by name.

@@ -68,7 +68,7 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Run everything: database, server, watchdog and worker
     Up(UpArgs),
-    /// Run a server: HTTP API, scheduler, watchdog and housekeeping
+    /// Run a server: HTTP API, scheduler, watchdog and housekeeper, or some of them
     Serve(ServeArgs),
     /// Run a worker with the built-in job types
     Work(WorkCommand),
@@ -90,7 +90,7 @@ pub(crate) enum Command {
     /// See who takes lost jobs back and what was done, and do it now
     #[command(subcommand)]
     Watchdog(WatchdogCommand),
-    /// Run the watchdog alone, beside servers and workers of other processes
+    /// Run the watchdog alone, as `serve --roles watchdog` does
     CleanupDaemon,
     /// See what is wrong, silence it, and try who is told
     #[command(subcommand)]
@@ -245,6 +245,9 @@ pub(crate) struct ServeArgs {
     /// Address of the HTTP server [env: JOBFORGE_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
+    /// What this server does, of api, watchdog, scheduler, housekeeper and alerts [env: JOBFORGE_ROLES] [default: all]
+    #[arg(long, value_name = "ROLES")]
+    pub(crate) roles: Option<String>,
     /// Address at which metrics are told without a token, such as 127.0.0.1:9464 [env: JOBFORGE_METRICS_LISTEN]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics_listen: Option<String>,
@@ -509,15 +512,8 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 60.0)]
         seconds: f64,
     },
-    /// Firing schedules, of which a tenth is due each minute
-    Schedules {
-        /// How many schedules
-        #[arg(long, default_value_t = 10_000)]
-        schedules: usize,
-        /// How many of their minutes
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
-        minutes: u64,
-    },
+    /// How late schedules are fired of which a tenth is due each minute, and what that costs
+    Schedules(SchedulesArgs),
     /// How long /metrics takes with as many series as there may be, beside waiting jobs
     Scrape {
         /// How many jobs wait
@@ -531,6 +527,22 @@ pub(crate) enum BenchCommand {
     Heartbeat(HeartbeatArgs),
     /// How fast lists, filters, counts and health answer with a big table
     Lists(ListsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchedulesArgs {
+    /// How many schedules
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) schedules: usize,
+    /// For how many minutes a scheduler fires them
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub(crate) minutes: u64,
+    /// All that are due in a minute are due at its beginning, instead of spread over it
+    #[arg(long)]
+    pub(crate) at_once: bool,
+    /// How many further minutes are played on a clock of their own, as fast as they go
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    pub(crate) played: u64,
 }
 
 #[derive(Debug, Args)]

@@ -43,6 +43,7 @@ pub mod nearest;
 pub mod poll;
 pub mod presence;
 pub mod retention;
+pub mod role;
 pub mod settings;
 pub mod time;
 pub mod whole;

@@ -6,23 +6,28 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use jobforge::ScheduleView;
 use jobforge::clock;
 use jobforge::core::alert::kept::{Bench, MOST_ALERTS};
 use jobforge::core::alert::rules::Severity;
 use jobforge::core::job::{Job, WorkerId};
 use jobforge::core::rescue::{RescuePolicy, cause, describe};
-use jobforge::core::schedule::{ScheduleState, Scheduler};
+use jobforge::core::role::{HOUSEKEEPER_SILENT, Role};
+use jobforge::core::schedule::Scheduler;
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since, sub, words};
 use jobforge::core::watchdog::{Run, WatchdogRow};
 use jobforge::core::worker::WorkerRow;
 use jobforge::services::probes::{ProbeState, Probes};
-use jobforge::store::rows::{MAX_PAGE, QueueInfo, ScheduleFilter};
+use jobforge::store::rows::{LastSign, MAX_PAGE, QueueInfo};
 use jobforge::store::{Store, StoreError};
 use jobforge_api::alerts::{AlertView, alert_view};
 use jobforge_api::runbook::{HealthFull, ServiceHealth};
 use serde_json::{Value, json};
+
+mod schedules;
+
+use schedules::Schedules;
+pub(crate) use schedules::scheduler;
 
 /// How long the database may take to say everything.
 const DATABASE_WITHIN: Duration = Duration::from_secs(3);
@@ -53,7 +58,8 @@ pub(crate) struct Facts {
     pub(crate) watchdogs: Vec<WatchdogRow>,
     pub(crate) last_run: Option<Run>,
     pub(crate) scheduler: Option<Scheduler>,
-    pub(crate) schedules: Vec<ScheduleView>,
+    pub(crate) housekeeper: Option<LastSign>,
+    pub(crate) schedules: Schedules,
     pub(crate) alerts: Vec<AlertView>,
     pub(crate) bench: Bench,
 }
@@ -88,32 +94,88 @@ impl Health {
     }
 
     /// The whole, for those who may see everything or for everybody.
-    pub(crate) async fn full(&self, store: &dyn Store, policy: &RescuePolicy, sees_all: bool) -> HealthFull {
+    pub(crate) async fn full(
+        &self,
+        store: &dyn Store,
+        policy: &RescuePolicy,
+        judges_alerts: bool,
+        sees_all: bool,
+    ) -> HealthFull {
         let mut services =
             vec![service("platform", "ok", None, json!({ "version": env!("CARGO_PKG_VERSION") }))];
+        let mut missing_roles = Vec::new();
         match self.facts(store, policy).await {
-            Ok(facts) => services.extend(told(&facts, sees_all)),
+            Ok(facts) => {
+                missing_roles = facts.missing_roles(judges_alerts);
+                services.extend(told(&facts, sees_all));
+            }
             Err(why) => {
                 let shown = sees_all.then_some(why);
                 let message = shown.unwrap_or_else(|| "the database does not answer".to_owned());
                 services.push(service("database", "error", Some(message), Value::Null));
-                for name in ["watchdog", "qc_worker", "scheduler", "alerts"] {
+                for name in ["watchdog", "qc_worker", "scheduler", "alerts", "housekeeper"] {
                     let message = "unknown while the database does not answer".to_owned();
                     services.push(service(name, "error", Some(message), Value::Null));
                 }
             }
         }
         services.extend(self.probes.found().iter().map(|(name, state)| probe(name, state)));
-        sum_up(services)
+        sum_up(services, missing_roles)
     }
+}
+
+impl Facts {
+    fn is_watched(&self) -> bool {
+        self.watchdogs.first().is_some_and(|watchdog| !watchdog.is_silent(self.as_of))
+    }
+
+    /// How long ago somebody last looked for schedules that are due.
+    fn tick_age(&self) -> Option<Duration> {
+        self.scheduler.as_ref().map(|scheduler| since(self.as_of, scheduler.last_tick_at))
+    }
+
+    fn is_kept(&self) -> bool {
+        self.housekeeper.as_ref().is_some_and(|last| since(self.as_of, last.at) <= HOUSEKEEPER_SILENT)
+    }
+
+    /// What no process of the fleet does, unless nobody is to do it.
+    fn missing_roles(&self, judges_alerts: bool) -> Vec<&'static str> {
+        let is_fired = self.tick_age().is_some_and(|age| age <= schedules::SILENT);
+        let there = |role: Role| match role {
+            // Somebody answers this.
+            Role::Api => true,
+            Role::Watchdog => self.is_watched(),
+            Role::Scheduler => is_fired,
+            Role::Housekeeper => self.is_kept(),
+            Role::Alerts => !judges_alerts || !self.bench.is_silent(self.as_of),
+        };
+        Role::ALL.into_iter().filter(|role| !there(*role)).map(Role::as_str).collect()
+    }
+}
+
+/// What to do when nobody has a role.
+fn start(role: Role) -> String {
+    format!("start a server with it, such as `jobforge serve --roles {role}`")
 }
 
 async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, StoreError> {
     let begun = clock::monotonic();
     let as_of = store.now().await?;
     let took = clock::monotonic().duration_since(begun);
-    let every_schedule = ScheduleFilter { limit: MAX_PAGE, ..ScheduleFilter::default() };
-    let (stuck, counts, queues, workers, watchdogs, runs, scheduler, schedules, alerts, silences, bench) = tokio::try_join!(
+    let (
+        stuck,
+        counts,
+        queues,
+        workers,
+        watchdogs,
+        runs,
+        scheduler,
+        housekeeper,
+        schedules,
+        alerts,
+        silences,
+        bench,
+    ) = tokio::try_join!(
         stuck(store, policy),
         store.status_counts(None, sub(as_of, COUNTED)),
         store.queues(Now::Database),
@@ -121,12 +183,13 @@ async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, Store
         store.watchdogs(Now::Database),
         store.watchdog_runs(1),
         store.scheduler(Now::Database),
-        store.schedules(&every_schedule),
+        store.housekeeper(),
+        store.survey_schedules(MAX_PAGE, Now::Database),
         store.alerts(false, MOST_ALERTS),
         store.silences(Now::Database),
         store.alert_bench(),
     )?;
-    let schedules = schedules.into_iter().map(|schedule| ScheduleView::of(schedule, as_of)).collect();
+    let schedules = Schedules::of(schedules);
     let alerts = alerts.iter().map(|row| alert_view(row, &silences, as_of)).collect();
     let last_run = runs.into_iter().next();
     Ok(Facts {
@@ -139,6 +202,7 @@ async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, Store
         watchdogs,
         last_run,
         scheduler,
+        housekeeper,
         schedules,
         alerts,
         bench,
@@ -164,19 +228,21 @@ fn told(facts: &Facts, sees_all: bool) -> Vec<ServiceHealth> {
         worker(facts, sees_all),
         scheduler(facts, sees_all),
         alerts(facts, sees_all),
+        housekeeper(facts, sees_all),
     ]
 }
 
 fn watchdog(facts: &Facts, sees_all: bool) -> ServiceHealth {
     let last = facts.watchdogs.first();
-    let living = last.is_some_and(|watchdog| !watchdog.is_silent(facts.as_of));
+    let living = facts.is_watched();
     let message = match last {
+        _ if living => None,
         None => Some("no watchdog has ever been here; lost jobs are not taken back".to_owned()),
-        Some(last) if !living => {
+        Some(last) => {
             Some(format!("no watchdog has given a sign for {}", words(since(facts.as_of, last.last_sign_at))))
         }
-        Some(_) => None,
     };
+    let message = message.map(|what| format!("{what}; {}", start(Role::Watchdog)));
     let run = facts.last_run.as_ref();
     let mut details = json!({
         "last_sign_age_s": last.map(|last| since(facts.as_of, last.last_sign_at).as_secs_f64()),
@@ -230,40 +296,22 @@ fn worker(facts: &Facts, sees_all: bool) -> ServiceHealth {
     service("qc_worker", status, message, details)
 }
 
-/// A scheduler looks every second; after so long without it nobody fires.
-const SCHEDULER_SILENT: Duration = Duration::from_secs(30);
-
-fn scheduler(facts: &Facts, sees_all: bool) -> ServiceHealth {
-    let tick = facts.scheduler.as_ref().map(|scheduler| scheduler.last_tick_at);
-    let age = tick.map(|tick| since(facts.as_of, tick));
-    let is = |wanted: ScheduleState| facts.schedules.iter().filter(move |view| view.state == wanted);
-    let late = is(ScheduleState::Late).count();
-    let (status, message) = match (facts.schedules.is_empty(), age) {
-        (true, _) => ("not_configured", Some("no schedule is defined".to_owned())),
-        (false, None) => ("error", Some("no scheduler has ever been here; nothing is fired".to_owned())),
-        (false, Some(age)) if age > SCHEDULER_SILENT => {
-            ("error", Some(format!("no scheduler has looked for {}", words(age))))
-        }
-        (false, Some(_)) if late > 0 => ("warning", Some(format!("{late} schedule(s) are late"))),
-        (false, Some(_)) => ("ok", None),
+fn housekeeper(facts: &Facts, sees_all: bool) -> ServiceHealth {
+    let age = facts.housekeeper.as_ref().map(|last| since(facts.as_of, last.at));
+    let what = match age {
+        _ if facts.is_kept() => None,
+        None => Some("no housekeeper has ever been here".to_owned()),
+        Some(age) => Some(format!("no housekeeper has given a sign for {}", words(age))),
     };
-    let mut details = json!({
-        "last_tick": tick.map(|tick| tick.to_string()),
-        "age_s": age.map(|age| age.as_secs_f64()),
-        "schedules": facts.schedules.len(),
-        "paused": is(ScheduleState::Paused).count(),
-        "late": late,
-        "stale": is(ScheduleState::Stale).count(),
-        "failing": is(ScheduleState::Failing).count(),
+    let status = if what.is_some() { "warning" } else { "ok" };
+    let message = what.map(|what| {
+        format!("{what}; the audit log is not sealed and the queue not mended; {}", start(Role::Housekeeper))
     });
+    let mut details = json!({ "last_sign_age_s": age.map(|age| age.as_secs_f64()) });
     if sees_all {
-        let names = |wanted| is(wanted).take(20).map(|view| view.name.clone()).collect::<Vec<_>>();
-        details["leader"] = json!(facts.scheduler.as_ref().map(|scheduler| &scheduler.leader));
-        details["late_schedules"] = json!(names(ScheduleState::Late));
-        details["stale_schedules"] = json!(names(ScheduleState::Stale));
-        details["failing_schedules"] = json!(names(ScheduleState::Failing));
+        details["last"] = json!(facts.housekeeper.as_ref().map(|last| &last.by));
     }
-    service("scheduler", status, message, details)
+    service("housekeeper", status, message, details)
 }
 
 fn alerts(facts: &Facts, sees_all: bool) -> ServiceHealth {
@@ -271,9 +319,10 @@ fn alerts(facts: &Facts, sees_all: bool) -> ServiceHealth {
     let of = |severity: Severity| firing.iter().filter(|view| view.severity == severity.word()).count();
     let [critical, warning, info] = [Severity::Critical, Severity::Warning, Severity::Info].map(of);
     let (status, message) = match facts.bench.judged_at {
-        None => ("not_configured", Some("no server has judged alerts".to_owned())),
+        None => ("not_configured", Some(format!("no server has judged alerts; {}", start(Role::Alerts)))),
         Some(at) if facts.bench.is_silent(facts.as_of) => {
-            ("warning", Some(format!("no server has judged alerts for {}", words(since(facts.as_of, at)))))
+            let what = format!("no server has judged alerts for {}", words(since(facts.as_of, at)));
+            ("warning", Some(format!("{what}; {}", start(Role::Alerts))))
         }
         Some(_) if critical > 0 => ("error", Some(format!("{critical} critical alert(s) fire"))),
         Some(_) if warning > 0 => ("warning", Some(format!("{warning} alert(s) fire"))),
@@ -321,7 +370,7 @@ fn with_latency(service: ServiceHealth, took: Option<Duration>) -> ServiceHealth
 }
 
 /// An array, as one runbook reads it, and by name at the top, as another does.
-fn sum_up(services: Vec<ServiceHealth>) -> HealthFull {
+fn sum_up(services: Vec<ServiceHealth>, missing_roles: Vec<&'static str>) -> HealthFull {
     let mut summary: BTreeMap<&'static str, u64> =
         ["ok", "error", "warning", "not_configured"].into_iter().map(|word| (word, 0)).collect();
     for service in &services {
@@ -330,14 +379,14 @@ fn sum_up(services: Vec<ServiceHealth>) -> HealthFull {
         }
     }
     // What is outside may be away while the queue itself is well.
-    let own = ["platform", "database", "watchdog", "qc_worker", "scheduler", "alerts"];
+    let own = ["platform", "database", "watchdog", "qc_worker", "scheduler", "alerts", "housekeeper"];
     let ill = services
         .iter()
         .any(|service| own.contains(&service.name.as_str()) && matches!(service.status, "error" | "warning"));
     // A probe may be called like one of the fields; it is in the list then.
-    let fields = ["status", "timestamp", "summary", "services"];
+    let fields = ["status", "timestamp", "summary", "missing_roles", "services"];
     let named = services.iter().filter(|service| !fields.contains(&service.name.as_str()));
     let by_name = named.map(|service| (service.name.clone(), service.clone())).collect();
-    let status = if ill { "degraded" } else { "healthy" };
-    HealthFull { status, timestamp: clock::wall(), summary, services, by_name }
+    let status = if ill || !missing_roles.is_empty() { "degraded" } else { "healthy" };
+    HealthFull { status, timestamp: clock::wall(), summary, missing_roles, services, by_name }
 }

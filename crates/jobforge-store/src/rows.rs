@@ -8,7 +8,7 @@ use jobforge_core::alert::history::Labels;
 use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::rescue::Rescue;
-use jobforge_core::schedule::{LiveRun, NewLine};
+use jobforge_core::schedule::{LiveRun, NewLine, Schedule};
 use jobforge_core::state::Status;
 use serde::{Deserialize, Serialize};
 
@@ -316,6 +316,19 @@ pub struct FiredLine {
     pub job_id: Option<JobId>,
 }
 
+/// How all schedules are, without reading most of them.
+#[derive(Debug, Clone)]
+pub struct ScheduleSurvey {
+    /// The database's clock.
+    pub as_of: Timestamp,
+    /// How many there are.
+    pub total: u64,
+    /// How many of them are paused.
+    pub paused: u64,
+    /// Those that may be late, failing or stale, the longest without a success first.
+    pub suspects: Vec<Schedule>,
+}
+
 /// What a pass over the schedules did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fired {
@@ -325,6 +338,15 @@ pub struct Fired {
     pub lines: Vec<FiredLine>,
     /// When the next schedule is due; already past if there is more to do.
     pub next_due: Option<Timestamp>,
+}
+
+/// A sign of life, and whose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastSign {
+    /// Who gave it.
+    pub by: String,
+    /// When, on the database's clock.
+    pub at: Timestamp,
 }
 
 /// Schedules that are fired in one step.

@@ -40,8 +40,8 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::rows::{
     Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, Gauges, JobDetail,
-    JobFilter, JobPage, MAX_PAGE, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport,
-    RestartTold, ScheduleFilter, WakeEvent,
+    JobFilter, JobPage, LastSign, MAX_PAGE, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule,
+    RescueReport, RestartTold, ScheduleFilter, ScheduleSurvey, WakeEvent,
 };
 
 /// Putting jobs in.
@@ -347,6 +347,8 @@ pub trait Schedules: Send + Sync {
     async fn schedules(&self, filter: &ScheduleFilter) -> Result<Vec<Schedule>>;
     /// One schedule.
     async fn schedule(&self, name: &str) -> Result<Option<Schedule>>;
+    /// How all are: how many, and at most `limit` of those that may be late, failing or stale.
+    async fn survey_schedules(&self, limit: usize, at: Now) -> Result<ScheduleSurvey>;
     /// What became of its moments, newest first, only those before `before`, at most `limit`.
     async fn schedule_runs(
         &self,
@@ -483,6 +485,12 @@ pub trait Upkeep: Send + Sync {
     ///
     /// [`TIDY_BATCH`]: crate::rows::TIDY_BATCH
     async fn tidy(&self, at: Now) -> Result<u64>;
+
+    /// Notes that somebody keeps house.
+    async fn sign_housekeeper(&self, who: &str, at: Now) -> Result<()>;
+
+    /// Who kept house last; nobody ever did if none.
+    async fn housekeeper(&self) -> Result<Option<LastSign>>;
 
     /// The bytes that each table with its indexes takes, or the file.
     async fn sizes(&self) -> Result<Vec<PartSize>>;

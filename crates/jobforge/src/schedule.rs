@@ -79,17 +79,7 @@ impl Client {
     /// ```
     #[expect(clippy::needless_pass_by_value, reason = "a job is handed over, also in how the call reads")]
     pub fn schedule<J: JobType>(&self, name: impl Into<String>, job: J) -> ScheduleSetup {
-        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let mut definition = Definition {
-            queue: Some(J::QUEUE.to_owned()),
-            max_attempts: Some(i64::from(J::MAX_ATTEMPTS)),
-            timeout_ms: J::TIMEOUT.map(ms),
-            progress_timeout_ms: J::PROGRESS_TIMEOUT.map(ms),
-            retry: J::RETRY,
-            ..Definition::new(name, J::TYPE)
-        };
-        let fault = Payload::from_value(&job).map(|payload| definition.payload = Some(payload)).err();
-        ScheduleSetup { client: self.clone(), definition, fault }
+        ScheduleSetup::begin(self.clone(), name, &job)
     }
 
     /// Schedules that match, by name, at most a page.
@@ -257,16 +247,39 @@ impl Client {
     }
 }
 
-/// A schedule about to be set up by a program. `.await` it to do so.
+/// A schedule about to be set up by a program: by a client when it is awaited, by a worker when that starts.
 #[derive(Debug)]
 #[must_use = "nothing is scheduled until it is awaited"]
-pub struct ScheduleSetup {
-    client: Client,
+pub struct ScheduleSetup<By = Client> {
+    by: By,
     definition: Definition,
     fault: Option<PayloadError>,
 }
 
-impl ScheduleSetup {
+impl<By> ScheduleSetup<By> {
+    /// Of jobs of a type, with what the type says of each.
+    pub(crate) fn begin<J: JobType>(by: By, name: impl Into<String>, job: &J) -> Self {
+        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let mut definition = Definition {
+            queue: Some(J::QUEUE.to_owned()),
+            max_attempts: Some(i64::from(J::MAX_ATTEMPTS)),
+            timeout_ms: J::TIMEOUT.map(ms),
+            progress_timeout_ms: J::PROGRESS_TIMEOUT.map(ms),
+            retry: J::RETRY,
+            ..Definition::new(name, J::TYPE)
+        };
+        let fault = Payload::from_value(job).map(|payload| definition.payload = Some(payload)).err();
+        Self { by, definition, fault }
+    }
+
+    /// What it says, unless its payload was refused.
+    pub(crate) fn definition(self) -> Result<Definition, PayloadError> {
+        match self.fault {
+            Some(fault) => Err(fault),
+            None => Ok(self.definition),
+        }
+    }
+
     /// Every so often: `15m`, `6h`.
     pub fn every(mut self, interval: impl Into<String>) -> Self {
         self.definition.every = Some(interval.into());
@@ -316,10 +329,8 @@ impl IntoFuture for ScheduleSetup {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            if let Some(fault) = self.fault {
-                return Err(fault.into());
-            }
-            let declared = self.client.declare_schedules(vec![self.definition], Source::Code).await?;
+            let client = self.by.clone();
+            let declared = client.declare_schedules(vec![self.definition()?], Source::Code).await?;
             Ok(declared.first().copied().unwrap_or(Declared::Kept))
         })
     }

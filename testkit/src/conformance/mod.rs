@@ -297,6 +297,8 @@ macro_rules! conformance {
                 a_run_by_hand_has_its_line_and_keeps_to_the_overlap_policy,
                 a_job_that_has_the_key_already_stands_for_the_moment,
                 how_runs_ended_is_noted_with_success_and_failures_in_a_row,
+                a_schedule_that_succeeds_no_more_is_found_among_others_once_its_own_limit_is_over,
+                what_a_person_did_to_a_schedule_gives_it_time_to_succeed,
                 the_history_keeps_its_length,
                 who_is_not_elected_fires_only_what_is_left_undone,
             }
@@ -368,6 +370,7 @@ macro_rules! conformance {
                 what_was_running_in_a_copy_goes_by_what_was_decided_for_every_loss,
                 a_job_on_its_last_attempt_is_not_dead_because_of_a_restore,
                 somebody_else_goes_on_at_once_with_what_was_going_on_in_a_copy,
+                who_kept_house_last_is_known_and_when,
                 a_worker_that_had_ended_before_the_copy_keeps_its_end,
             }
             wake {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use jobforge_core::job::JobId;
 use jobforge_core::schedule::{
-    Definition, HISTORY_KEPT, Missed, Overlap, RunLine, RunOutcome, TAKEN_OVER_AFTER,
+    Definition, HISTORY_KEPT, Missed, Overlap, RunLine, RunOutcome, ScheduleState, ScheduleView,
+    TAKEN_OVER_AFTER,
 };
 use jobforge_core::settle::Outcome;
 use jobforge_core::state::Status;
@@ -321,6 +322,69 @@ pub async fn how_runs_ended_is_noted_with_success_and_failures_in_a_row(store: A
     assert_eq!((line.status, line.finished_at), (None, Some(moment(362))));
     assert_eq!(get(&store, "one").await?.consecutive_failures, 1);
     assert_eq!(store.end_schedule_runs(at(363)).await?, 0);
+    Ok(())
+}
+
+/// Who may be in trouble, and how each is.
+async fn suspects(store: &Arc<dyn Store>, now: i64) -> Result<Vec<(String, ScheduleState)>> {
+    let survey = store.survey_schedules(10, at(now)).await?;
+    assert_eq!(survey.as_of, moment(now));
+    let told = |schedule| {
+        let view = ScheduleView::of(schedule, survey.as_of);
+        (view.name, view.state)
+    };
+    Ok(survey.suspects.into_iter().map(told).collect())
+}
+
+pub async fn a_schedule_that_succeeds_no_more_is_found_among_others_once_its_own_limit_is_over(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    let allow = |name: &str| Definition { overlap: Overlap::Allow, ..each_minute(name) };
+    add(&store, allow("one"), at(0)).await?;
+    add(&store, Definition { paused: true, ..allow("resting") }, at(0)).await?;
+    let me = register_for(&store, "w-1", Duration::from_secs(3600), at(0)).await?;
+    fire(&store, at(60)).await?;
+    let claimed = claim_one(&store, &me, at(61)).await?;
+    settle_one(&store, &me, &claimed, success(), at(70)).await?;
+    store.end_schedule_runs(at(71)).await?;
+    add(&store, Definition { stale_after_ms: Some(600_000), ..allow("patient") }, at(71)).await?;
+    let survey = store.survey_schedules(10, at(71)).await?;
+    assert_eq!((survey.total, survey.paused, survey.suspects.len()), (3, 1, 0));
+    assert_eq!(get(&store, "one").await?.fresh_at, moment(70));
+    fire(&store, at(120)).await?;
+    fire(&store, at(190)).await?;
+    assert_eq!(suspects(&store, 190).await?, [], "its limit is not over");
+    assert_eq!(suspects(&store, 191).await?, [("one".to_owned(), ScheduleState::Stale)]);
+    let stale = ScheduleView::of(get(&store, "one").await?, moment(191));
+    assert_eq!((stale.stale_at, stale.stale_after_ms), (Some(moment(190)), Some(120_000)));
+    // The moments of a minute that nobody has fired make it late, which is worse.
+    let late = suspects(&store, 370).await?;
+    assert!(late.contains(&("one".to_owned(), ScheduleState::Late)), "{late:?}");
+    Ok(())
+}
+
+pub async fn what_a_person_did_to_a_schedule_gives_it_time_to_succeed(store: Arc<dyn Store>) -> Result<()> {
+    add(&store, each_minute("one"), at(0)).await?;
+    fire(&store, at(60)).await?;
+    fire(&store, at(121)).await?;
+    assert_eq!(suspects(&store, 121).await?, [("one".to_owned(), ScheduleState::Stale)]);
+    store.pause_schedule("one", None, &ada(), at(122)).await?;
+    assert_eq!(suspects(&store, 130).await?, [], "who paused it knows");
+    store.resume_schedule("one", &ada(), at(1000)).await?;
+    assert_eq!(get(&store, "one").await?.fresh_at, moment(1000));
+    assert_eq!(suspects(&store, 1010).await?, []);
+    // A pause that ends by itself counts from its end, before and after somebody has taken note of that.
+    store.pause_schedule("one", Some(moment(2000)), &ada(), at(1011)).await?;
+    assert_eq!(get(&store, "one").await?.fresh_since(moment(2001)), moment(2000));
+    fire(&store, at(2005)).await?;
+    fire(&store, at(2040)).await?;
+    assert_eq!(suspects(&store, 2041).await?, []);
+    assert!(get(&store, "one").await?.fresh_since(moment(2041)) >= moment(2000));
+    let kept = get(&store, "one").await?;
+    let version = kept.version;
+    let changed = super::schedules::checked(Definition { every: Some("2m".to_owned()), ..kept.definition })?;
+    assert!(store.change_schedule(&changed, version, &ada(), at(3000)).await?);
+    assert_eq!(get(&store, "one").await?.fresh_at, moment(3000));
     Ok(())
 }
 

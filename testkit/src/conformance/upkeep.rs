@@ -9,6 +9,7 @@ use jobforge_core::operation::{BulkAction, BulkFilter, NewOperation, TURN};
 use jobforge_core::rescue::{OnLost, RescuePolicy};
 use jobforge_core::settle::Settled;
 use jobforge_core::state::Status;
+use jobforge_core::time::Now;
 use jobforge_core::token::{Scope, TokenRow, TokenText};
 use jobforge_store::Store;
 use jobforge_store::restored::take_back;
@@ -201,10 +202,21 @@ pub async fn somebody_else_goes_on_at_once_with_what_was_going_on_in_a_copy(
     store.put_operation(&new, &by(), at(0)).await?;
     store.take_operation("before", TURN, at(1)).await?.context("a turn")?;
     assert!(store.lead_schedules("before", TURN, at(1)).await?);
+    store.sign_housekeeper("before", at(1)).await?;
     store.begin_anew(0, at(2)).await?;
     assert!(store.scheduler(at(2)).await?.is_none(), "who fired schedules where the copy was made");
+    assert!(store.housekeeper().await?.is_none(), "who kept house where the copy was made");
     assert!(store.lead_schedules("now", TURN, at(2)).await?);
     assert_eq!(store.take_operation("now", TURN, at(2)).await?.map(|taken| taken.id), Some(new.id));
+    Ok(())
+}
+
+pub async fn who_kept_house_last_is_known_and_when(store: Arc<dyn Store>) -> Result<()> {
+    assert_eq!(store.housekeeper().await?, None);
+    store.sign_housekeeper("a:1", at(1)).await?;
+    store.sign_housekeeper("b:2", at(60)).await?;
+    let last = store.housekeeper().await?.context("somebody")?;
+    assert_eq!((last.by.as_str(), Now::Fixed(last.at)), ("b:2", at(60)));
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use jobforge_core::audit::By;
 use jobforge_core::schedule::{Checked, Declared, RunLine, Schedule, Scheduler, Source};
 use jobforge_core::time::Now;
 use jobforge_store::Result;
-use jobforge_store::rows::{CreatedSchedule, Fired, RanSchedule, ScheduleFilter};
+use jobforge_store::rows::{CreatedSchedule, Fired, RanSchedule, ScheduleFilter, ScheduleSurvey};
 use jobforge_store::traits::Schedules;
 
 use super::store::SimStore;
@@ -24,6 +24,11 @@ impl Schedules for SimStore {
     async fn schedule(&self, name: &str) -> Result<Option<Schedule>> {
         let name = name.to_owned();
         self.call("schedule", move |world| wait(world.store().schedule(&name))).await
+    }
+
+    async fn survey_schedules(&self, limit: usize, _: Now) -> Result<ScheduleSurvey> {
+        self.call("survey_schedules", move |world| wait(world.store().survey_schedules(limit, world.at())))
+            .await
     }
 
     async fn schedule_runs(

@@ -21,7 +21,7 @@ use jobforge_core::watchdog::{Run, WatchdogRow};
 use jobforge_core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use jobforge_store::Result;
 use jobforge_store::rows::{
-    Capabilities, DeadFilter, Deaths, Enqueued, Finding, Gauges, JobDetail, JobFilter, JobPage,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, Gauges, JobDetail, JobFilter, JobPage, LastSign,
     MigrationInfo, Move, Moved, PartSize, QueueInfo, RestartTold, WakeEvent,
 };
 use jobforge_store::traits::{
@@ -341,6 +341,16 @@ impl Purge for SimStore {
 impl Upkeep for SimStore {
     async fn tidy(&self, _: Now) -> Result<u64> {
         self.call("tidy", move |world| wait(world.store().tidy(world.at()))).await
+    }
+
+    async fn sign_housekeeper(&self, who: &str, _: Now) -> Result<()> {
+        let who = who.to_owned();
+        self.call("sign_housekeeper", move |world| wait(world.store().sign_housekeeper(&who, world.at())))
+            .await
+    }
+
+    async fn housekeeper(&self) -> Result<Option<LastSign>> {
+        self.call("housekeeper", move |world| wait(world.store().housekeeper())).await
     }
 
     async fn sizes(&self) -> Result<Vec<PartSize>> {

@@ -143,7 +143,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Schedule(command) => schedule::run(visit(BTreeMap::new())?, command).await,
         Command::Dead(command) => dead::run(visit(BTreeMap::new())?, command).await,
         Command::Watchdog(command) => watchdog::run(visit(BTreeMap::new())?, command).await,
-        Command::CleanupDaemon => watchdog::daemon(Context::new(&global, BTreeMap::new(), true)?).await,
+        Command::CleanupDaemon => serve::run(Context::new(&global, serve::watchdog_only(), true)?).await,
         Command::Db(command) => db::run(visit(BTreeMap::new())?, command).await,
         Command::Alert(command) => alert::run(visit(BTreeMap::new())?, command).await,
         Command::Audit(command) => audit::run(visit(BTreeMap::new())?, command).await,

@@ -1,4 +1,4 @@
-//! `jobforge serve`: the server process: HTTP, scheduler, watchdog and housekeeping.
+//! `jobforge serve` and `jobforge cleanup-daemon`: the server process, in all of its roles or some.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -6,13 +6,19 @@ use std::sync::Arc;
 
 use jobforge::Client;
 use jobforge::core::retention::Retention;
+use jobforge::core::role::Role;
 use jobforge::core::schedule::{Definition, Source, check, cleanup};
+use jobforge::core::settings::Settings;
 use jobforge::core::time::words;
+use jobforge::live::Live;
 use jobforge::notify::Channels;
 use jobforge::remote::socket_path;
-use jobforge::services::{AlertJudge, Housekeeper, Notifier, Scheduler, SystemRunner, Watchdog, telling};
+use jobforge::services::{
+    AlertJudge, Housekeeper, Notifier, Numbers, Sampler, Scheduler, SystemRunner, Watchdog, own_telling,
+    telling,
+};
 use jobforge::store::{Store, WorkerStore};
-use jobforge_server::{ServerOptions, SocketOptions, bind, bind_socket};
+use jobforge_server::{Server, ServerOptions, SocketOptions, bind, bind_socket};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -22,20 +28,45 @@ use crate::config::token;
 use crate::failure::{self, Failure};
 
 pub(crate) fn flags(args: &ServeArgs) -> BTreeMap<String, String> {
-    super::flags(&[("listen", args.listen.as_ref()), ("metrics_listen", args.metrics_listen.as_ref())])
+    super::flags(&[
+        ("listen", args.listen.as_ref()),
+        ("roles", args.roles.as_ref()),
+        ("metrics_listen", args.metrics_listen.as_ref()),
+    ])
+}
+
+/// What `jobforge cleanup-daemon` is short for.
+pub(crate) fn watchdog_only() -> BTreeMap<String, String> {
+    super::flags(&[("roles", Some(&Role::Watchdog.to_string()))])
 }
 
 pub(crate) async fn run(context: Context) -> Result<(), Failure> {
+    // Before the database, which opening may make.
+    let roles = roles(&context.settings)?;
     let store = context.own().await?;
     let stop = CancellationToken::new();
     let Serving { address, mut tasks, draining } = start(&context, &store, &stop).await?;
     // Listened for before it is said, so that nobody who believes the line kills us.
     let mut signals = stop_signals()?;
-    tracing::info!("serving {} on http://{address}; stop with Ctrl-C", store.location());
+    let only_watches = roles.iter().eq([&Role::Watchdog]);
+    match address {
+        Some(address) => {
+            tracing::info!("serving {} on http://{address}; stop with Ctrl-C", store.location());
+        }
+        None if only_watches => tracing::info!(
+            "Cleanup daemon started on {}: checks at least every {}, and at once when a worker's lease has run out",
+            store.location(),
+            words(context.settings.millis("watchdog_check_interval_ms"))
+        ),
+        None => {
+            let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+            tracing::info!("serving {} as {} only; stop with Ctrl-C", store.location(), roles.join(" and "));
+        }
+    }
     signals.next().await;
     draining.cancel();
     let patience = context.settings.millis("drain_delay_ms");
-    if !patience.is_zero() {
+    if address.is_some() && !patience.is_zero() {
         tracing::info!(
             "stopping in {}; until then /readyz says that this server is not ready",
             words(patience)
@@ -45,13 +76,23 @@ pub(crate) async fn run(context: Context) -> Result<(), Failure> {
     }
     stop.cancel();
     while tasks.join_next().await.is_some() {}
+    if only_watches {
+        tracing::info!("Cleanup daemon stopped");
+    }
     Ok(())
+}
+
+/// What this server is to do.
+fn roles(settings: &Settings) -> Result<BTreeSet<Role>, Failure> {
+    let words = settings.list("roles");
+    Role::of(words.iter().map(String::as_str))
+        .map_err(|error| Failure::new(failure::CONFIG, format!("roles: {error}")))
 }
 
 /// A server's parts.
 pub(crate) struct Serving {
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
+    /// Where it listens, if it does.
+    pub(crate) address: Option<SocketAddr>,
     /// What ends when it has stopped.
     pub(crate) tasks: JoinSet<()>,
     /// Fired before the stop, so that load balancers look elsewhere.
@@ -66,35 +107,39 @@ pub(crate) async fn start(
 ) -> Result<Serving, Failure> {
     let (follower, live) = context.follow(Arc::clone(store) as Arc<dyn WorkerStore>).await;
     let settings = live.now();
-    let listen = settings.text("listen");
-    let listen: SocketAddr = listen.parse().map_err(|_| {
-        Failure::new(
-            failure::CONFIG,
-            format!("listen is {listen:?}; it must be an address and a port, such as 127.0.0.1:8080"),
-        )
-    })?;
-    let (auth_token, admin_token) = (token(&settings, "auth_token")?, token(&settings, "admin_token")?);
-    let options = ServerOptions { listen, auth_token, admin_token };
-    let server = bind(options, Client::new(Arc::clone(store)), live.clone())
-        .await
-        .map_err(|error| Failure::new(failure::CONFIG, error.to_string()))?;
-    let (address, draining) = (server.address(), server.draining());
-    super::metrics::listen(&settings, Some(server.numbers()), stop).await?;
-    let channels =
-        Channels::read(&settings, &context.channels).map_err(|fault| Failure::new(failure::CONFIG, fault))?;
-    let channels = Arc::new(channels);
-    let judge =
-        AlertJudge::new(Arc::clone(store), Arc::clone(&channels), live.clone(), telling(server.numbers()));
+    let roles = roles(&settings)?;
     let mut tasks = JoinSet::new();
-    tasks.spawn(Notifier::new(Arc::clone(store), channels, judge.sent()).run(stop.clone()));
-    tasks.spawn(judge.run(stop.clone()));
-    let until = stop.clone();
-    tasks.spawn(async move {
-        if let Err(error) = server.run(until).await {
-            tracing::error!(error = %error, "the HTTP server ended");
-        }
-    });
-    // Only one process may own an embedded database, so others come to it with their work.
+    let numbers;
+    let (address, draining) = if roles.contains(&Role::Api) {
+        let server = api(&settings, Client::new(Arc::clone(store)), live.clone()).await?;
+        let (address, draining) = (server.address(), server.draining());
+        numbers = server.numbers();
+        let until = stop.clone();
+        tasks.spawn(async move {
+            if let Err(error) = server.run(until).await {
+                tracing::error!(error = %error, "the HTTP server ended");
+            }
+        });
+        (Some(address), draining)
+    } else {
+        numbers = Arc::new(Numbers::new(Arc::clone(store), live.clone()));
+        tasks.spawn(Arc::clone(&numbers).run(stop.clone()));
+        (None, CancellationToken::new())
+    };
+    super::metrics::listen(&settings, Some(Arc::clone(&numbers)), stop).await?;
+    if roles.contains(&Role::Alerts) {
+        let channels = Channels::read(&settings, &context.channels)
+            .map_err(|fault| Failure::new(failure::CONFIG, fault))?;
+        let channels = Arc::new(channels);
+        let judge = AlertJudge::new(Arc::clone(store), Arc::clone(&channels), live.clone(), telling(numbers));
+        tasks.spawn(Notifier::new(Arc::clone(store), channels, judge.sent()).run(stop.clone()));
+        tasks.spawn(judge.run(stop.clone()));
+    } else {
+        // Whoever judges does so by what every process counts.
+        let store = Arc::clone(store) as Arc<dyn WorkerStore>;
+        tasks.spawn(Sampler::new(store, live.clone(), own_telling()).run(stop.clone()));
+    }
+    // Only one process may own an embedded database, so others come to it with their work, whatever its roles are.
     if let Some(database) = context.embedded()? {
         let options = SocketOptions { path: socket_path(&database) };
         let socket = bind_socket(options, Client::new(Arc::clone(store)), live.clone())
@@ -107,18 +152,39 @@ pub(crate) async fn start(
             }
         });
     }
-    let declared = schedules(context, store).await?;
-    let scheduler = Scheduler::new(Arc::clone(store))
-        .declaring(Source::Config, declared)
-        .declaring(Source::Builtin, vec![cleanup()]);
-    tasks.spawn(scheduler.run(stop.clone()));
-    tasks.spawn(SystemRunner::new(Arc::clone(store), Retention::from_settings(&settings)).run(stop.clone()));
-    let interval = settings.millis("watchdog_check_interval_ms");
-    let watchdog = Watchdog::new(Arc::clone(store), settings.rescue_policy(), interval).live(live);
-    tasks.spawn(watchdog.run(stop.clone()));
+    if roles.contains(&Role::Scheduler) {
+        let declared = schedules(context, store).await?;
+        let scheduler = Scheduler::new(Arc::clone(store))
+            .declaring(Source::Config, declared)
+            .declaring(Source::Builtin, vec![cleanup()]);
+        tasks.spawn(scheduler.run(stop.clone()));
+    }
+    if roles.contains(&Role::Watchdog) {
+        let interval = settings.millis("watchdog_check_interval_ms");
+        let watchdog = Watchdog::new(Arc::clone(store), settings.rescue_policy(), interval).live(live);
+        tasks.spawn(watchdog.run(stop.clone()));
+    }
+    if roles.contains(&Role::Housekeeper) {
+        let retention = Retention::from_settings(&settings);
+        tasks.spawn(SystemRunner::new(Arc::clone(store), retention).run(stop.clone()));
+        tasks.spawn(Housekeeper::new(Arc::clone(store)).run(stop.clone()));
+    }
     tasks.spawn(follower.run(stop.clone()));
-    tasks.spawn(Housekeeper::new(Arc::clone(store)).run(stop.clone()));
     Ok(Serving { address, tasks, draining })
+}
+
+/// Takes the port.
+async fn api(settings: &Settings, client: Client, live: Live) -> Result<Server, Failure> {
+    let listen = settings.text("listen");
+    let listen: SocketAddr = listen.parse().map_err(|_| {
+        Failure::new(
+            failure::CONFIG,
+            format!("listen is {listen:?}; it must be an address and a port, such as 127.0.0.1:8080"),
+        )
+    })?;
+    let (auth_token, admin_token) = (token(settings, "auth_token")?, token(settings, "admin_token")?);
+    let options = ServerOptions { listen, auth_token, admin_token };
+    bind(options, client, live).await.map_err(|error| Failure::new(failure::CONFIG, error.to_string()))
 }
 
 /// The schedules of the configuration file, checked before the server says that it serves.

@@ -1,5 +1,6 @@
 //! `jobforge up`: everything at once: the server in this process, and a supervised worker beside it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
             worker = who.words(&*store) => worker,
             asked = asked_to_stop() => return asked,
         };
-        greet(&context, store.location(), &address.to_string(), &worker);
+        greet(&context, store.location(), address, &worker);
         if args.demo {
             let shown = tokio::select! {
                 shown = demo::run(&store) => shown,
@@ -162,7 +163,7 @@ async fn outcome(supervisor: &mut JoinHandle<Result<(), Failure>>) -> Result<(),
     })
 }
 
-fn greet(context: &Context, location: &str, address: &str, worker: &str) {
+fn greet(context: &Context, location: &str, address: Option<SocketAddr>, worker: &str) {
     let data = if context.settings.text("database_url").is_empty() {
         String::new()
     } else {
@@ -174,7 +175,9 @@ fn greet(context: &Context, location: &str, address: &str, worker: &str) {
     };
     output::note(&format!("{} is up", output::bold("JobForge")));
     output::note(&format!("  database  {location}"));
-    output::note(&format!("  server    http://{address}"));
+    if let Some(address) = address {
+        output::note(&format!("  server    http://{address}"));
+    }
     output::note(&format!("  worker    {worker}, queues {}", context.settings.text("queues")));
     output::note("try, in another terminal:");
     let jobforge = output::program();

@@ -1,4 +1,4 @@
-//! `jobforge watchdog` and `jobforge cleanup-daemon`: who takes lost jobs back, and what was done.
+//! `jobforge watchdog`: who takes lost jobs back, and what was done.
 
 use std::sync::Arc;
 
@@ -6,14 +6,13 @@ use jobforge::core::rescue::{self, Cause};
 use jobforge::core::settings::Settings;
 use jobforge::core::time::{Now, since, words};
 use jobforge::core::watchdog::{Run, WatchdogRow};
-use jobforge::services::{Numbers, Watchdog};
+use jobforge::services::Watchdog;
+use jobforge::store::Store;
 use jobforge::store::rows::MAX_PAGE;
-use jobforge::store::{Store, WorkerStore};
-use tokio_util::sync::CancellationToken;
 
-use super::{Context, stop_signals};
+use super::Context;
 use crate::cli::WatchdogCommand;
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::output;
 
 /// Suspects that `status` and `run --dry-run` look at.
@@ -26,31 +25,6 @@ pub(crate) async fn run(context: Context, command: WatchdogCommand) -> Result<()
         WatchdogCommand::Run { dry_run: false } => sweep(&context).await,
         WatchdogCommand::History { limit, verdicts } => history(&context, limit, verdicts).await,
     }
-}
-
-/// A watchdog alone, as runbook 2 runs it beside workers of other processes.
-pub(crate) async fn daemon(context: Context) -> Result<(), Failure> {
-    let store = context.own().await?;
-    let stop = CancellationToken::new();
-    let (follower, live) = context.follow(Arc::clone(&store) as Arc<dyn WorkerStore>).await;
-    tokio::spawn(follower.run(stop.clone()));
-    let numbers = Arc::new(Numbers::new(Arc::clone(&store), live.clone()));
-    tokio::spawn(Arc::clone(&numbers).run(stop.clone()));
-    super::metrics::listen(&context.settings, Some(numbers), &stop).await?;
-    let watchdog = of(&context.settings, Arc::clone(&store)).live(live);
-    let interval = context.settings.millis("watchdog_check_interval_ms");
-    let mut signals = stop_signals()?;
-    tracing::info!(
-        "Cleanup daemon started on {}: checks at least every {}, and at once when a worker's lease has run out",
-        store.location(),
-        words(interval)
-    );
-    let running = tokio::spawn(watchdog.run(stop.clone()));
-    signals.next().await;
-    stop.cancel();
-    let ended = running.await;
-    tracing::info!("Cleanup daemon stopped");
-    ended.map_err(|error| Failure::new(failure::FAILED, format!("the watchdog broke off: {error}")))
 }
 
 fn of(settings: &Settings, store: Arc<dyn Store>) -> Watchdog {

@@ -25,6 +25,7 @@ mod program;
 #[path = "../../src/commands/drill/proxy.rs"]
 mod proxy;
 mod restart;
+mod roles;
 mod runbooks;
 mod schedules;
 mod settings_load;

@@ -20,6 +20,8 @@ pub const MAX_PER_TENANT: u64 = 1000;
 pub const MISSED_LIMIT: u32 = 10;
 /// The most that it may say.
 pub(crate) const MAX_MISSED_LIMIT: i64 = 1000;
+/// What runs every few seconds is not stale because one job took longer.
+const LEAST_PATIENCE: Duration = Duration::from_secs(60);
 /// The longest time for which a moment is still caught up on, and the longest staleness: a year.
 pub(crate) const MAX_WINDOW_MS: i64 = 366 * 86_400_000;
 /// The most that a moment may be put off at random: an hour.
@@ -121,7 +123,7 @@ pub struct Definition {
     /// Put each moment off by up to so much, at random but the same on every machine.
     #[serde(default, deserialize_with = "crate::whole::maybe", skip_serializing_if = "Option::is_none")]
     pub jitter_ms: Option<i64>,
-    /// Without a success for so long it is stale; twice its interval if left out.
+    /// Without a success for so long it is stale; twice its interval if left out, or a minute more than that if it is longer.
     #[serde(default, deserialize_with = "crate::whole::maybe", skip_serializing_if = "Option::is_none")]
     pub stale_after_ms: Option<i64>,
     /// The key of each job, in which `{date}` and `{planned_for}` stand for the moment. A job that has the key already
@@ -239,7 +241,7 @@ impl Checked {
     pub fn stale_after(&self, now: Timestamp) -> Option<Duration> {
         match self.definition.stale_after_ms {
             Some(ms) => Some(Duration::from_millis(ms.unsigned_abs())),
-            None => self.clock.longest_gap(now).map(|gap| gap * 2),
+            None => self.clock.longest_gap(now).map(|gap| gap + gap.max(LEAST_PATIENCE)),
         }
     }
 

@@ -163,6 +163,9 @@ pub struct Schedule {
     pub last_end: Option<LastEnd>,
     /// When a job of it last succeeded.
     pub last_success_at: Option<Timestamp>,
+    /// From when on it may be without a success: its last one; or when it was made, changed, resumed or its pause ended, if that
+    /// was later.
+    pub fresh_at: Timestamp,
     /// Runs that have failed since.
     pub consecutive_failures: u32,
     /// Moments that were missed, ever.
@@ -182,12 +185,11 @@ pub struct Schedule {
 impl Schedule {
     /// How it is, in a word: the worst that is true of it.
     pub fn state(&self, stale_after: Option<Duration>, now: Timestamp) -> ScheduleState {
-        let alive_since = self.last_success_at.unwrap_or(self.created_at);
         if self.paused.as_ref().is_some_and(|pause| pause.holds(now)) {
             ScheduleState::Paused
         } else if self.is_late(now) {
             ScheduleState::Late
-        } else if stale_after.is_some_and(|most| since(now, alive_since) > most) {
+        } else if stale_after.is_some_and(|most| since(now, self.fresh_since(now)) > most) {
             ScheduleState::Stale
         } else if self.consecutive_failures > 0 {
             ScheduleState::Failing
@@ -198,6 +200,12 @@ impl Schedule {
         } else {
             ScheduleState::Ok
         }
+    }
+
+    /// From when on it may be without a success; a pause that is over counts from its end, whether noted or not.
+    pub fn fresh_since(&self, now: Timestamp) -> Timestamp {
+        let over = self.paused.as_ref().and_then(|pause| pause.until).filter(|until| *until <= now);
+        over.map_or(self.fresh_at, |until| until.max(self.fresh_at))
     }
 
     /// Whether its time has passed without anybody doing anything about it.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::definition::check;
 use super::rows::{Schedule, ScheduleState};
+use crate::time::add;
 
 /// A schedule with all that follows from its definition.
 #[derive(Debug, Clone, Serialize)]
@@ -22,6 +23,8 @@ pub struct ScheduleView {
     pub interval_ms: Option<u64>,
     /// Without a success for so long it is stale.
     pub stale_after_ms: Option<u64>,
+    /// Unless it succeeds before, it is stale from then on.
+    pub stale_at: Option<Timestamp>,
     /// All that is kept of it.
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -42,6 +45,7 @@ impl ScheduleView {
                 .map_or_else(|| "never: its definition no longer holds".to_owned(), |c| c.clock.words()),
             interval_ms: checked.as_ref().and_then(|checked| checked.clock.longest_gap(now)).map(ms),
             stale_after_ms: stale_after.map(ms),
+            stale_at: stale_after.map(|most| add(schedule.fresh_since(now), most)),
             schedule,
         }
     }

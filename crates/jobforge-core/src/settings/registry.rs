@@ -261,6 +261,14 @@ pub const SETTINGS: &[Setting] = &[
         doc: "How long a stopping worker waits for its jobs before it gives them back.",
     },
     Setting {
+        key: "roles",
+        env: &[plain("JOBFORGE_ROLES")],
+        kind: Kind::List,
+        default: "api,watchdog,scheduler,housekeeper,alerts",
+        effect: Effect::Local,
+        doc: "What a server does: `api`, `watchdog`, `scheduler`, `housekeeper`, `alerts`. Every fleet needs each of them at least once.",
+    },
+    Setting {
         key: "drain_delay_ms",
         env: &[ms("JOBFORGE_DRAIN_DELAY_MS")],
         kind: Kind::Millis { min: 0, max: HOUR_MS },

@@ -32,8 +32,8 @@ use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
 use jobforge::core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use jobforge::store::rows::{
     Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, Gauges, JobDetail,
-    JobFilter, JobPage, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport,
-    RestartTold, ScheduleFilter, WakeEvent,
+    JobFilter, JobPage, LastSign, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule, RescueReport,
+    RestartTold, ScheduleFilter, ScheduleSurvey, WakeEvent,
 };
 use jobforge::store::traits::{
     Admin, Alerts, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, Samples,
@@ -248,6 +248,12 @@ impl Upkeep for FailingStore {
     async fn tidy(&self, _: Now) -> Result<u64> {
         self.fail()
     }
+    async fn sign_housekeeper(&self, _: &str, _: Now) -> Result<()> {
+        self.fail()
+    }
+    async fn housekeeper(&self) -> Result<Option<LastSign>> {
+        self.fail()
+    }
     async fn sizes(&self) -> Result<Vec<PartSize>> {
         self.fail()
     }
@@ -339,6 +345,9 @@ impl Schedules for FailingStore {
         self.fail()
     }
     async fn schedule(&self, _: &str) -> Result<Option<Schedule>> {
+        self.fail()
+    }
+    async fn survey_schedules(&self, _: usize, _: Now) -> Result<ScheduleSurvey> {
         self.fail()
     }
     async fn schedule_runs(&self, _: &str, _: Option<Timestamp>, _: usize) -> Result<Vec<RunLine>> {

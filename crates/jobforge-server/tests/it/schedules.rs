@@ -1,10 +1,15 @@
 //! Schedules over HTTP.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
-use jobforge::core::time::Now;
+use jobforge::core::audit::By;
+use jobforge::core::schedule::{Definition, Source, check};
+use jobforge::core::time::{Now, add as add_to, sub};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Site, site};
+use crate::engines::{Engine, guarded_on, on_both_engines};
+use crate::harness::{Answer, Site, site, until};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const REASON: (&str, &str) = ("X-Reason", "the deploy");
@@ -107,14 +112,49 @@ async fn health_tells_whether_anybody_fires_and_what_is_late() -> Result<()> {
     let scheduler = async || anyhow::Ok(site.get("/api/health/full").await?.json()["scheduler"].clone());
     assert_eq!(scheduler().await?["status"], "not_configured");
     add(&site, json!({ "name": "tick", "type": "tick", "every": "1h" })).await?;
-    crate::harness::until("nobody fires, and that is told", async || {
-        Ok(scheduler().await?["status"] == "error")
-    })
-    .await?;
-    site.client.store().lead_schedules("me", std::time::Duration::from_secs(5), Now::Database).await?;
-    crate::harness::until("somebody does", async || Ok(scheduler().await?["status"] == "ok")).await?;
+    until("nobody fires, and that is told", async || Ok(scheduler().await?["status"] == "error")).await?;
+    site.client.store().lead_schedules("me", Duration::from_secs(5), Now::Database).await?;
+    until("somebody does", async || Ok(scheduler().await?["status"] == "ok")).await?;
     let told = scheduler().await?;
     assert_eq!((&told["details"]["schedules"], &told["details"]["late"]), (&1.into(), &0.into()), "{told}");
     assert!(told["details"]["last_tick"].is_string(), "{told}");
     Ok(())
+}
+
+on_both_engines!(health_degrades_when_nobody_fires_and_when_a_schedule_is_stale);
+
+async fn health_degrades_when_nobody_fires_and_when_a_schedule_is_stale(engine: Engine) -> Result<()> {
+    let (site, _database) = guarded_on(engine).await?;
+    let store = site.client.store();
+    let now = store.now().await?;
+    let (turn, me) = (Duration::from_secs(5), By::named("me"));
+    let five_minutes_ago = Now::Fixed(sub(now, Duration::from_secs(300)));
+    let definition = |name: &str, stale_after_ms: Option<i64>| {
+        let every = Some("1h".to_owned());
+        let anchor = Some(add_to(now, Duration::from_secs(1800)).to_string());
+        check(Definition { every, anchor, stale_after_ms, ..Definition::new(name, "tick") }, now)
+    };
+    store.create_schedule(&definition("patient", None)?, Source::Api, &me, five_minutes_ago).await?;
+    store.lead_schedules("me", turn, five_minutes_ago).await?;
+    let is = async |wanted: &str| Ok(site.get("/api/health").await?.json()["status"] == wanted);
+    until("silence is told", async || is("degraded").await).await?;
+    let whole = site.get("/api/health/full").await?.json();
+    assert!(whole["missing_roles"].as_array().context("roles")?.contains(&"scheduler".into()), "{whole}");
+    let message = whole["scheduler"]["message"].as_str().context("a message")?;
+    assert!(message.contains("no scheduler has looked for 5 min"), "{message}");
+    assert!(message.contains("jobforge serve --roles scheduler"), "{message}");
+    store.lead_schedules("me", turn, Now::Database).await?;
+    until("somebody looks again", async || is("healthy").await).await?;
+    // Who may not see everything is told that something is wrong, but not what it is called.
+    store.create_schedule(&definition("secret", Some(60_000))?, Source::Api, &me, five_minutes_ago).await?;
+    until("a stale schedule is told of", async || is("degraded").await).await?;
+    for path in ["/api/health", "/api/health/full"] {
+        let told = site.get(path).await?;
+        assert!(
+            told.body.contains("1 schedule(s) have had no success") && !told.body.contains("secret"),
+            "{told:?}"
+        );
+    }
+    store.pause_schedule("secret", None, &me, Now::Database).await?;
+    until("whoever paused it knows", async || is("healthy").await).await
 }

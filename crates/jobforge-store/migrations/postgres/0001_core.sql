@@ -283,6 +283,13 @@ CREATE TABLE jobforge_watchdogs (
   guard_until        timestamptz
 ) WITH (fillfactor = 50);
 
+-- Who keeps house: one row, of whoever did so last.
+CREATE TABLE jobforge_housekeeper (
+  one           boolean     PRIMARY KEY DEFAULT true CHECK (one),
+  id            text        NOT NULL,
+  last_sign_at  timestamptz NOT NULL
+) WITH (fillfactor = 20);
+
 -- What watchdogs did: every run of the check interval, and every other that found something.
 CREATE TABLE jobforge_watchdog_runs (
   id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -23,6 +23,10 @@ CREATE TABLE jobforge_schedules (
   last_finished_at      timestamptz,
   last_duration_ms      bigint,
   last_success_at       timestamptz,
+  -- Its last success; or when it was made, changed, resumed or its pause ended, if that was later. Without a success for so
+  -- long from then on it is stale.
+  fresh_at              timestamptz NOT NULL,
+  stale_after_ms        bigint,
   consecutive_failures  integer     NOT NULL DEFAULT 0,
   missed_runs           bigint      NOT NULL DEFAULT 0,
   -- How many lines it has had in its history.

@@ -259,6 +259,13 @@ CREATE TABLE jobforge_watchdogs (
     guard_until        INTEGER
 ) STRICT;
 
+-- Who keeps house: one row, of whoever did so last.
+CREATE TABLE jobforge_housekeeper (
+    one           INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    id            TEXT    NOT NULL,
+    last_sign_at  INTEGER NOT NULL
+) STRICT;
+
 -- What watchdogs did: every run of the check interval, and every other that found something.
 CREATE TABLE jobforge_watchdog_runs (
     id            INTEGER PRIMARY KEY,

@@ -23,6 +23,10 @@ CREATE TABLE jobforge_schedules (
     last_finished_at      INTEGER,
     last_duration_ms      INTEGER,
     last_success_at       INTEGER,
+    -- Its last success; or when it was made, changed, resumed or its pause ended, if that was later. Without a success for so
+    -- long from then on it is stale.
+    fresh_at              INTEGER NOT NULL,
+    stale_after_ms        INTEGER,
     consecutive_failures  INTEGER NOT NULL DEFAULT 0,
     missed_runs           INTEGER NOT NULL DEFAULT 0,
     -- How many lines it has had in its history.

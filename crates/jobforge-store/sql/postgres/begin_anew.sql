@@ -18,6 +18,8 @@ WITH fleet AS (
   DELETE FROM jobforge_watchdogs
 ), scheduler AS (
   DELETE FROM jobforge_scheduler
+), housekeeper AS (
+  DELETE FROM jobforge_housekeeper
 ), judge AS (
   UPDATE jobforge_alert_turn SET judge = NULL, turn_until = NULL WHERE one
 ), samples AS (

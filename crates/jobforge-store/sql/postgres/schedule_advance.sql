@@ -6,6 +6,7 @@ UPDATE jobforge_schedules s
 SET next_at = n.next_at,
     due_at = n.due_at,
     planned_at = jobforge_now(),
+    fresh_at = CASE WHEN n.resumed THEN jobforge_now() ELSE s.fresh_at END,
     last_planned_for = coalesce(n.planned_for, s.last_planned_for),
     last_fired_at = CASE WHEN n.job_id IS NULL THEN s.last_fired_at ELSE jobforge_now() END,
     last_job_id = coalesce(n.job_id, s.last_job_id),

@@ -28,6 +28,7 @@ WITH ended AS MATERIALIZED (
       last_duration_ms = CASE WHEN l.finished_at >= coalesce(s.last_finished_at, l.finished_at) THEN l.duration_ms ELSE s.last_duration_ms END,
       last_finished_at = greatest(s.last_finished_at, l.finished_at),
       last_success_at = greatest(s.last_success_at, l.succeeded_at),
+      fresh_at = greatest(s.fresh_at, l.succeeded_at),
       consecutive_failures = CASE WHEN l.succeeded_at IS NULL THEN s.consecutive_failures ELSE 0 END + (
         SELECT count(*)
         FROM ended e

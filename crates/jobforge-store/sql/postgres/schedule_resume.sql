@@ -15,6 +15,7 @@ SET paused_at = NULL,
     next_at = $2,
     due_at = $3,
     planned_at = jobforge_now(),
+    fresh_at = jobforge_now(),
     version = s.version + 1,
     updated_at = jobforge_now(),
     updated_by = $4 ->> 'actor'

@@ -7,6 +7,7 @@ SET
     next_at = ?2,
     due_at = ?3,
     planned_at = ?9,
+    fresh_at = CASE WHEN ?8 THEN ?9 ELSE fresh_at END,
     last_planned_for = coalesce(?4, last_planned_for),
     last_fired_at = CASE WHEN ?5 IS NULL THEN last_fired_at ELSE ?9 END,
     last_job_id = coalesce(?5, last_job_id),

@@ -6,6 +6,7 @@ SET
     last_status = CASE WHEN ?3 >= coalesce(last_finished_at, ?3) THEN ?2 ELSE last_status END,
     last_duration_ms = CASE WHEN ?3 >= coalesce(last_finished_at, ?3) THEN ?4 ELSE last_duration_ms END,
     last_finished_at = max(coalesce(last_finished_at, ?3), ?3),
+    fresh_at = CASE WHEN ?2 = 'succeeded' THEN max(fresh_at, ?3) ELSE fresh_at END,
     last_success_at = CASE WHEN ?2 = 'succeeded' THEN max(coalesce(last_success_at, ?3), ?3) ELSE last_success_at END,
     consecutive_failures = CASE
         WHEN ?2 = 'succeeded' THEN 0

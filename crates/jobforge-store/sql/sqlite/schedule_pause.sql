@@ -11,6 +11,7 @@ SET
     next_at = ?6,
     due_at = ?7,
     planned_at = ?8,
+    fresh_at = CASE WHEN ?2 IS NULL THEN ?8 ELSE fresh_at END,
     version = version + 1,
     updated_at = ?8,
     updated_by = ?9

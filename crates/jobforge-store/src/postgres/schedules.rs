@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use jobforge_core::audit::By;
 use jobforge_core::job::JobId;
 use jobforge_core::schedule::{
-    Checked, Declared, Definition, LastEnd, LiveRun, MAX_PER_TENANT, Pause, RunLine, RunOutcome, Schedule,
-    Scheduler, Source,
+    Checked, Declared, Definition, GRACE, LastEnd, LiveRun, MAX_PER_TENANT, Pause, RunLine, RunOutcome,
+    Schedule, Scheduler, Source,
 };
 use jobforge_core::time::Now;
 use tokio_postgres::{Row, Transaction};
@@ -21,7 +21,7 @@ use super::rows::{Json, millis, status};
 use super::session::{Attempted, Params, Sql, fix_clock, run, sql};
 use crate::error::{Result, StoreError};
 use crate::meter::Tally;
-use crate::rows::{CreatedSchedule, Fired, MAX_PAGE, RanSchedule, ScheduleFilter};
+use crate::rows::{CreatedSchedule, Fired, MAX_PAGE, RanSchedule, ScheduleFilter, ScheduleSurvey};
 use crate::traits::Schedules;
 
 static GET: Sql = sql!("schedule_get", TEXT);
@@ -29,13 +29,17 @@ static LIST: Sql = sql!("schedules", TEXT, TEXT, INT8);
 pub(super) static RUNS: Sql = sql!("schedule_runs", TEXT, TIMESTAMPTZ, INT8);
 pub(super) static LOCK: Sql = sql!("schedule_lock", TEXT);
 static QUOTA: Sql = sql!("schedule_quota", TEXT, INT8);
-static PUT: Sql = sql!("schedule_put", TEXT, TEXT, JSONB, TEXT, JSONB, BOOL, TIMESTAMPTZ, TIMESTAMPTZ, JSONB);
-static CHANGE: Sql = sql!("schedule_change", TEXT, INT8, TEXT, JSONB, JSONB, TIMESTAMPTZ, TIMESTAMPTZ, JSONB);
+static PUT: Sql =
+    sql!("schedule_put", TEXT, TEXT, JSONB, TEXT, JSONB, BOOL, TIMESTAMPTZ, TIMESTAMPTZ, JSONB, INT8);
+static CHANGE: Sql =
+    sql!("schedule_change", TEXT, INT8, TEXT, JSONB, JSONB, TIMESTAMPTZ, TIMESTAMPTZ, JSONB, INT8);
 static DECLARE: Sql = sql!("schedule_declare", TEXT, JSONB, TEXT);
 static REMOVE: Sql = sql!("schedule_remove", TEXT, JSONB);
 static PAUSE: Sql = sql!("schedule_pause", TEXT, TIMESTAMPTZ, JSONB);
 static RESUME: Sql = sql!("schedule_resume", TEXT, TIMESTAMPTZ, TIMESTAMPTZ, JSONB);
 static END: Sql = sql!("schedule_end", INT8);
+static SUSPECT: Sql = sql!("schedules_suspect", INT8, INT8);
+static COUNT: Sql = sql!("schedules_count");
 static LEAD: Sql = sql!("scheduler_lead", TEXT, INT8);
 static SCHEDULER: Sql = sql!("scheduler");
 
@@ -67,6 +71,22 @@ impl Schedules for PostgresStore {
     async fn schedule(&self, name: &str) -> Result<Option<Schedule>> {
         let rows = self.query(Now::Database, &GET, &[&name]).await?;
         rows.first().map(|row| self.read_schedule("schedule", row)).transpose()
+    }
+
+    async fn survey_schedules(&self, limit: usize, at: Now) -> Result<ScheduleSurvey> {
+        let limit = i64::try_from(limit.min(MAX_PAGE)).unwrap_or(1);
+        let suspects = self.query(at, &SUSPECT, &[&limit, &millis(GRACE)]).await?;
+        let counts = self.query(at, &COUNT, &[]).await?;
+        let counts = counts.first().ok_or_else(|| self.unreadable("schedules_count"))?;
+        Ok(ScheduleSurvey {
+            as_of: counts.get(0),
+            total: counts.get::<_, i64>(1).unsigned_abs(),
+            paused: counts.get::<_, i64>(2).unsigned_abs(),
+            suspects: suspects
+                .iter()
+                .map(|row| self.read_schedule("survey_schedules", row))
+                .collect::<Result<_>>()?,
+        })
     }
 
     async fn schedule_runs(
@@ -277,7 +297,8 @@ impl<'a> Step<'a> {
         if has.first().is_some_and(|row| row.get::<_, i64>(0) >= most) {
             return Ok(CreatedSchedule::QuotaFull);
         }
-        let armed = new.arm(self.now().await?);
+        let now = self.now().await?;
+        let (armed, stale_after) = (new.arm(now), new.stale_after(now).map(millis));
         let (name, definition) = (&new.definition.name, Json::of(&new.definition));
         let put = self
             .run(
@@ -292,6 +313,7 @@ impl<'a> Step<'a> {
                     &armed.next_at,
                     &armed.due_at,
                     &Json::of(by),
+                    &stale_after,
                 ],
             )
             .await?;
@@ -305,7 +327,8 @@ impl<'a> Step<'a> {
         declared: Option<&Json>,
         by: &By,
     ) -> std::result::Result<bool, Attempted> {
-        let armed = new.arm(self.now().await?);
+        let now = self.now().await?;
+        let (armed, stale_after) = (new.arm(now), new.stale_after(now).map(millis));
         let (name, tenant) = (&new.definition.name, new.definition.tenant());
         let definition = Json::of(&new.definition);
         let changed = self
@@ -320,6 +343,7 @@ impl<'a> Step<'a> {
                     &armed.next_at,
                     &armed.due_at,
                     &Json::of(by),
+                    &stale_after,
                 ],
             )
             .await?;
@@ -434,6 +458,7 @@ fn read_schedule(row: &Row) -> std::result::Result<Option<Schedule>, tokio_postg
         last_job_id: row.try_get::<_, Option<Uuid>>("last_job_id")?.map(JobId),
         last_end,
         last_success_at: row.try_get("last_success_at")?,
+        fresh_at: row.try_get("fresh_at")?,
         consecutive_failures: row.try_get::<_, i32>("consecutive_failures")?.unsigned_abs(),
         missed_runs: row.try_get::<_, i64>("missed_runs")?.unsigned_abs(),
         version: row.try_get::<_, i64>("version")?.unsigned_abs(),
@@ -464,7 +489,7 @@ fn run_line(row: &Row) -> std::result::Result<Option<RunLine>, tokio_postgres::E
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
     vec![
-        &GET, &LIST, &RUNS, &LOCK, &QUOTA, &PUT, &CHANGE, &DECLARE, &REMOVE, &PAUSE, &RESUME, &END, &LEAD,
-        &SCHEDULER,
+        &GET, &LIST, &RUNS, &LOCK, &QUOTA, &PUT, &CHANGE, &DECLARE, &REMOVE, &PAUSE, &RESUME, &END, &SUSPECT,
+        &COUNT, &LEAD, &SCHEDULER,
     ]
 }

@@ -12,10 +12,12 @@ use super::PostgresStore;
 use super::rows::{Json, millis};
 use super::session::{Sql, fix_clock, run, sql};
 use crate::error::Result;
-use crate::rows::{ENDED_KEPT, LAST_USE_KEPT, OPERATIONS_KEPT, PartSize, RUNS_KEPT, TIDY_BATCH};
+use crate::rows::{ENDED_KEPT, LAST_USE_KEPT, LastSign, OPERATIONS_KEPT, PartSize, RUNS_KEPT, TIDY_BATCH};
 use crate::traits::{TellPart, Upkeep};
 
 static TIDY: Sql = sql!("tidy", INT8, INT8, INT8, INT8, INT8);
+static HOUSEKEEPER: Sql = sql!("housekeeper");
+static HOUSEKEEPER_SIGN: Sql = sql!("housekeeper_sign", TEXT);
 static SIZES: Sql = sql!("sizes");
 static BEGIN_ANEW: Sql = sql!("begin_anew", TEXT, JSONB, INT8);
 static EPOCH: Sql = sql!("epoch");
@@ -28,6 +30,15 @@ impl Upkeep for PostgresStore {
             [ENDED_KEPT, RUNS_KEPT, OPERATIONS_KEPT, LAST_USE_KEPT].map(|kept: Duration| millis(kept));
         let rows = self.query(at, &TIDY, &[&batch, &ended, &runs, &operations, &uses]).await?;
         Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
+    }
+
+    async fn sign_housekeeper(&self, who: &str, at: Now) -> Result<()> {
+        self.query(at, &HOUSEKEEPER_SIGN, &[&who]).await.map(drop)
+    }
+
+    async fn housekeeper(&self) -> Result<Option<LastSign>> {
+        let rows = self.query(Now::Database, &HOUSEKEEPER, &[]).await?;
+        Ok(rows.first().map(|row| LastSign { by: row.get(0), at: row.get(1) }))
     }
 
     async fn sizes(&self) -> Result<Vec<PartSize>> {
@@ -81,5 +92,5 @@ pub(super) async fn begin_anew_in(
 
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&TIDY, &SIZES, &BEGIN_ANEW, &EPOCH]
+    vec![&TIDY, &HOUSEKEEPER, &HOUSEKEEPER_SIGN, &SIZES, &BEGIN_ANEW, &EPOCH]
 }

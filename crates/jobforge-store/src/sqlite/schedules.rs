@@ -5,18 +5,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jobforge_core::audit::{By, Deed};
 use jobforge_core::schedule::{
-    Checked, Declared, Definition, LastEnd, LiveRun, MAX_PER_TENANT, Pause, RunLine, Schedule, Scheduler,
-    Source,
+    Checked, Declared, Definition, GRACE, LastEnd, LiveRun, MAX_PER_TENANT, Pause, RunLine, Schedule,
+    Scheduler, Source,
 };
 use jobforge_core::time::Now;
 use rusqlite::{Row, params};
 use serde_json::{Value, json};
 
-use super::rows::{self, Json, Word, count, later, limit, maybe_at, micros, moment};
+use super::rows::{self, Json, Word, count, earlier, later, limit, maybe_at, micros, millis, moment};
 use super::tx::{Tx, as_of};
 use super::{audit, statements};
 use crate::error::{Result, StoreError};
-use crate::rows::{CreatedSchedule, END_STEP, MAX_PAGE, ScheduleFilter, WakeEvent};
+use crate::rows::{CreatedSchedule, END_STEP, MAX_PAGE, ScheduleFilter, ScheduleSurvey, WakeEvent};
 
 /// A lease of the scheduler that ends so far ahead was taken on another clock.
 const LEASE_TOO_LONG: Duration = Duration::from_secs(60);
@@ -34,6 +34,18 @@ pub(super) fn list(tx: &Tx<'_>, filter: &ScheduleFilter) -> Result<Vec<Schedule>
         }
         None => tx.prepare(&statements::SCHEDULES)?.all(params![after, most], schedule),
     }
+}
+
+pub(super) fn survey(tx: &Tx<'_>, most: usize, at: Now) -> Result<ScheduleSurvey> {
+    let now = tx.now(at)?;
+    let most = limit(most.min(MAX_PAGE));
+    let suspects =
+        tx.prepare(&statements::SCHEDULES_SUSPECT)?.all(params![now, earlier(now, GRACE), most], schedule)?;
+    let counts = tx
+        .prepare(&statements::SCHEDULES_COUNT)?
+        .one([now], |row| Ok((count(row.get(0)?), count(row.get(1)?))))?;
+    let (total, paused) = counts.unwrap_or_default();
+    Ok(ScheduleSurvey { as_of: moment(now), total, paused, suspects })
 }
 
 pub(super) fn runs(tx: &Tx<'_>, name: &str, before: Option<Timestamp>, most: usize) -> Result<Vec<RunLine>> {
@@ -79,7 +91,8 @@ pub(super) fn create(
         armed.next_at.map(micros),
         armed.due_at.map(micros),
         now,
-        by.actor
+        by.actor,
+        new.stale_after(moment(now)).map(millis)
     ])?;
     if made == 0 {
         return Ok(CreatedSchedule::NameTaken);
@@ -111,7 +124,8 @@ pub(super) fn change(
         armed.next_at.map(micros),
         armed.due_at.map(micros),
         now,
-        by.actor
+        by.actor,
+        new.stale_after(moment(now)).map(millis)
     ])?;
     if changed == 0 {
         return Ok(false);
@@ -302,6 +316,7 @@ pub(super) fn schedule(row: &Row<'_>) -> rusqlite::Result<Schedule> {
         last_job_id: row.get::<_, Option<Word<_>>>("last_job_id")?.map(|id| id.0),
         last_end,
         last_success_at: maybe_at(row, "last_success_at")?,
+        fresh_at: rows::at(row, "fresh_at")?,
         consecutive_failures: row.get("consecutive_failures")?,
         missed_runs: count(row.get("missed_runs")?),
         version: count(row.get("version")?),

@@ -32,7 +32,7 @@ use super::{settle, tx, upkeep, watchdog, workers};
 use crate::error::Result;
 use crate::meter;
 use crate::rows::{
-    Capabilities, DeadFilter, Deaths, Enqueued, Finding, Gauges, JobDetail, JobFilter, JobPage,
+    Capabilities, DeadFilter, Deaths, Enqueued, Finding, Gauges, JobDetail, JobFilter, JobPage, LastSign,
     MigrationInfo, Move, Moved, PartSize, QueueInfo, RescueReport, RestartTold, TIDY_BATCH, WakeEvent,
 };
 use crate::traits::{
@@ -340,6 +340,15 @@ impl Admin for SqliteStore {
 impl Upkeep for SqliteStore {
     async fn tidy(&self, at: Now) -> Result<u64> {
         self.write("tidy", TIDY_BATCH, move |tx| upkeep::tidy(tx, at)).await
+    }
+
+    async fn sign_housekeeper(&self, who: &str, at: Now) -> Result<()> {
+        let who = who.to_owned();
+        self.write("sign_housekeeper", 1, move |tx| upkeep::sign_housekeeper(tx, &who, at)).await
+    }
+
+    async fn housekeeper(&self) -> Result<Option<LastSign>> {
+        self.read("housekeeper", upkeep::housekeeper).await
     }
 
     async fn sizes(&self) -> Result<Vec<PartSize>> {

@@ -11,7 +11,7 @@ use jobforge_core::time::Now;
 use super::tx::Tx;
 use super::{SqliteStore, schedule_fire, schedules};
 use crate::error::Result;
-use crate::rows::{CreatedSchedule, Fired, RanSchedule, ScheduleFilter};
+use crate::rows::{CreatedSchedule, Fired, RanSchedule, ScheduleFilter, ScheduleSurvey};
 use crate::traits::Schedules;
 
 #[async_trait]
@@ -24,6 +24,10 @@ impl Schedules for SqliteStore {
     async fn schedule(&self, name: &str) -> Result<Option<Schedule>> {
         let name = name.to_owned();
         self.read("schedule", move |tx| schedules::get(tx, &name)).await
+    }
+
+    async fn survey_schedules(&self, limit: usize, at: Now) -> Result<ScheduleSurvey> {
+        self.read("survey_schedules", move |tx| schedules::survey(tx, limit, at)).await
     }
 
     async fn schedule_runs(

@@ -5,11 +5,11 @@ use jobforge_core::job::WorkerId;
 use jobforge_core::time::Now;
 use rusqlite::params;
 
-use super::rows::{earlier, json, limit};
+use super::rows::{self, earlier, json, limit};
 use super::statements;
 use super::tx::Tx;
 use crate::error::Result;
-use crate::rows::{ENDED_KEPT, LAST_USE_KEPT, OPERATIONS_KEPT, PartSize, RUNS_KEPT, TIDY_BATCH};
+use crate::rows::{ENDED_KEPT, LAST_USE_KEPT, LastSign, OPERATIONS_KEPT, PartSize, RUNS_KEPT, TIDY_BATCH};
 
 /// Forgets what ended long ago.
 pub(super) fn tidy(tx: &Tx<'_>, at: Now) -> Result<u64> {
@@ -25,6 +25,15 @@ pub(super) fn tidy(tx: &Tx<'_>, at: Now) -> Result<u64> {
         forgotten += tx.prepare(statement)?.execute(params![earlier(now, kept), limit(TIDY_BATCH)])?;
     }
     Ok(forgotten as u64)
+}
+
+pub(super) fn sign_housekeeper(tx: &Tx<'_>, who: &str, at: Now) -> Result<()> {
+    tx.prepare(&statements::HOUSEKEEPER_SIGN)?.execute(params![who, tx.now(at)?]).map(drop)
+}
+
+pub(super) fn housekeeper(tx: &Tx<'_>) -> Result<Option<LastSign>> {
+    tx.prepare(&statements::HOUSEKEEPER)?
+        .one([], |row| Ok(LastSign { by: row.get(0)?, at: rows::at(row, 1)? }))
 }
 
 /// The bytes of the file.
@@ -46,6 +55,7 @@ pub(super) fn begin_anew(tx: &Tx<'_>, replaced: i64, at: Now) -> Result<Vec<Work
         &statements::ANEW_WATCHDOGS,
         &statements::ANEW_TURNS,
         &statements::ANEW_SCHEDULER,
+        &statements::ANEW_HOUSEKEEPER,
         &statements::ANEW_JUDGE,
         &statements::ANEW_SAMPLES,
     ] {

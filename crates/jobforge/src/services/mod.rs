@@ -39,6 +39,7 @@ const RECONCILE_EVERY: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Housekeeper {
     store: Arc<dyn Store>,
+    name: String,
 }
 
 impl std::fmt::Debug for Housekeeper {
@@ -50,7 +51,8 @@ impl std::fmt::Debug for Housekeeper {
 impl Housekeeper {
     /// Reconciles from time to time.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        let name = format!("{}:{}", crate::process::hostname(), std::process::id());
+        Self { store, name }
     }
 
     /// Gives every audit entry that was written so far its place in the chain.
@@ -95,6 +97,9 @@ impl Housekeeper {
             }
             if let Err(error) = self.store.name_causes().await {
                 tracing::warn!(error = error.chain(), "could not name what dead jobs died of; trying again");
+            }
+            if let Err(error) = self.store.sign_housekeeper(&self.name, Now::Database).await {
+                tracing::warn!(error = error.chain(), "the housekeeper could not say that it is there");
             }
             tokio::select! {
                 biased;

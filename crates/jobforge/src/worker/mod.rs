@@ -29,6 +29,7 @@ use jobforge_core::job::WorkerId;
 use jobforge_core::poll::PollPolicy;
 use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::retention::Retention;
+use jobforge_core::schedule::{Definition, Source};
 use jobforge_core::settings::Settings;
 use jobforge_core::settle::RetryPolicy;
 use jobforge_core::time::Now;
@@ -45,6 +46,7 @@ use crate::job_type::JobType;
 use crate::live::Live;
 use crate::notify::Sender;
 use crate::process::SlotLock;
+use crate::schedule::{ScheduleError, ScheduleSetup};
 
 pub use machine::SimulatedMachine;
 use pool::{Pool, Queue};
@@ -94,6 +96,9 @@ pub struct WorkerBuilder {
     registry: Registry,
     states: States,
     queues: Vec<(String, usize)>,
+    /// What makes jobs by itself, and who can say so.
+    schedules: Vec<ScheduleSetup<()>>,
+    client: Option<Client>,
     config: WorkerConfig,
 }
 
@@ -115,6 +120,66 @@ impl WorkerBuilder {
         Fut: Future<Output = Result<J::Output, JobError>> + Send + 'static,
     {
         self.registry.add(handler);
+        self
+    }
+
+    /// Has jobs made by themselves, declared beside the handler that runs them.
+    ///
+    /// The schedule is declared whenever a worker starts. It replaces what was there only when it says something new: what
+    /// people have changed since, and a pause, stay. One that is taken out of the program stays until it is removed.
+    ///
+    /// Somebody must fire it: a server with the role `scheduler`, or a [`Scheduler`] in the program itself.
+    ///
+    /// ```
+    /// use jobforge::services::Scheduler;
+    /// use jobforge::{Client, JobContext, JobError, JobType, Worker};
+    /// use serde::{Deserialize, Serialize};
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct RefreshScores { top: u32 }
+    ///
+    /// impl JobType for RefreshScores {
+    ///     const TYPE: &'static str = "scores.refresh";
+    ///     type Output = ();
+    /// }
+    ///
+    /// async fn refresh(job: RefreshScores, ctx: JobContext) -> Result<(), JobError> {
+    ///     ctx.progress(10, format!("the best {}", job.top));
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let url = format!("sqlite:{}", folder.path().join("jobs.db").display());
+    /// let client = Client::open(&url).await?;
+    /// let worker = Worker::builder(&client)
+    ///     .register(refresh)
+    ///     .schedule("hot_score_refresh", RefreshScores { top: 100 }, |when| when.every("5m"))
+    ///     .start()
+    ///     .await?;
+    /// let stop = CancellationToken::new();
+    /// let firing = tokio::spawn(Scheduler::new(client.store().clone()).run(stop.clone()));
+    ///
+    /// let known = client.find_schedule("hot_score_refresh").await?;
+    /// assert_eq!(known.when, "every 5 minutes");
+    /// # client.run_schedule("hot_score_refresh", false).await?;
+    /// # stop.cancel();
+    /// # firing.await?;
+    /// # worker.stop_gracefully(std::time::Duration::from_secs(5)).await;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// [`Scheduler`]: crate::services::Scheduler
+    #[expect(clippy::needless_pass_by_value, reason = "a job is handed over, also in how the call reads")]
+    pub fn schedule<J: JobType>(
+        mut self,
+        name: impl Into<String>,
+        job: J,
+        when: impl FnOnce(ScheduleSetup<()>) -> ScheduleSetup<()>,
+    ) -> Self {
+        self.schedules.push(when(ScheduleSetup::begin((), name, &job)));
         self
     }
 
@@ -261,7 +326,8 @@ impl WorkerBuilder {
     /// Registers the worker and begins to take jobs.
     ///
     /// # Errors
-    /// When there is no handler, a queue has a bad name, no slot or is named twice, or the database fails.
+    /// When there is no handler, a queue has a bad name, no slot or is named twice, a schedule makes no sense, or the database
+    /// fails.
     pub async fn start(mut self) -> Result<Worker, Error> {
         if self.queues.is_empty() {
             self.queues.push((jobforge_core::enqueue::DEFAULT_QUEUE.to_owned(), 10));
@@ -280,6 +346,7 @@ impl WorkerBuilder {
                 return Err(Error::BadWorker(format!("queue {queue} is named twice; {advice}")));
             }
         }
+        declare(self.client, self.schedules).await?;
         self.config.bounds = self.registry.bounds(self.config.bounds);
         let queues = self.queues.into_iter().map(|(name, slots)| Queue::new(name, slots)).collect();
         let pool = Arc::new(Pool::new(self.store, self.registry, self.states, queues, self.config));
@@ -301,6 +368,29 @@ impl WorkerBuilder {
         }
         let settler = tokio::spawn(settle::settle_loop(Arc::clone(&pool), settled.receiver));
         Ok(Worker { pool, claimer, tasks, settler })
+    }
+}
+
+/// Makes schedules known as a file's are; see [`Client::declare_schedules`].
+async fn declare(client: Option<Client>, schedules: Vec<ScheduleSetup<()>>) -> Result<(), Error> {
+    if schedules.is_empty() {
+        return Ok(());
+    }
+    let Some(client) = client else {
+        let advice = "it has no database of its own; declare its schedules with a client of the database";
+        return Err(Error::BadWorker(advice.to_owned()));
+    };
+    let definitions: Vec<Definition> =
+        schedules.into_iter().map(ScheduleSetup::definition).collect::<Result<_, _>>()?;
+    for (number, one) in definitions.iter().enumerate() {
+        if definitions[..number].iter().any(|other| other.name == one.name) {
+            return Err(Error::BadWorker(format!("schedule {} is declared twice", one.name)));
+        }
+    }
+    match client.declare_schedules(definitions, Source::Code).await {
+        Ok(_) => Ok(()),
+        Err(ScheduleError::Store(error)) => Err(error.into()),
+        Err(refused) => Err(Error::BadWorker(refused.to_string())),
     }
 }
 
@@ -330,7 +420,8 @@ pub struct Worker {
 impl Worker {
     /// Begins to set up a worker on the client's database.
     pub fn builder(client: &Client) -> WorkerBuilder {
-        Self::on(Arc::clone(client.store()) as Arc<dyn WorkerStore>)
+        let store = Arc::clone(client.store()) as Arc<dyn WorkerStore>;
+        WorkerBuilder { client: Some(client.clone()), ..Self::on(store) }
     }
 
     /// Begins to set up a worker on whatever keeps its jobs: a store, or a server that speaks for one, such as
@@ -342,6 +433,8 @@ impl Worker {
             registry: Registry::default(),
             states: States::new(),
             queues: Vec::new(),
+            schedules: Vec::new(),
+            client: None,
             config: WorkerConfig {
                 name: None,
                 lease: LeaseWish { lease: DEFAULT_WORKER_LEASE, scales: true },

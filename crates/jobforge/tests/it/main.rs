@@ -8,6 +8,7 @@ mod common;
 mod alerts;
 mod client;
 mod metrics;
+mod schedules;
 mod services;
 mod transaction;
 mod worker_lease;

@@ -67,9 +67,7 @@ pub(crate) async fn run(context: Context, command: BenchCommand) -> Result<(), F
         BenchCommand::Enqueue { seconds, clients } => enqueue::run(&context, &bench, seconds, clients).await,
         BenchCommand::Latency { jobs } => latency::run(&context, &bench, jobs).await,
         BenchCommand::Idle { seconds } => idle::run(&context, &bench, seconds).await,
-        BenchCommand::Schedules { schedules, minutes } => {
-            schedules::run(&bench.store, schedules, minutes, context.json).await
-        }
+        BenchCommand::Schedules(args) => schedules::run(&bench, &args, context.json).await,
         BenchCommand::Scrape { jobs, scrapes } => scrape::run(&context, &bench, jobs, scrapes).await,
         BenchCommand::Heartbeat(args) => heartbeat::run(&context, &bench, &args).await,
         BenchCommand::Lists(args) => lists::run(&context, &bench, &args).await,

@@ -116,5 +116,7 @@ fn a_schedule_is_stale_after_twice_its_longest_gap_unless_it_says_otherwise() {
         |definition: Definition| checked(definition).stale_after(now).map(|stale| stale.as_secs() / 3600);
     assert_eq!(hours(every("6h")), Some(12));
     assert_eq!(hours(by_cron("0 2 * * 1-5")), Some(144), "over a weekend");
+    let seconds = |interval| checked(every(interval)).stale_after(now).map(|stale| stale.as_secs());
+    assert_eq!((seconds("1s"), seconds("5m")), (Some(61), Some(600)), "a second is no time for a job");
     assert_eq!(hours(Definition { stale_after_ms: Some(3_600_000), ..every("6h") }), Some(1));
 }

@@ -10,24 +10,31 @@ use jobforge_api::runbook::HealthShort;
 
 use crate::api_error::ApiError;
 use crate::caller::Anybody;
+use crate::health::scheduler;
 use crate::routes::json as answer;
 use crate::server::App;
 
 /// `GET /api/health`
-pub(super) async fn short(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+pub(super) async fn short(State(app): State<Arc<App>>, anybody: Anybody) -> Result<Response, ApiError> {
     let policy = app.live.now().rescue_policy();
-    let fine = app.health.facts(&**app.client.store(), &policy).await.is_ok();
-    let (code, status, database) = match fine {
-        true => (StatusCode::OK, "healthy", "connected"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy", "disconnected"),
+    let timestamp = clock::wall();
+    let Ok(facts) = app.health.facts(&**app.client.store(), &policy).await else {
+        let services = [("database", "disconnected")].into();
+        let told = HealthShort { status: "unhealthy", timestamp, services, message: None };
+        return answer(StatusCode::SERVICE_UNAVAILABLE, &told);
     };
-    let services = [("database", database)].into();
-    answer(code, &HealthShort { status, timestamp: clock::wall(), services })
+    // Another server would not help, so load balancers are told that this one is fine.
+    let schedules = scheduler(&facts, anybody.sees_all());
+    let degraded = matches!(schedules.status, "error" | "warning");
+    let (status, message) = if degraded { ("degraded", schedules.message) } else { ("healthy", None) };
+    let services = [("database", "connected"), ("scheduler", schedules.status)].into();
+    answer(StatusCode::OK, &HealthShort { status, timestamp, services, message })
 }
 
 /// `GET /api/health/full`
 pub(super) async fn full(State(app): State<Arc<App>>, anybody: Anybody) -> Result<Response, ApiError> {
-    let policy = app.live.now().rescue_policy();
-    let whole = app.health.full(&**app.client.store(), &policy, anybody.sees_all()).await;
+    let settings = app.live.now();
+    let (policy, judges_alerts) = (settings.rescue_policy(), settings.flag("alerts"));
+    let whole = app.health.full(&**app.client.store(), &policy, judges_alerts, anybody.sees_all()).await;
     answer(StatusCode::OK, &whole)
 }
