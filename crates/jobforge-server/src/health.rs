@@ -138,6 +138,12 @@ impl Facts {
         self.housekeeper.as_ref().is_some_and(|last| since(self.as_of, last.at) <= HOUSEKEEPER_SILENT)
     }
 
+    /// Whoever has just taken the turn listens for a while before it judges for the first time.
+    fn is_judged(&self) -> bool {
+        let begins = self.bench.judged_at.is_none() && self.bench.judge.is_some();
+        begins || !self.bench.is_silent(self.as_of)
+    }
+
     /// What no process of the fleet does, unless nobody is to do it.
     fn missing_roles(&self, judges_alerts: bool) -> Vec<&'static str> {
         let is_fired = self.tick_age().is_some_and(|age| age <= schedules::SILENT);
@@ -147,7 +153,7 @@ impl Facts {
             Role::Watchdog => self.is_watched(),
             Role::Scheduler => is_fired,
             Role::Housekeeper => self.is_kept(),
-            Role::Alerts => !judges_alerts || !self.bench.is_silent(self.as_of),
+            Role::Alerts => !judges_alerts || self.is_judged(),
         };
         Role::ALL.into_iter().filter(|role| !there(*role)).map(Role::as_str).collect()
     }
