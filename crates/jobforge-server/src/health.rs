@@ -138,10 +138,8 @@ impl Facts {
         self.housekeeper.as_ref().is_some_and(|last| since(self.as_of, last.at) <= HOUSEKEEPER_SILENT)
     }
 
-    /// Whoever has just taken the turn listens for a while before it judges for the first time.
     fn is_judged(&self) -> bool {
-        let begins = self.bench.judged_at.is_none() && self.bench.judge.is_some();
-        begins || !self.bench.is_silent(self.as_of)
+        self.bench.begins() || !self.bench.is_silent(self.as_of)
     }
 
     /// What no process of the fleet does, unless nobody is to do it.

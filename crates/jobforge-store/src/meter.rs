@@ -134,6 +134,7 @@ pub(crate) fn op(statement: &str) -> &'static str {
         "clock" => "clock",
         "schedule" | "schedules" | "scheduler" => "schedule",
         "alert" | "alerts" | "silence" | "silences" => "alert",
+        "housekeeper" | "tidy" | "check" => "upkeep",
         "anew" | "begin" => "restore",
         "migrations" => "migrate",
         _ => "other",

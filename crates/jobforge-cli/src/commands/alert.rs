@@ -86,7 +86,9 @@ async fn list(context: &Context, resolved: bool) -> Result<(), Failure> {
         let header = ["silence", "rule", "labels", "ends in", "begun", "why"];
         output::table(&header, &[], silences.iter().map(row).collect());
     }
-    if bench.is_silent(now) {
+    if bench.begins() {
+        output::note("the first judge listens for a minute before it judges");
+    } else if bench.is_silent(now) {
         output::complain("no server judges alerts: none runs, or JOBFORGE_ALERTS is false");
     }
     Ok(())

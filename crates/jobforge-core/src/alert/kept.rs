@@ -69,6 +69,11 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// Whether the first judge of this fleet has the turn and still listens, as it does before it judges for the first time.
+    pub fn begins(&self) -> bool {
+        self.judged_at.is_none() && self.judge.is_some()
+    }
+
     /// Whether nobody judges any more, or nobody ever has.
     pub fn is_silent(&self, now: Timestamp) -> bool {
         self.judged_at.is_none_or(|at| since(now, at) >= JUDGE_SILENT)

@@ -38,6 +38,18 @@ pub(super) fn set(fleet: &mut Fleet, what: &str) -> Result<Variables, String> {
             });
             vec![("JOB", job), ("WORKER", worker)]
         }
+        "a schedule" => {
+            let name = "hourly_report";
+            if !fleet.home.ok(&["schedule", "list"]).contains(name) {
+                let payload = r#"{"argv": ["true"]}"#;
+                fleet.home.ok(&["schedule", "add", name, "exec", payload, "--every", "1h"]);
+                fleet.home.ok(&["schedule", "run", name]);
+            }
+            eventually("it has succeeded", || {
+                !fleet.home.json(&["schedule", "show", name])["last_success_at"].is_null()
+            });
+            Variables::new()
+        }
         "a dead job" => vec![("JOB", dead(fleet))],
         "dead jobs of one cause" => {
             let job = dead(fleet);
