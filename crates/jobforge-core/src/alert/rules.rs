@@ -150,7 +150,8 @@ fn liveness() -> Vec<Rule> {
         rule(
             "watchdog_not_running",
             Critical,
-            Duration::ZERO,
+            // One scrape that failed is no watchdog that stopped.
+            MINUTE,
             silent("jobforge_watchdog_last_run_timestamp_seconds", 5 * MINUTE).unless(switched_off()).on(&[]),
         )
         .says(

@@ -94,6 +94,10 @@ impl Fleet {
     /// Waits until the fleet has worked for a while. Nobody has been alarmed then.
     pub(super) fn is_healthy_and_nothing_fires(&self, watched: &mut Watched) {
         let seen = |expression: &str| !self.prometheus.query(expression).is_empty();
+        // Before the first scrape everything is missing.
+        self.until("all are scraped", &mut Watched::default(), || {
+            self.prometheus.faults().is_empty() && self.prometheus.alerts(true).is_empty()
+        });
         self.until("the fleet has worked for a while", watched, || {
             let alarmed = self.prometheus.alerts(true);
             assert!(alarmed.is_empty(), "nothing is wrong, but: {alarmed:?}");
@@ -101,8 +105,8 @@ impl Fleet {
                 && seen(&format!("count(up offset {HEALTHY_FOR}) == 4"))
                 && seen("sum(job_execution_total{job_name=~\"steady|stale\",status=\"success\"}) > 5")
                 && seen("jobforge_schedule_missed_runs_total{job_name=\"rare\"} == 0")
-                && self.prometheus.faults().is_empty()
         });
+        assert_eq!(self.prometheus.faults(), "");
         let listed = http("GET", &format!("{}/v1/alerts", self.url), &[], None).body;
         assert_eq!((&listed["alerts"], listed["judged"]["at"].is_string()), (&json!([]), true), "{listed}");
     }
@@ -218,7 +222,7 @@ impl Fleet {
             let (outside, own) =
                 (missing(&watched.outside), if inside { missing(&watched.inside) } else { Vec::new() });
             if outside.is_empty() && own.is_empty() {
-                eprintln!("{names:?} after {:.1} s", since(began));
+                note(&format!("{names:?} fire"), began);
                 return;
             }
             assert!(
@@ -258,7 +262,7 @@ impl Fleet {
             );
             std::thread::sleep(Duration::from_millis(500));
         }
-        eprintln!("{what} after {:.1} s", since(began));
+        note(what, began);
     }
 
     fn look(&self, watched: &mut Watched, inside: bool) {
@@ -327,6 +331,11 @@ fn kill(supervisor: Option<Running>) {
     supervisor.kill();
     // It may have seen its supervisor die.
     let _ = std::process::Command::new("kill").args(["-KILL", &worker.to_string()]).output();
+}
+
+#[expect(clippy::print_stderr, reason = "shown where the test fails: what had taken how long")]
+fn note(what: &str, began: Instant) {
+    eprintln!("{what} after {:.1} s", since(began));
 }
 
 fn since(began: Instant) -> f64 {
