@@ -21,7 +21,7 @@ const HEALTHY_FOR: &str = "14s";
 
 /// What is not to change while it runs.
 const SETTINGS: &str = "exec_allow = \"*\"\nworker_lease_ms = 6000\nheartbeat_interval_ms = 1000\n\
-                        on_lost_queues = \"doomed=dead_letter\"\nalert_interval_ms = 1000\n";
+                        on_lost_queues = \"doomed=dead_letter\"\nalert_interval_ms = 1000\nmax_poll_interval_ms = 1000\n";
 /// Running jobs are to cause 60 heartbeats a minute each.
 const STORED: [(&str, &str); 3] = [
     ("watchdog_check_interval_ms", "1000"),
@@ -86,7 +86,7 @@ impl Fleet {
         };
         fleet.set(&STORED);
         fleet.schedule("steady", "echo '::items processed=9 skipped=1'", &json!({ "every": "1s" }));
-        fleet.schedule("stale", "true", &json!({ "every": "1s", "queue": "stale" }));
+        fleet.schedule("stale", "true", &json!({ "every": "1s", "queue": "stale", "stale_after_ms": 2000 }));
         fleet.schedule("rare", "true", &json!({ "every": "30s", "missed": "skip" }));
         fleet
     }
@@ -181,6 +181,8 @@ impl Fleet {
     pub(super) fn mend(&mut self) {
         self.set(&[("watchdog_check_interval_ms", "1000")]);
         self.sql("DELETE FROM jobforge_jobs WHERE queue IN ('nobody', 'by-sql')");
+        let gone = http("DELETE", &format!("{}/v1/schedules/failing", self.url), &[], None);
+        assert!(gone.status < 300, "{}", gone.body);
         self.stale = Some(work(&self.home, &free_address(), "stale", "2"));
     }
 
@@ -222,7 +224,7 @@ impl Fleet {
             let (outside, own) =
                 (missing(&watched.outside), if inside { missing(&watched.inside) } else { Vec::new() });
             if outside.is_empty() && own.is_empty() {
-                note(&format!("{names:?} fire"), began);
+                note(&format!("{} fired", names.join(", ")), began);
                 return;
             }
             assert!(
