@@ -15,13 +15,14 @@ struct Need {
     is_there: fn(&Need) -> bool,
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 10] = [
     Need { program: "the PostgreSQL server", package: "postgresql", is_there: |_| find_binaries().is_ok() },
     Need { program: "psql", package: "postgresql-client", is_there: in_path },
     Need { program: "pgbouncer", package: "pgbouncer", is_there: in_path },
     Need { program: "ffmpeg", package: "ffmpeg", is_there: in_path },
     Need { program: "jq", package: "jq", is_there: in_path },
     Need { program: "promtool", package: "prometheus", is_there: in_path },
+    Need { program: "prometheus", package: "prometheus", is_there: in_path },
     Need { program: "amtool", package: "prometheus-alertmanager", is_there: in_path },
     Need { program: "curl", package: "curl", is_there: in_path },
     // For schemathesis, which the tests install from Python's package index themselves.
@@ -30,6 +31,17 @@ const NEEDS: [Need; 9] = [
 
 /// Debian installs servers here, and leaves the folder out of an ordinary user's PATH.
 const SYSTEM_DIRECTORY: &str = "/usr/sbin";
+
+/// Installs packages, of which Debian would start the services: a database, a Prometheus. The tests start their own, and
+/// a machine that has a policy about that keeps it.
+const INSTALL: &str = r#"
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  trap 'rm -f $policy' EXIT
+  printf '#!/bin/sh\nexit 101\n' > $policy && chmod 755 $policy
+fi
+apt-get install -y --no-install-recommends "$@"
+"#;
 
 /// Installs what is missing.
 ///
@@ -58,8 +70,8 @@ pub(crate) fn install() -> Result<()> {
             packages.join(" ")
         ),
     };
-    apt_get(sudo, &["update"])?;
-    apt_get(sudo, &[&["install", "-y", "--no-install-recommends"], &packages[..]].concat())?;
+    as_root(sudo, &["apt-get", "update"])?;
+    as_root(sudo, &[&["sh", "-c", INSTALL, "sh"], &packages[..]].concat())?;
     match self::missing().first() {
         Some(need) => bail!("failed to find {} although package {} is installed", need.program, need.package),
         None => Ok(()),
@@ -71,8 +83,8 @@ fn missing() -> Vec<&'static Need> {
 }
 
 /// `env` because sudo drops the variable that keeps apt-get from asking questions.
-fn apt_get(sudo: &[&str], arguments: &[&str]) -> Result<()> {
-    let words = [sudo, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], arguments].concat();
+fn as_root(sudo: &[&str], line: &[&str]) -> Result<()> {
+    let words = [sudo, &["env", "DEBIAN_FRONTEND=noninteractive"], line].concat();
     let (program, arguments) = words.split_first().context("an empty command")?;
     run(&mut command(program, arguments))
 }

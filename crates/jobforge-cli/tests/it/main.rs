@@ -21,6 +21,7 @@ mod liveness;
 mod metrics;
 mod probes;
 mod program;
+mod prometheus;
 // What `jobforge drill partition` cuts workers off with.
 #[path = "../../src/commands/drill/proxy.rs"]
 mod proxy;

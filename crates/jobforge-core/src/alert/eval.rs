@@ -47,6 +47,7 @@ impl Moment<'_> {
     fn value(&self, expr: &Expr) -> Value {
         match expr {
             Expr::Number(value) => Value::Scalar(*value),
+            Expr::Seconds(length) => Value::Scalar(length.as_secs_f64()),
             #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are exact in a double")]
             Expr::Time => Value::Scalar(self.now as f64 / 1000.0),
             Expr::Select(selector) => Value::Vector(self.history.newest(selector, self.now)),
@@ -61,7 +62,7 @@ impl Moment<'_> {
             Expr::Fold(fold, by, of) => Value::Vector(folded(*fold, by, self.value(of).vector())),
             Expr::Quantile(share, of) => Value::Vector(quantiles(*share, self.value(of).vector())),
             Expr::Round(of) => self.value(of).map(|value| (value + 0.5).floor()),
-            Expr::ClampMin(of, least) => self.value(of).map(|value| value.max(*least)),
+            Expr::ClampMin(of, least) => self.value(of).map(|value| value.max(least.as_secs_f64())),
             Expr::Absent(selector) => {
                 let none = self.history.newest(selector, self.now).is_empty();
                 let labels =

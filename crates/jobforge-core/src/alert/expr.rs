@@ -61,6 +61,8 @@ pub enum Operator {
 pub enum Expr {
     /// A number.
     Number(f64),
+    /// A length of time, as seconds.
+    Seconds(Duration),
     /// Now, in seconds since 1970.
     Time,
     /// The newest sample of each series.
@@ -73,8 +75,8 @@ pub enum Expr {
     Quantile(f64, Box<Expr>),
     /// The nearest whole number.
     Round(Box<Expr>),
-    /// What is smaller becomes this.
-    ClampMin(Box<Expr>, f64),
+    /// What is shorter becomes this, in seconds.
+    ClampMin(Box<Expr>, Duration),
     /// 1 if there is nothing.
     Absent(Selector),
     /// Two expressions, matched on some labels or, without, on all.
@@ -170,6 +172,12 @@ impl From<f64> for Expr {
     }
 }
 
+impl From<Duration> for Expr {
+    fn from(length: Duration) -> Self {
+        Self::Seconds(length)
+    }
+}
+
 impl Expr {
     fn both(self, operator: Operator, other: impl Into<Self>) -> Self {
         Self::Both(operator, Box::new(self), Box::new(other.into()), None)
@@ -184,9 +192,9 @@ impl Expr {
         }
     }
 
-    /// What is smaller becomes `least`.
+    /// What is shorter becomes `least`.
     #[must_use]
-    pub fn at_least_as(self, least: f64) -> Self {
+    pub fn at_least_as(self, least: Duration) -> Self {
         Self::ClampMin(Box::new(self), least)
     }
 }
@@ -214,7 +222,7 @@ impl Expr {
     /// Every selector within.
     pub fn selectors(&self) -> Vec<&Selector> {
         match self {
-            Self::Number(_) | Self::Time => Vec::new(),
+            Self::Number(_) | Self::Seconds(_) | Self::Time => Vec::new(),
             Self::Select(selector) | Self::Over(_, selector, _) | Self::Absent(selector) => vec![selector],
             Self::Fold(_, _, of) | Self::Quantile(_, of) | Self::Round(of) | Self::ClampMin(of, _) => {
                 of.selectors()
@@ -230,7 +238,7 @@ impl Expr {
     /// How far back it looks.
     pub fn reach(&self) -> Duration {
         match self {
-            Self::Number(_) | Self::Time => Duration::ZERO,
+            Self::Number(_) | Self::Seconds(_) | Self::Time => Duration::ZERO,
             Self::Select(selector) | Self::Absent(selector) => selector.offset,
             Self::Over(_, selector, window) => selector.offset + *window,
             Self::Fold(_, _, of) | Self::Quantile(_, of) | Self::Round(of) | Self::ClampMin(of, _) => {
@@ -292,6 +300,7 @@ impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(value) => write!(f, "{value}"),
+            Self::Seconds(length) => write!(f, "{}", length.as_secs_f64()),
             Self::Time => f.write_str("time()"),
             Self::Select(selector) => write!(f, "{selector}"),
             Self::Over(range, selector, window) => {
@@ -312,7 +321,7 @@ impl fmt::Display for Expr {
             }
             Self::Quantile(share, of) => write!(f, "histogram_quantile({share}, {of})"),
             Self::Round(of) => write!(f, "round({of})"),
-            Self::ClampMin(of, least) => write!(f, "clamp_min({of}, {least})"),
+            Self::ClampMin(of, least) => write!(f, "clamp_min({of}, {})", least.as_secs_f64()),
             Self::Absent(selector) => write!(f, "absent({selector})"),
             Self::Both(operator, left, right, on) => {
                 let word = operator.word();
@@ -363,7 +372,7 @@ mod tests {
             failed.above(0.1).to_string(),
             r#"sum by (job_name) (rate(job_execution_total{status="failed"}[5m])) > 0.1"#
         );
-        let silent = time().minus(max(&[], metric("seen"))).above(300.0).or(absent(metric("seen")));
+        let silent = time().minus(max(&[], metric("seen"))).above(5 * MINUTE).or(absent(metric("seen")));
         assert_eq!(silent.to_string(), "((time() - max(seen)) > 300) or absent(seen)");
         let size = || max(&["job_name"], metric("size"));
         let before = max(&["job_name"], metric("size").offset(10 * MINUTE)).times(1.5);

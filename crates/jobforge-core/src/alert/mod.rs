@@ -11,6 +11,7 @@ pub mod expr;
 pub mod history;
 pub mod kept;
 pub mod notice;
+pub mod pace;
 pub mod render;
 pub mod route;
 pub mod rules;

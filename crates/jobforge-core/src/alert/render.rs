@@ -1,6 +1,7 @@
 //! The rules as a file for Prometheus, and as a page for people.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use super::expr::{Expr, span};
 use super::rules::{Group, Rule, groups};
@@ -10,7 +11,7 @@ use super::text::template;
 const RUNBOOK: &str = "https://github.com/jobforge/jobforge/blob/main/docs/alerts.md";
 
 /// Between two evaluations.
-const INTERVAL: &str = "30s";
+const INTERVAL: Duration = Duration::from_secs(30);
 
 /// Where to read about an alert.
 pub fn runbook_url(rule: &str) -> String {
@@ -19,13 +20,18 @@ pub fn runbook_url(rule: &str) -> String {
 
 /// The rules file of Prometheus.
 pub fn rules_file() -> String {
+    rules_file_of(&groups(), INTERVAL)
+}
+
+/// The same of other groups, with so long between two evaluations.
+pub fn rules_file_of(groups: &[Group], interval: Duration) -> String {
     let mut file = String::from(
         "# The alerts of JobForge, made from the table in jobforge-core: change them there, then run\n\
          # cargo run --package jobforge-core --example alerts\n\
          groups:\n",
     );
-    for group in groups() {
-        let _ = write!(file, "  - name: {}\n    interval: {INTERVAL}\n    rules:\n", group.name);
+    for group in groups {
+        let _ = write!(file, "  - name: {}\n    interval: {}\n    rules:\n", group.name, span(interval));
         for recording in &group.recordings {
             let _ = write!(file, "      - record: {}\n{}", recording.name, expr(&recording.expr));
         }

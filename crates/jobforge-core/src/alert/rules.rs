@@ -8,6 +8,7 @@ use super::expr::{Expr, absent, grown, max, metric, min, quantile, sum, time};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,7 +126,7 @@ use Severity::{Critical, Info, Warning};
 /// Heartbeats, the watchdog, workers, jobs that hang: runbooks 1 to 3.
 fn liveness() -> Vec<Rule> {
     let silent =
-        |seen, limit: f64| time().minus(max(&[], metric(seen))).above(limit).or(absent(metric(seen)));
+        |seen, limit: Duration| time().minus(max(&[], metric(seen))).above(limit).or(absent(metric(seen)));
     let switched_off =
         || max(&[], metric("jobforge_feature_enabled").with("flag", "JOB_HEARTBEAT")).equals(0.0);
     vec![
@@ -149,8 +150,9 @@ fn liveness() -> Vec<Rule> {
         rule(
             "watchdog_not_running",
             Critical,
-            Duration::ZERO,
-            silent("jobforge_watchdog_last_run_timestamp_seconds", 300.0).unless(switched_off()).on(&[]),
+            // One scrape that failed is no watchdog that stopped.
+            MINUTE,
+            silent("jobforge_watchdog_last_run_timestamp_seconds", 5 * MINUTE).unless(switched_off()).on(&[]),
         )
         .says(
             "no watchdog has run for 5 minutes",
@@ -171,7 +173,7 @@ fn liveness() -> Vec<Rule> {
             "CleanupDaemonDown",
             Critical,
             MINUTE,
-            silent("jobforge_cleanup_last_run_timestamp_seconds", 180.0),
+            silent("jobforge_cleanup_last_run_timestamp_seconds", 3 * MINUTE),
         )
         .says(
             "no sweep for stale workers in 3 minutes",
@@ -221,12 +223,12 @@ fn schedules() -> Vec<Rule> {
     let runs = || metric("job_execution_total");
     let failed = || runs().with("status", "failed");
     let size = || max(BY, metric("job_queue_size"));
-    let stale = |least: f64| {
+    let stale = |least: Duration| {
         let limit = max(BY, metric("jobforge_schedule_stale_after_seconds")).at_least_as(least);
         let paused = max(BY, metric("jobforge_schedule_paused")).equals(1.0);
         time().minus(metric(SUCCEEDED)).above(limit).on(BY).unless(paused).on(BY)
     };
-    let slow = |limit: f64| {
+    let slow = |limit: Duration| {
         let runs = metric("job_execution_duration_seconds_bucket").rate(HOUR);
         quantile(0.95, sum(&["job_name", "le"], runs)).above(limit)
     };
@@ -253,20 +255,20 @@ fn schedules() -> Vec<Rule> {
             sum(BY, failed().rate(5 * MINUTE)).over(sum(BY, runs().rate(5 * MINUTE))).above(0.5),
         )
         .says("{value:percent} of the runs of {job_name} fail", "Most of its runs fail: look at its last deploy first."),
-        rule("BackgroundJobNotRunning", Warning, Duration::ZERO, stale(7200.0)).says(
+        rule("BackgroundJobNotRunning", Warning, Duration::ZERO, stale(2 * HOUR)).says(
             "{job_name} has not succeeded for {value:duration}",
             "That is more than twice its interval and more than 2 hours. See its last runs and why they were late, \
              missed or skipped.",
         ),
-        rule("BackgroundJobCriticallyStale", Critical, Duration::ZERO, stale(86_400.0)).says(
+        rule("BackgroundJobCriticallyStale", Critical, Duration::ZERO, stale(DAY)).says(
             "{job_name} has not succeeded for {value:duration}",
             "That is more than twice its interval and more than a day.",
         ),
-        rule("BackgroundJobHighDuration", Warning, 15 * MINUTE, slow(300.0)).says(
+        rule("BackgroundJobHighDuration", Warning, 15 * MINUTE, slow(5 * MINUTE)).says(
             "one run of {job_name} in twenty takes longer than {value:duration}",
             "Look for slow statements and slow services.",
         ),
-        rule("BackgroundJobCriticalDuration", Critical, 10 * MINUTE, slow(600.0)).says(
+        rule("BackgroundJobCriticalDuration", Critical, 10 * MINUTE, slow(10 * MINUTE)).says(
             "one run of {job_name} in twenty takes longer than {value:duration}",
             "Pause the schedule if it harms others.",
         ),
@@ -299,8 +301,6 @@ fn schedules() -> Vec<Rule> {
 /// Queues, dead letters, slow jobs: runbook 5.
 fn queues() -> Vec<Rule> {
     let rate = |name| sum(&[], metric(name).rate(HOUR));
-    let budget = || metric("jobforge_heartbeat_budget_per_minute");
-    let expected = || metric("jobforge_heartbeats_expected_per_minute");
     let longest = || max(&["type"], metric("jobforge_running_job_age_seconds_max"));
     vec![
         rule(
@@ -334,7 +334,7 @@ fn queues() -> Vec<Rule> {
             "SlowJobs",
             Warning,
             Duration::ZERO,
-            longest().above(3600.0).unless(
+            longest().above(HOUR).unless(
                 longest().at_most(max(&["type"], metric("jobforge_running_job_timeout_seconds_max"))),
             ),
         )
@@ -346,8 +346,8 @@ fn queues() -> Vec<Rule> {
             "HeartbeatBudgetTenant",
             Warning,
             5 * MINUTE,
-            max(&["tenant"], expected().without("tenant", ""))
-                .above(max(&["tenant"], budget().without("tenant", "")))
+            max(&["tenant"], metric("jobforge_heartbeats_expected_per_minute"))
+                .above(max(&["tenant"], metric("jobforge_heartbeat_budget_per_minute")))
                 .on(&["tenant"]),
         )
         .says(
@@ -358,7 +358,8 @@ fn queues() -> Vec<Rule> {
             "HeartbeatBudgetGlobal",
             Warning,
             5 * MINUTE,
-            max(&[], expected().with("tenant", "")).above(max(&[], budget().with("tenant", ""))),
+            max(&[], metric("jobforge_heartbeats_expected_per_minute_global"))
+                .above(max(&[], metric("jobforge_heartbeat_budget_per_minute_global"))),
         )
         .says("running jobs cause {value} heartbeats a minute, more than the budget", "Beat less often."),
     ]
@@ -384,7 +385,7 @@ fn platform() -> Vec<Rule> {
             "JobForgeSchedulerNotTicking",
             Critical,
             MINUTE,
-            time().minus(max(&[], metric(tick))).above(120.0).or(absent(metric(tick))),
+            time().minus(max(&[], metric(tick))).above(2 * MINUTE).or(absent(metric(tick))),
         )
         .says(
             "no scheduler has ticked for 2 minutes",

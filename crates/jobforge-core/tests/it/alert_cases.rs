@@ -464,8 +464,8 @@ fn queues() -> Vec<Case> {
                 (r#"jobforge_heartbeat_budget_per_minute{tenant="a"}"#, "40x40"),
                 (r#"jobforge_heartbeats_expected_per_minute{tenant="b"}"#, "10x40"),
                 (r#"jobforge_heartbeat_budget_per_minute{tenant="b"}"#, "40x40"),
-                ("jobforge_heartbeats_expected_per_minute", "900x40"),
-                ("jobforge_heartbeat_budget_per_minute", "1000x40"),
+                ("jobforge_heartbeats_expected_per_minute_global", "900x40"),
+                ("jobforge_heartbeat_budget_per_minute_global", "1000x40"),
             ],
         )
         .silent(8)
@@ -475,8 +475,8 @@ fn queues() -> Vec<Case> {
             "HeartbeatBudgetGlobal",
             "all together are over",
             &[
-                ("jobforge_heartbeats_expected_per_minute", "10x5 50x10 10x10"),
-                ("jobforge_heartbeat_budget_per_minute", "40x40"),
+                ("jobforge_heartbeats_expected_per_minute_global", "10x5 50x10 10x10"),
+                ("jobforge_heartbeat_budget_per_minute_global", "40x40"),
                 (r#"jobforge_heartbeats_expected_per_minute{tenant="a"}"#, "900x40"),
                 (r#"jobforge_heartbeat_budget_per_minute{tenant="a"}"#, "1000x40"),
             ],

@@ -388,6 +388,22 @@ BEGIN
     JOIN jobforge_tagged t ON t.tag = had.word AND t.id = g.id
     WHERE g.tags IS NOT NULL
   ));
+  -- Raw SQL may delete a queued job. Where nobody serves its queue, nobody would find out that it is gone.
+  DELETE FROM jobforge_ready
+  WHERE ctid = ANY (ARRAY(
+    SELECT r.ctid
+    FROM gone g
+    JOIN jobforge_ready r
+      ON r.queue = g.queue AND r.alone = g.alone AND r.priority = g.priority AND r.run_at = g.run_at AND r.id = g.id
+    WHERE g.status = 'queued'
+  ));
+  DELETE FROM jobforge_scheduled
+  WHERE ctid = ANY (ARRAY(
+    SELECT s.ctid
+    FROM gone g
+    JOIN jobforge_scheduled s ON s.run_at = g.run_at AND s.id = g.id
+    WHERE g.status = 'queued'
+  ));
   RETURN NULL;
 END $$;
 

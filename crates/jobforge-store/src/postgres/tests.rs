@@ -375,6 +375,16 @@ async fn a_restored_queue_without_its_side_tables_is_mended() {
 }
 
 #[tokio::test]
+async fn queued_jobs_that_raw_sql_deletes_are_offered_no_more() {
+    let lab = lab().await;
+    lab.enqueue_one().await;
+    lab.sql("INSERT INTO jobforge_jobs (type, run_at) VALUES ('later', now() + interval '1 hour')");
+    lab.sql("DELETE FROM jobforge_jobs");
+    assert_eq!(lab.store.check(Now::Database).await.expect("check"), []);
+    assert!(lab.store.queues(Now::Database).await.expect("queues").is_empty(), "nobody waits for a worker");
+}
+
+#[tokio::test]
 async fn a_stale_offer_claims_nothing() {
     let lab = lab().await;
     let job = lab.enqueue_one().await;

@@ -50,7 +50,10 @@ const CORRUPTIONS: [(&str, &str); 19] = [
 /// What breaks a rule of one engine, or of both in the words of one.
 const OF_POSTGRES: [(&str, &str); 4] = [
     ("queued_is_offered", "DELETE FROM jobforge_ready"),
-    ("offer_is_queued", "DELETE FROM jobforge_jobs WHERE status = 'queued'"),
+    (
+        "offer_is_queued",
+        "INSERT INTO jobforge_ready (id, queue, priority, run_at, type) VALUES (gen_random_uuid(), 'default', 0, now(), 't')",
+    ),
     ("times_are_past", "UPDATE jobforge_jobs SET heartbeat_at = '2100-01-01' WHERE status = 'running'"),
     ("attempt_times_in_order", "UPDATE jobforge_job_attempts SET finished_at = NULL"),
 ];

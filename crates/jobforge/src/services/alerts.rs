@@ -136,6 +136,7 @@ pub struct AlertJudge {
     rules: Vec<Rule>,
     wanted: BTreeSet<&'static str>,
     history: History,
+    warm_up: Duration,
     /// The last moment at which each process told.
     heard: BTreeMap<String, Timestamp>,
     /// The first sample that was seen.
@@ -176,10 +177,19 @@ impl AlertJudge {
             wanted: wanted(&rules),
             rules,
             history: History::default(),
+            warm_up: WARM_UP,
             heard: BTreeMap::new(),
             begun: None,
             sent: Arc::default(),
         }
+    }
+
+    /// Judges by these rules, from so long after the first sample on.
+    #[must_use]
+    pub fn by(mut self, rules: Vec<Rule>, warm_up: Duration) -> Self {
+        self.wanted = wanted(&rules);
+        (self.rules, self.warm_up) = (rules, warm_up);
+        self
     }
 
     /// Is woken when messages were enqueued.
@@ -225,7 +235,7 @@ impl AlertJudge {
         }
         let now = self.now(at).await?;
         self.read(now, interval * SILENT_ROUNDS).await?;
-        if self.begun.is_none_or(|begun| since(now, begun) < WARM_UP) {
+        if self.begun.is_none_or(|begun| since(now, begun) < self.warm_up) {
             return Ok(Round { judges, ..Round::default() });
         }
         let before: Vec<Active> =

@@ -95,10 +95,12 @@ impl Numbers {
     /// Everything, the shared numbers at most [`READ_EVERY`] old or, after a long time without a question, read now.
     pub async fn exposition(&self, format: Format) -> String {
         let told = self.told.notified();
+        let is_first = !is_within(&self.wanted_at, WANTED_FOR);
         set(&self.wanted_at, Some(clock::monotonic()));
-        if !is_within(&self.read_at, 2 * READ_EVERY) {
+        if is_first && !is_within(&self.read_at, 2 * READ_EVERY) {
             self.asked.notify_one();
-            // A database that does not answer must not keep this process's own numbers from being told.
+            // A database that does not answer must not keep this process's own numbers from being told, and the next
+            // scrape not at all.
             let _ = tokio::time::timeout(FIRST_WITHIN, told).await;
         }
         exposition(format)
