@@ -66,12 +66,13 @@ CREATE TABLE jobforge_jobs (
         CHECK ((status <> 'queued' AND status <> 'running') = (finished_at IS NOT NULL))
 ) STRICT;
 
--- What may be claimed, in the order in which it is. `type` comes last so that a claim filters without reading rows.
-CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (queue, alone, priority, run_at, id, type)
+-- What may be claimed, in the order in which it is. `type` and `tenant_id` come last so that a claim filters, and a
+-- tenant's jobs are counted, without reading rows.
+CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (queue, alone, priority, run_at, id, type, tenant_id)
     WHERE status = 'queued' AND due = 1;
 
 -- What waits for its time.
-CREATE INDEX idx_jobforge_jobs_scheduled ON jobforge_jobs (run_at, queue)
+CREATE INDEX idx_jobforge_jobs_scheduled ON jobforge_jobs (run_at, queue, tenant_id)
     WHERE status = 'queued' AND due = 0;
 
 -- What runs, by its worker.
