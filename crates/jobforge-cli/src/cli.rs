@@ -68,7 +68,7 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Run everything: database, server, watchdog and worker
     Up(UpArgs),
-    /// Run a server: HTTP API, scheduler, watchdog and housekeeper, or some of them
+    /// Run a server: HTTP API, scheduler, watchdog, housekeeper and alerts, or some of them
     Serve(ServeArgs),
     /// Run a worker with the built-in job types
     Work(WorkCommand),
@@ -245,7 +245,8 @@ pub(crate) struct ServeArgs {
     /// Address of the HTTP server [env: JOBFORGE_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
-    /// What this server does, of api, watchdog, scheduler, housekeeper and alerts [env: JOBFORGE_ROLES] [default: all]
+    /// What this server does, of api, watchdog, scheduler, housekeeper and alerts [env: JOBFORGE_ROLES]
+    /// [default: all of them]
     #[arg(long, value_name = "ROLES")]
     pub(crate) roles: Option<String>,
     /// Address at which metrics are told without a token, such as 127.0.0.1:9464 [env: JOBFORGE_METRICS_LISTEN]

@@ -18,8 +18,8 @@ mod tests;
 pub use clock::{BadZone, Clock, DEFAULT_ZONE, Due, MAX_DUE, MIN_EVERY, jitter, time_zone};
 pub use cron::{BadCron, CronClock, EXAMPLE};
 pub use definition::{
-    Armed, Checked, Definition, InvalidSchedule, MAX_PER_TENANT, MISSED_LIMIT, Missed, Overlap, check,
-    interval_variables, overridden, patched,
+    Armed, Checked, Definition, InvalidSchedule, MAX_PER_TENANT, MISSED_LIMIT, Missed, Overlap, Rhythm,
+    check, interval_variables, overridden, patched,
 };
 pub use plan::{
     Booking, Facts, GRACE, LATE_AFTER, LiveRun, MANUAL, ManualRun, NewLine, Plan, book, plan, run_now,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt;
@@ -39,6 +40,21 @@ pub(crate) async fn job_request(headers: &HeaderMap, body: Body) -> Result<JobRe
     // The wire type takes any JSON as payload; what cannot be stored faithfully is refused here.
     let payload = request.payload.map(|payload| Payload::parse(payload.as_str())).transpose()?;
     Ok(JobRequest { payload, ..request })
+}
+
+/// The body of a request, of at most so many bytes, given as strict JSON: the last argument of a handler.
+pub(crate) struct Sent<T, const MOST: usize = SMALL>(pub(crate) T);
+
+/// Bytes of a body that needs no more.
+const SMALL: usize = 64 * 1024;
+
+impl<T: DeserializeOwned, S: Sync, const MOST: usize> FromRequest<S> for Sent<T, MOST> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        json(&parts.headers, body, MOST).await.map(Self)
+    }
 }
 
 /// Reads a request of at most `limit` bytes, given as strict JSON.

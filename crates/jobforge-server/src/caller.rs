@@ -45,6 +45,14 @@ impl Caller {
         &self.by
     }
 
+    /// The same with a reason of the request's own, if it gives one.
+    pub(crate) fn because(&self, reason: Option<&str>) -> By {
+        match reason {
+            Some(_) => self.by.clone().because(reason),
+            None => self.by.clone(),
+        }
+    }
+
     /// Whether they may.
     pub(crate) fn may(&self, asked: Scope) -> bool {
         self.scopes.iter().any(|scope| scope.covers(asked))

@@ -107,7 +107,7 @@ impl Health {
         match self.facts(store, policy).await {
             Ok(facts) => {
                 missing_roles = facts.missing_roles(judges_alerts);
-                services.extend(told(&facts, sees_all));
+                services.extend(told(&facts, judges_alerts, sees_all));
             }
             Err(why) => {
                 let shown = sees_all.then_some(why);
@@ -139,7 +139,7 @@ impl Facts {
     }
 
     fn is_judged(&self) -> bool {
-        self.bench.begins() || !self.bench.is_silent(self.as_of)
+        self.bench.begins(self.as_of) || !self.bench.is_silent(self.as_of)
     }
 
     /// What no process of the fleet does, unless nobody is to do it.
@@ -224,14 +224,14 @@ pub(crate) async fn stuck(store: &dyn Store, policy: &RescuePolicy) -> Result<Ve
     Ok(page.suspects.iter().filter_map(judge).collect())
 }
 
-fn told(facts: &Facts, sees_all: bool) -> Vec<ServiceHealth> {
+fn told(facts: &Facts, judges_alerts: bool, sees_all: bool) -> Vec<ServiceHealth> {
     let latency = Some(facts.took);
     vec![
         with_latency(service("database", "ok", None, Value::Null), latency),
         watchdog(facts, sees_all),
         worker(facts, sees_all),
         scheduler(facts, sees_all),
-        alerts(facts, sees_all),
+        if judges_alerts { alerts(facts, sees_all) } else { alerts_elsewhere() },
         housekeeper(facts, sees_all),
     ]
 }
@@ -316,6 +316,11 @@ fn housekeeper(facts: &Facts, sees_all: bool) -> ServiceHealth {
         details["last"] = json!(facts.housekeeper.as_ref().map(|last| &last.by));
     }
     service("housekeeper", status, message, details)
+}
+
+/// Prometheus judges, and nobody here.
+fn alerts_elsewhere() -> ServiceHealth {
+    service("alerts", "not_configured", Some("JOBFORGE_ALERTS is off".to_owned()), Value::Null)
 }
 
 fn alerts(facts: &Facts, sees_all: bool) -> ServiceHealth {

@@ -1,6 +1,5 @@
 //! `/metrics`, on the server and on a listener of its own, and what a request counts as.
 
-use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use jobforge::services::{Numbers, exposition};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::connections;
 use crate::error::ServerError;
 use crate::local::check_local;
 use crate::server::{App, grace_is_over};
@@ -67,8 +67,18 @@ impl Asked {
     }
 }
 
-const WORKER_CALLS: [&str; 9] =
-    ["register", "claim", "heartbeat", "results", "leave", "deaths", "purge", "settings", "signals"];
+const WORKER_CALLS: [&str; 10] = [
+    "register",
+    "claim",
+    "heartbeat",
+    "results",
+    "leave",
+    "deaths",
+    "purge",
+    "samples",
+    "settings",
+    "signals",
+];
 
 fn method(method: &Method) -> &'static str {
     let known = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
@@ -151,10 +161,9 @@ impl MetricsServer {
             tracing::warn!(%address, "Whoever reaches {address} may read the metrics, names of queues and job types included");
         }
         let told = stop.clone();
-        let serve = axum::serve(self.listener, self.router)
-            .with_graceful_shutdown(async move { told.cancelled().await });
+        let stopped = async move { told.cancelled().await };
         tokio::select! {
-            served = serve.into_future() => served.map_err(|source| ServerError::Serve { address, source }),
+            served = connections::serve(self.listener, self.router, stopped) => served.map_err(|source| ServerError::Serve { address, source }),
             () = grace_is_over(&stop) => Ok(()),
         }
     }

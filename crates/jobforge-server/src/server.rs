@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use jobforge::Client;
+use jobforge::core::audit::By;
 use jobforge::live::Live;
 use jobforge::services::probes::Probes;
 use jobforge::services::{BulkRunner, Numbers};
@@ -61,6 +62,11 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// The client that acts for somebody.
+    pub(crate) fn acting(&self, by: &By) -> Client {
+        self.client.clone().acting(by.clone())
+    }
+
     /// The same routes over TCP and over the socket.
     pub(crate) fn new(client: Client, live: Live, probes: Probes) -> Self {
         Self {

@@ -107,7 +107,7 @@ pub struct QueueInfo {
 pub struct Gauges {
     /// The database's clock.
     pub as_of: Timestamp,
-    /// Jobs that may run now, by the name under which they are counted.
+    /// Jobs that may run now, by type.
     pub ready: Vec<(String, u64)>,
     /// Jobs that wait for another attempt, by queue.
     pub retrying: Vec<(String, u64)>,
@@ -122,8 +122,8 @@ pub struct Gauges {
 /// Running jobs of one name and tenant.
 #[derive(Debug, Clone)]
 pub struct RunningGauge {
-    /// The name under which they are counted.
-    pub job_name: String,
+    /// Their type.
+    pub job_type: String,
     /// Whose they are.
     pub tenant_id: String,
     /// How many.
@@ -400,6 +400,9 @@ pub const OPERATIONS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 /// How long it is kept when a token that has ended was last used. The token itself stays: the last one that ended still
 /// tells that the server is not open to everybody.
 pub const LAST_USE_KEPT: Duration = Duration::from_secs(90 * 86_400);
+
+/// How long it is kept when executions last succeeded of which no schedule tells.
+pub const SUCCESSES_KEPT: Duration = Duration::from_secs(90 * 86_400);
 
 /// How long recorded runs of the watchdog are kept.
 pub const RUNS_KEPT: Duration = Duration::from_secs(7 * 86_400);

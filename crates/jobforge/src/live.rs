@@ -193,9 +193,9 @@ fn rest(stored: &Stored, announced: bool) -> Duration {
 async fn announced(events: &mut broadcast::Receiver<WakeEvent>) {
     loop {
         match events.recv().await {
-            Ok(WakeEvent::Everything) => return,
-            Ok(WakeEvent::Work { .. } | WakeEvent::Moved { .. } | WakeEvent::Renew { .. })
-            | Err(RecvError::Lagged(_)) => {}
+            // What was passed over may have been about settings.
+            Ok(WakeEvent::Everything) | Err(RecvError::Lagged(_)) => return,
+            Ok(WakeEvent::Work { .. } | WakeEvent::Moved { .. } | WakeEvent::Renew { .. }) => {}
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }

@@ -13,7 +13,7 @@ use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use jobforge_core::worker::NewWorker;
 use jobforge_store::Store;
-use jobforge_store::rows::{JobFilter, MAX_PAGE, Move};
+use jobforge_store::rows::{JobFilter, MAX_PAGE, Move, SUCCESSES_KEPT};
 
 use crate::fixtures::{
     asking, at, beat, by, claim_as, claim_one, ended_job, enqueue, failure, heartbeat_one, job, moment,
@@ -172,7 +172,7 @@ pub async fn gauges_tell_what_waits_runs_and_last_succeeded(store: Arc<dyn Store
     let running: Vec<_> = told
         .running
         .iter()
-        .map(|row| (row.job_name.as_str(), row.tenant_id.as_str(), row.jobs, row.oldest, row.timeout))
+        .map(|row| (row.job_type.as_str(), row.tenant_id.as_str(), row.jobs, row.oldest, row.timeout))
         .collect();
     assert_eq!(running, [("email", held.tenant_id.as_str(), 1, Some(moment(0)), None)]);
     // What is due may run, whether or not a claim has looked since, and waits no more.
@@ -191,8 +191,20 @@ pub async fn gauges_tell_what_waits_runs_and_last_succeeded(store: Arc<dyn Store
     }
     claim_as(&store, &asking(&worker, "slow", 10), at(10)).await?;
     let told = store.gauges(at(11)).await?;
-    let slow = told.running.iter().find(|row| row.job_name == "slow").map(|row| (row.jobs, row.timeout));
+    let slow = told.running.iter().find(|row| row.job_type == "slow").map(|row| (row.jobs, row.timeout));
     assert_eq!(slow, Some((2, Some(s(90)))));
+    Ok(())
+}
+
+pub async fn a_name_that_has_not_succeeded_for_a_quarter_is_forgotten(store: Arc<dyn Store>) -> Result<()> {
+    let (worker, held) = running_job(&store, "worker-00000001", at(0)).await?;
+    settle_one(&store, &worker, &held, success(), at(1)).await?;
+    assert_eq!(store.gauges(at(2)).await?.successes.len(), 1);
+    let quarter = i64::try_from(SUCCESSES_KEPT.as_secs())?;
+    store.tidy(at(quarter)).await?;
+    assert_eq!(store.gauges(at(quarter)).await?.successes.len(), 1);
+    store.tidy(at(quarter + 2)).await?;
+    assert_eq!(store.gauges(at(quarter + 2)).await?.successes, []);
     Ok(())
 }
 

@@ -336,6 +336,7 @@ macro_rules! conformance {
                 an_unknown_job_has_neither_row_nor_detail_nor_facts,
                 queues_tell_what_is_in_them,
                 gauges_tell_what_waits_runs_and_last_succeeded,
+                a_name_that_has_not_succeeded_for_a_quarter_is_forgotten,
                 gauges_tell_workers_by_how_they_are,
                 a_queue_with_nothing_in_it_tells_zeros,
                 facts_count_the_workers_that_could_run_the_job,

@@ -356,7 +356,7 @@ pub async fn a_schedule_that_succeeds_no_more_is_found_among_others_once_its_own
     assert_eq!(suspects(&store, 190).await?, [], "its limit is not over");
     assert_eq!(suspects(&store, 191).await?, [("one".to_owned(), ScheduleState::Stale)]);
     let stale = ScheduleView::of(get(&store, "one").await?, moment(191));
-    assert_eq!((stale.stale_at, stale.stale_after_ms), (Some(moment(190)), Some(120_000)));
+    assert_eq!((stale.stale_at, stale.schedule.stale_after_ms), (Some(moment(190)), Some(120_000)));
     // The moments of a minute that nobody has fired make it late, which is worse.
     let late = suspects(&store, 370).await?;
     assert!(late.contains(&("one".to_owned(), ScheduleState::Late)), "{late:?}");

@@ -86,7 +86,7 @@ async fn list(context: &Context, resolved: bool) -> Result<(), Failure> {
         let header = ["silence", "rule", "labels", "ends in", "begun", "why"];
         output::table(&header, &[], silences.iter().map(row).collect());
     }
-    if bench.begins() {
+    if bench.begins(now) {
         output::note("the first judge listens for a minute before it judges");
     } else if bench.is_silent(now) {
         output::complain("no server judges alerts: none runs, or JOBFORGE_ALERTS is false");

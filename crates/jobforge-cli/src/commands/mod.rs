@@ -14,6 +14,7 @@ mod job_enqueue;
 mod job_follow;
 mod metrics;
 mod owner;
+mod parts;
 mod queue;
 mod schedule;
 mod serve;

@@ -201,7 +201,7 @@ fn describe(view: &ScheduleView, now: Timestamp) {
     let word = |policy: Value| policy.as_str().unwrap_or_default().to_owned();
     line("overlap", word(json!(definition.overlap)));
     line("missed", word(json!(definition.missed)));
-    if let Some(stale) = view.stale_after_ms {
+    if let Some(stale) = view.schedule.stale_after_ms {
         line("stale after", words(std::time::Duration::from_millis(stale)));
     }
     if let Some(pause) = &schedule.paused {

@@ -19,9 +19,9 @@ use jobforge::services::{
 };
 use jobforge::store::{Store, WorkerStore};
 use jobforge_server::{Server, ServerOptions, SocketOptions, bind, bind_socket};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::parts::Parts;
 use super::{Context, stop_signals};
 use crate::cli::ServeArgs;
 use crate::config::token;
@@ -45,7 +45,7 @@ pub(crate) async fn run(context: Context) -> Result<(), Failure> {
     let roles = roles(&context.settings)?;
     let store = context.own().await?;
     let stop = CancellationToken::new();
-    let Serving { address, mut tasks, draining } = start(&context, &store, &stop).await?;
+    let Serving { address, mut parts, draining } = start(&context, &store, &stop).await?;
     // Listened for before it is said, so that nobody who believes the line kills us.
     let mut signals = stop_signals()?;
     let only_watches = roles.iter().eq([&Role::Watchdog]);
@@ -63,10 +63,13 @@ pub(crate) async fn run(context: Context) -> Result<(), Failure> {
             tracing::info!("serving {} as {} only; stop with Ctrl-C", store.location(), roles.join(" and "));
         }
     }
-    signals.next().await;
+    let broken = tokio::select! {
+        _ = signals.next() => None,
+        broken = parts.broken() => Some(broken),
+    };
     draining.cancel();
     let patience = context.settings.millis("drain_delay_ms");
-    if address.is_some() && !patience.is_zero() {
+    if address.is_some() && !patience.is_zero() && broken.is_none() {
         tracing::info!(
             "stopping in {}; until then /readyz says that this server is not ready",
             words(patience)
@@ -75,11 +78,14 @@ pub(crate) async fn run(context: Context) -> Result<(), Failure> {
         let _ = tokio::time::timeout(patience, signals.next()).await;
     }
     stop.cancel();
-    while tasks.join_next().await.is_some() {}
+    let ended = parts.ended().await;
+    if let Some(broken) = broken {
+        return Err(broken);
+    }
     if only_watches {
         tracing::info!("Cleanup daemon stopped");
     }
-    Ok(())
+    ended
 }
 
 /// What this server is to do.
@@ -94,7 +100,7 @@ pub(crate) struct Serving {
     /// Where it listens, if it does.
     pub(crate) address: Option<SocketAddr>,
     /// What ends when it has stopped.
-    pub(crate) tasks: JoinSet<()>,
+    pub(crate) parts: Parts,
     /// Fired before the stop, so that load balancers look elsewhere.
     pub(crate) draining: CancellationToken,
 }
@@ -108,14 +114,14 @@ pub(crate) async fn start(
     let (follower, live) = context.follow(Arc::clone(store) as Arc<dyn WorkerStore>).await;
     let settings = live.now();
     let roles = roles(&settings)?;
-    let mut tasks = JoinSet::new();
+    let mut parts = Parts::default();
     let numbers;
     let (address, draining) = if roles.contains(&Role::Api) {
         let server = api(&settings, Client::new(Arc::clone(store)), live.clone()).await?;
         let (address, draining) = (server.address(), server.draining());
         numbers = server.numbers();
         let until = stop.clone();
-        tasks.spawn(async move {
+        parts.spawn("the HTTP server", async move {
             if let Err(error) = server.run(until).await {
                 tracing::error!(error = %error, "the HTTP server ended");
             }
@@ -123,7 +129,7 @@ pub(crate) async fn start(
         (Some(address), draining)
     } else {
         numbers = Arc::new(Numbers::new(Arc::clone(store), live.clone()));
-        tasks.spawn(Arc::clone(&numbers).run(stop.clone()));
+        parts.spawn("the reader of metrics", Arc::clone(&numbers).run(stop.clone()));
         (None, CancellationToken::new())
     };
     super::metrics::listen(&settings, Some(Arc::clone(&numbers)), stop).await?;
@@ -132,12 +138,18 @@ pub(crate) async fn start(
             .map_err(|fault| Failure::new(failure::CONFIG, fault))?;
         let channels = Arc::new(channels);
         let judge = AlertJudge::new(Arc::clone(store), Arc::clone(&channels), live.clone(), telling(numbers));
-        tasks.spawn(Notifier::new(Arc::clone(store), channels, judge.sent()).run(stop.clone()));
-        tasks.spawn(judge.run(stop.clone()));
+        parts.spawn(
+            "the sender of messages about alerts",
+            Notifier::new(Arc::clone(store), channels, judge.sent()).run(stop.clone()),
+        );
+        parts.spawn("the judge of alerts", judge.run(stop.clone()));
     } else {
         // Whoever judges does so by what every process counts.
         let store = Arc::clone(store) as Arc<dyn WorkerStore>;
-        tasks.spawn(Sampler::new(store, live.clone(), own_telling()).run(stop.clone()));
+        parts.spawn(
+            "the keeper of samples",
+            Sampler::new(store, live.clone(), own_telling()).run(stop.clone()),
+        );
     }
     // Only one process may own an embedded database, so others come to it with their work, whatever its roles are.
     if let Some(database) = context.embedded()? {
@@ -146,7 +158,7 @@ pub(crate) async fn start(
             .map_err(|error| Failure::new(failure::CONFIG, format!("{:#}", anyhow::Error::from(error))))?;
         tracing::info!("taking worker processes at {}", socket.path().display());
         let until = stop.clone();
-        tasks.spawn(async move {
+        parts.spawn("the socket of workers", async move {
             if let Err(error) = socket.run(until).await {
                 tracing::error!(error = %error, "the socket for worker processes ended");
             }
@@ -157,20 +169,23 @@ pub(crate) async fn start(
         let scheduler = Scheduler::new(Arc::clone(store))
             .declaring(Source::Config, declared)
             .declaring(Source::Builtin, vec![cleanup()]);
-        tasks.spawn(scheduler.run(stop.clone()));
+        parts.spawn("the scheduler", scheduler.run(stop.clone()));
     }
     if roles.contains(&Role::Watchdog) {
         let interval = settings.millis("watchdog_check_interval_ms");
         let watchdog = Watchdog::new(Arc::clone(store), settings.rescue_policy(), interval).live(live);
-        tasks.spawn(watchdog.run(stop.clone()));
+        parts.spawn("the watchdog", watchdog.run(stop.clone()));
     }
     if roles.contains(&Role::Housekeeper) {
         let retention = Retention::from_settings(&settings);
-        tasks.spawn(SystemRunner::new(Arc::clone(store), retention).run(stop.clone()));
-        tasks.spawn(Housekeeper::new(Arc::clone(store)).run(stop.clone()));
+        parts.spawn(
+            "the runner of clean-ups",
+            SystemRunner::new(Arc::clone(store), retention).run(stop.clone()),
+        );
+        parts.spawn("the housekeeper", Housekeeper::new(Arc::clone(store)).run(stop.clone()));
     }
-    tasks.spawn(follower.run(stop.clone()));
-    Ok(Serving { address, tasks, draining })
+    parts.spawn("the follower of settings", follower.run(stop.clone()));
+    Ok(Serving { address, parts, draining })
 }
 
 /// Takes the port.

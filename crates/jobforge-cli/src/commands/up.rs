@@ -38,7 +38,7 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
     drop(visit);
     let store = context.own().await?;
     let stop = CancellationToken::new();
-    let Serving { address, mut tasks, draining } = serve::start(&context, &store, &stop).await?;
+    let Serving { address, mut parts, draining } = serve::start(&context, &store, &stop).await?;
     let mut working = if work::supervises(&args.work) {
         Working::beside(work::supervisor(&context, global, &args.work, true).await?)
     } else {
@@ -67,12 +67,13 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
     let outcome = tokio::select! {
         outcome = shown_and_asked => outcome,
         failed = working.ended() => failed,
+        broken = parts.broken() => Err(broken),
     };
     draining.cancel();
     working.stop(&context.settings).await?;
     stop.cancel();
-    while tasks.join_next().await.is_some() {}
-    outcome
+    let ended = parts.ended().await;
+    outcome.and(ended)
 }
 
 /// The worker of `up`.

@@ -1,7 +1,7 @@
 //! What a worker process has counted, handed over the string to its supervisor, who tells it: the numbers of a worker that is
 //! killed stay, but for the last half second.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +22,8 @@ pub(crate) struct Counts(Arc<Mutex<Desk>>);
 struct Desk {
     supervisor: UnixStream,
     marks: Marks,
+    /// What a supervisor that does not listen has not taken yet: the rest of a line.
+    unsent: Vec<u8>,
 }
 
 impl Counts {
@@ -30,7 +32,8 @@ impl Counts {
         // Standard input is a socket whose other end the supervisor has.
         let supervisor = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
         supervisor.set_write_timeout(Some(HEARD_WITHIN))?;
-        let counts = Self(Arc::new(Mutex::new(Desk { supervisor, marks: Marks::default() })));
+        let counts =
+            Self(Arc::new(Mutex::new(Desk { supervisor, marks: Marks::default(), unsent: Vec::new() })));
         let thread = counts.clone();
         std::thread::Builder::new().name("counts".to_owned()).stack_size(256 * 1024).spawn(move || {
             while thread.hand_over().is_ok() {
@@ -40,16 +43,36 @@ impl Counts {
         Ok(counts)
     }
 
-    /// Hands over what is new.
+    /// Hands over what is new, or says that the supervisor has gone. One that does not listen for a while gets it later.
     pub(crate) fn hand_over(&self) -> std::io::Result<()> {
         let mut desk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes = process().changes(&mut desk.marks);
-        if changes.is_empty() {
-            return Ok(());
+        if desk.unsent.is_empty() {
+            let changes = process().changes(&mut desk.marks);
+            if changes.is_empty() {
+                return Ok(());
+            }
+            desk.unsent = serde_json::to_vec(&changes)?;
+            desk.unsent.push(b'\n');
         }
-        let mut line = serde_json::to_vec(&changes)?;
-        line.push(b'\n');
-        desk.supervisor.write_all(&line)
+        desk.send()
+    }
+}
+
+impl Desk {
+    fn send(&mut self) -> std::io::Result<()> {
+        while !self.unsent.is_empty() {
+            match self.supervisor.write(&self.unsent) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(sent) => drop(self.unsent.drain(..sent)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // The time-out of a write is told as either.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -61,5 +84,39 @@ pub(super) async fn listen(worker: impl AsyncRead + Unpin) {
             Ok(changes) => process().absorb(changes),
             Err(error) => tracing::debug!(%error, "a line of a worker's counts cannot be read"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn a_supervisor_that_listens_late_gets_every_byte_once() {
+        let (worker, mut supervisor) = UnixStream::pair().unwrap();
+        worker.set_write_timeout(Some(Duration::from_millis(1))).unwrap();
+        let line = vec![b'x'; 4 * 1024 * 1024];
+        let mut desk = Desk { supervisor: worker, marks: Marks::default(), unsent: line.clone() };
+        desk.send().unwrap();
+        assert!(!desk.unsent.is_empty(), "nobody has listened");
+        let reader = std::thread::spawn(move || {
+            let mut heard = Vec::new();
+            supervisor.read_to_end(&mut heard).map(|_| heard)
+        });
+        while !desk.unsent.is_empty() {
+            desk.send().unwrap();
+        }
+        drop(desk);
+        assert!(reader.join().unwrap().unwrap() == line, "it is not what was sent");
+    }
+
+    #[test]
+    fn a_supervisor_that_has_gone_is_noticed() {
+        let (worker, supervisor) = UnixStream::pair().unwrap();
+        drop(supervisor);
+        let mut desk = Desk { supervisor: worker, marks: Marks::default(), unsent: b"[]\n".to_vec() };
+        assert!(desk.send().is_err());
     }
 }

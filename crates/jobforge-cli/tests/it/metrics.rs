@@ -281,11 +281,15 @@ fn process_the_last_success_survives_a_restart_and_a_purge() {
     eventually("its own count begins anew", || again.series().get(own) == Some(&0.0));
 }
 
+/// An address of this machine that nobody listens at.
+fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
 #[test]
 fn process_a_worker_tells_its_own_numbers_and_keeps_them_when_it_is_killed() {
     let site = Site::on_postgres();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
+    let address = free_address();
     let work = site.work(&["--metrics-listen", &address]);
     let ask = |path: &str| {
         done(Command::new("curl").args(["-sS", &format!("http://{address}{path}")]).output().unwrap()).out
@@ -307,16 +311,18 @@ fn process_a_worker_tells_its_own_numbers_and_keeps_them_when_it_is_killed() {
 #[test]
 fn process_a_server_with_tokens_tells_its_metrics_to_who_may_read_and_its_listener_to_everybody() {
     let home = Home::new();
-    let arguments = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+    let listener = free_address();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", &listener];
     let mut command = home.command(&arguments);
     command.env("AUTH_TOKEN", "let-me-in-let-me-in");
     let serve = Running::start(command, "stop with Ctrl-C");
     let url = serve.url();
-    let ask = |header: &[&str]| {
+    let ask = |url: &str, header: &[&str]| {
         let code = ["-sS", "-o", "/dev/null", "-w", "%{http_code}"];
         done(Command::new("curl").args(code).args(header).arg(format!("{url}/metrics")).output().unwrap()).out
     };
-    assert_eq!(ask(&[]), "401");
-    assert_eq!(ask(&["-H", "Authorization: Bearer let-me-in-let-me-in"]), "200");
+    assert_eq!(ask(&url, &[]), "401");
+    assert_eq!(ask(&url, &["-H", "Authorization: Bearer let-me-in-let-me-in"]), "200");
+    assert_eq!(ask(&format!("http://{listener}"), &[]), "200");
     assert_eq!(serve.terminate(), 0);
 }

@@ -69,6 +69,7 @@ impl History {
             });
         }
         self.metrics.retain(|_, series| !series.is_empty());
+        self.told.retain(|_, told| !told.is_empty());
     }
 
     /// The newest value of each series, `now` less the selector's offset.

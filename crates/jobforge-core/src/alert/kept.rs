@@ -9,10 +9,14 @@ use super::route::Silence;
 use super::state::Active;
 use crate::time::since;
 
-/// How long an alert that is over is still listed.
+/// The longest turn of a judge: one that ends later was taken on a clock that has been set back since.
+pub const LONGEST_TURN: Duration = Duration::from_secs(3600);
+/// How long an alert or a silence that is over is kept.
 pub const RESOLVED_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// How long samples are kept: the longest look back of a rule, and a quarter of an hour.
 pub const SAMPLES_FOR: Duration = Duration::from_secs(75 * 60);
+/// For how long another channel stands in for one that could not be told: later it is no news.
+pub const STANDS_IN_FOR: Duration = Duration::from_secs(3600);
 /// Bytes of one sample at most.
 pub const SAMPLE_BYTES: usize = 256 * 1024;
 /// Samples that one call reads or forgets at most.
@@ -66,12 +70,14 @@ pub struct Bench {
     pub judge: Option<String>,
     /// When it judged last.
     pub judged_at: Option<Timestamp>,
+    /// Until when the turn lasts.
+    pub turn_until: Option<Timestamp>,
 }
 
 impl Bench {
     /// Whether the first judge of this fleet has the turn and still listens, as it does before it judges for the first time.
-    pub fn begins(&self) -> bool {
-        self.judged_at.is_none() && self.judge.is_some()
+    pub fn begins(&self, now: Timestamp) -> bool {
+        self.judged_at.is_none() && self.turn_until.is_some_and(|until| now < until)
     }
 
     /// Whether nobody judges any more, or nobody ever has.

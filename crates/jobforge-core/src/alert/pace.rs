@@ -24,9 +24,6 @@ impl Pace {
     /// A group of rules in this time.
     pub fn group(&self, group: Group) -> Group {
         let mut group = group;
-        for recording in &mut group.recordings {
-            self.change(&mut recording.expr);
-        }
         group.rules = group.rules.into_iter().map(|rule| self.rule(rule)).collect();
         group
     }
@@ -102,7 +99,7 @@ mod tests {
             ),
             (
                 "BackgroundJobNotRunning",
-                "((time() - jobforge:schedule_succeeded_or_created:timestamp_seconds) > on (job_name) clamp_min(max by (job_name) (jobforge_schedule_stale_after_seconds), 120)) unless on (job_name) (max by (job_name) (jobforge_schedule_paused) == 1)",
+                "((time() - max by (job_name) (jobforge_schedule_fresh_timestamp_seconds)) > on (job_name) clamp_min(max by (job_name) (jobforge_schedule_stale_after_seconds), 120)) unless on (job_name) (max by (job_name) (jobforge_schedule_paused) == 1)",
                 0,
             ),
         ] {

@@ -32,9 +32,6 @@ pub fn rules_file_of(groups: &[Group], interval: Duration) -> String {
     );
     for group in groups {
         let _ = write!(file, "  - name: {}\n    interval: {}\n    rules:\n", group.name, span(interval));
-        for recording in &group.recordings {
-            let _ = write!(file, "      - record: {}\n{}", recording.name, expr(&recording.expr));
-        }
         for rule in &group.rules {
             file.push_str(&alert(rule));
         }

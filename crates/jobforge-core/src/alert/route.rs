@@ -13,9 +13,10 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::history::Labels;
-use super::rules::Severity;
+use super::rules::{Severity, rules};
 use super::silence::EVERYTHING;
 use super::state::Active;
+use crate::time::since;
 
 /// Alerts of one rule that begin within this time go out as one message.
 pub const GROUP_WAIT: Duration = Duration::from_secs(30);
@@ -122,7 +123,8 @@ pub struct Message {
     pub alerts: Vec<Active>,
 }
 
-/// What is sent now, given what fires and what was told. Resolved alerts are told of to whoever heard of them.
+/// What is sent now, given what fires and what was told. Resolved alerts are told of to whoever heard of
+/// them, at once, unless it is quiet and they were not critical.
 pub fn plan(
     firing: &[Active],
     told: &[Told],
@@ -153,14 +155,17 @@ pub fn plan(
                 });
             }
         }
-        messages.extend(resolved(firing, &heard, channel));
+        let ends = resolved(firing, &heard, channel);
+        messages
+            .extend(ends.into_iter().filter(|end| !is_quiet || severity(&end.rule) == Severity::Critical));
     }
     messages
 }
 
 /// Whether a channel hears of these alerts of a rule now.
 fn due(rule: &str, alerts: &[&Active], heard: &[&Told], channel: &Channel, now: Timestamp) -> bool {
-    let past = |at: Timestamp, pause: Duration| now.duration_since(at).unsigned_abs() >= pause && at <= now;
+    // What lies ahead was told before the clock was set back, and holds nothing back.
+    let past = |at: Timestamp, pause: Duration| at > now || since(now, at) >= pause;
     let last = heard.iter().filter(|told| told.rule == rule).map(|told| told.at).max();
     let unheard = |active: &&&Active| {
         !heard.iter().any(|told| {
@@ -171,6 +176,11 @@ fn due(rule: &str, alerts: &[&Active], heard: &[&Told], channel: &Channel, now: 
     let new = oldest_unheard.is_some_and(|fired_at| past(fired_at, GROUP_WAIT))
         && last.is_none_or(|last| past(last, LEAST_PAUSE));
     new || last.is_some_and(|last| past(last, channel.repeat))
+}
+
+/// How much a rule matters; one that is no more, little.
+fn severity(rule: &str) -> Severity {
+    rules().iter().find(|known| known.name == rule).map_or(Severity::Info, |known| known.severity)
 }
 
 /// What a channel heard of and does not fire any more, one message a rule.
@@ -281,6 +291,33 @@ mod tests {
         let again =
             plan(&[firing("Stale", "a", Severity::Warning, 50)], &told, &[slack()], &[], None, at(60));
         assert!(again.iter().any(|message| message.resolved));
+    }
+
+    #[test]
+    fn what_was_told_before_the_clock_was_set_back_holds_nothing_back() {
+        let told = told(
+            &plan(&[firing("Stale", "a", Severity::Warning, 7200)], &[], &[slack()], &[], None, at(7230)),
+            at(7230),
+        );
+        let both =
+            [firing("Stale", "a", Severity::Warning, 7200), firing("Stale", "b", Severity::Warning, 0)];
+        assert_eq!(plan(&both, &told, &[slack()], &[], None, at(60)).len(), 1);
+    }
+
+    #[test]
+    fn a_night_is_not_disturbed_by_the_end_of_what_was_not_critical() {
+        let quiet: QuietHours = "13:00-15:00".parse().expect("hours");
+        let fires = [
+            firing("BackgroundJobFailing", "a", Severity::Warning, 0),
+            firing("qc_job_stuck", "a", Severity::Critical, 0),
+        ];
+        let told = told(&plan(&fires, &[], &[slack()], &[], None, at(60)), at(60));
+        let ended = |seconds| {
+            let messages = plan(&[], &told, &[slack()], &[], Some(&quiet), at(seconds));
+            messages.into_iter().map(|message| message.rule).collect::<Vec<_>>()
+        };
+        assert_eq!(ended(2 * 3600), ["qc_job_stuck"]);
+        assert_eq!(ended(4 * 3600), ["BackgroundJobFailing", "qc_job_stuck"], "in the morning");
     }
 
     #[test]

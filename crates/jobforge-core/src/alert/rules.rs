@@ -55,27 +55,8 @@ pub struct Rule {
     pub description: &'static str,
 }
 
-/// A series that is computed beside the alerts, for several of them to use.
-#[derive(Debug, Clone)]
-pub struct Recording {
-    /// The name of the series.
-    pub name: &'static str,
-    /// What it comes to.
-    pub expr: Expr,
-}
-
-/// When a schedule succeeded last; for one that never did, when it was made: so that one that never succeeds is stale
-/// as well.
-pub fn recordings() -> Vec<Recording> {
-    const BY: &[&str] = &["job_name"];
-    vec![Recording {
-        name: SUCCEEDED,
-        expr: max(BY, metric("job_last_success_timestamp_seconds"))
-            .or(max(BY, metric("jobforge_schedule_created_timestamp_seconds"))),
-    }]
-}
-
-const SUCCEEDED: &str = "jobforge:schedule_succeeded_or_created:timestamp_seconds";
+/// From when on a schedule may be without a success.
+const FRESH: &str = "jobforge_schedule_fresh_timestamp_seconds";
 
 /// Rules that concern the same part.
 #[derive(Debug, Clone)]
@@ -86,21 +67,16 @@ pub struct Group {
     pub title: &'static str,
     /// The runbook that helps, in `runbooks/`.
     pub runbook: &'static str,
-    /// What is computed first.
-    pub recordings: Vec<Recording>,
     /// The alerts.
     pub rules: Vec<Rule>,
 }
 
 /// All of them, in the order of the runbooks.
 pub fn groups() -> Vec<Group> {
-    let group = |name, title, runbook, rules| Group { name, title, runbook, recordings: Vec::new(), rules };
+    let group = |name, title, runbook, rules| Group { name, title, runbook, rules };
     vec![
         group("jobforge_liveness", "Heartbeats, watchdog and workers", "heartbeats.md", liveness()),
-        Group {
-            recordings: recordings(),
-            ..group("jobforge_background_jobs", "Background jobs", "background-jobs.md", schedules())
-        },
+        group("jobforge_background_jobs", "Background jobs", "background-jobs.md", schedules()),
         group("jobforge_queues", "Queues and dead letters", "queue.md", queues()),
         group("jobforge_platform", "JobForge itself", "queue.md", platform()),
     ]
@@ -197,7 +173,7 @@ fn liveness() -> Vec<Rule> {
         ),
         rule("WorkerDown", Critical, MINUTE, max(&["queue"], metric("jobforge_workers").with("state", "down")).above(0.0))
             .says(
-                "{value} workers of queue {queue} have been silent for more than 5 minutes",
+                "{value} workers of queue {queue} were lost within the hour and have not been replaced",
                 "They did not say goodbye. Their jobs run elsewhere; the workers are missing.",
             ),
         rule(
@@ -226,7 +202,7 @@ fn schedules() -> Vec<Rule> {
     let stale = |least: Duration| {
         let limit = max(BY, metric("jobforge_schedule_stale_after_seconds")).at_least_as(least);
         let paused = max(BY, metric("jobforge_schedule_paused")).equals(1.0);
-        time().minus(metric(SUCCEEDED)).above(limit).on(BY).unless(paused).on(BY)
+        time().minus(max(BY, metric(FRESH))).above(limit).on(BY).unless(paused).on(BY)
     };
     let slow = |limit: Duration| {
         let runs = metric("job_execution_duration_seconds_bucket").rate(HOUR);
@@ -369,8 +345,11 @@ fn queues() -> Vec<Rule> {
 fn platform() -> Vec<Rule> {
     let tick = "jobforge_scheduler_last_tick_timestamp_seconds";
     vec![
-        rule("JobForgeDown", Critical, 2 * MINUTE, absent(metric("jobforge_build_info")))
-            .says("no JobForge is scraped", "Every server is gone, or Prometheus cannot reach them."),
+        rule("JobForgeDown", Critical, 2 * MINUTE, absent(metric("jobforge_build_info"))).says(
+            "no JobForge is scraped",
+            "Every process of it is gone, or Prometheus cannot reach them. Where workers are scraped too, \
+                 CleanupDaemonDown and JobForgeSchedulerNotTicking tell that the servers are gone.",
+        ),
         rule(
             "JobForgeDatabaseUnreachable",
             Critical,

@@ -3,13 +3,10 @@
 use jiff::Timestamp;
 
 use super::eval::evaluate;
-use super::history::{History, Labels, Sample};
-use super::rules::{Rule, Severity, recordings};
+use super::history::{History, Labels};
+use super::rules::{Rule, Severity};
 use super::text;
 use crate::time::since;
-
-/// The source under which recorded series are kept.
-const RECORDED: &str = "recorded";
 
 /// A rule that holds for one series.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,16 +38,8 @@ pub struct Judged {
     pub resolved: Vec<Active>,
 }
 
-/// Judges every rule at `now`, knowing what held `before`. Recorded series are added to the history first.
+/// Judges every rule at `now`, knowing what held `before`.
 pub fn judge(rules: &[Rule], history: &mut History, now: Timestamp, before: &[Active]) -> Judged {
-    let recorded: Vec<Sample> = recordings()
-        .iter()
-        .flat_map(|recording| {
-            let sample = |(labels, value)| Sample { metric: recording.name.to_owned(), labels, value };
-            evaluate(&recording.expr, history, now).into_iter().map(sample)
-        })
-        .collect();
-    history.take(RECORDED, now, recorded);
     let mut judged = Judged::default();
     for rule in rules {
         for (labels, value) in evaluate(&rule.expr, history, now) {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ pub struct Sample {
 pub struct Registry {
     pub(super) families: HashMap<&'static str, Mutex<Family>>,
     names: [Mutex<HashSet<Box<str>>>; 4],
+    /// Where there were too many of them.
+    others: [AtomicBool; 4],
     /// Lines that are told, without those of shared gauges.
     lines: AtomicUsize,
     pub(super) shared: Mutex<Shared>,
@@ -59,6 +61,7 @@ impl Registry {
         let registry = Self {
             families: TABLE.iter().map(family).collect(),
             names: Default::default(),
+            others: Default::default(),
             lines: AtomicUsize::new(0),
             shared: Mutex::default(),
         };
@@ -93,6 +96,10 @@ impl Registry {
             return;
         }
         let name = self.admit(names, name);
+        // It is begun once, not with every name that is one too many.
+        if name == OTHER && self.others[names.index()].swap(true, Ordering::Relaxed) {
+            return;
+        }
         for metric in TABLE.iter().filter(|metric| metric.scope == Scope::Process) {
             let named = |values: &Values| matches!(values, Values::Names(of) if *of == names);
             let known = |values: &Values| named(values) || matches!(values, Values::Fixed(_));

@@ -109,8 +109,8 @@ metrics! {
         "The longest time from one moment to the next";
     SCHEDULE_STALE_AFTER = Gauge, "jobforge_schedule_stale_after_seconds", [SCHEDULE], Seconds, Shared,
         "Without a success for so long the schedule is stale";
-    SCHEDULE_CREATED = Gauge, "jobforge_schedule_created_timestamp_seconds", [SCHEDULE], Timestamp, Shared,
-        "Since when there is the schedule";
+    SCHEDULE_FRESH = Gauge, "jobforge_schedule_fresh_timestamp_seconds", [SCHEDULE], Timestamp, Shared,
+        "From when on it may be without a success: its last one, or when it was made, changed or resumed, whichever came last";
     SCHEDULE_NEXT = Gauge, "jobforge_schedule_next_run_timestamp_seconds", [SCHEDULE], Timestamp, Shared,
         "When it runs next; absent if it will not";
     SCHEDULE_FAILURES = Gauge, "jobforge_schedule_consecutive_failures", [SCHEDULE], Count, Shared,

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::cron::{BadCron, CronClock};
 use super::words;
 use crate::nearest::nearest;
+use crate::time::{add, since, sub};
 
 /// The shortest interval.
 pub const MIN_EVERY: Duration = Duration::from_secs(1);
@@ -152,12 +153,43 @@ impl Clock {
     }
 
     /// The longest time between two of the next moments: how long silence is no sign of trouble.
+    ///
+    /// Of a pattern it looks at the next dozen and at a week and a day in steps of an hour, so that nights and weekends are
+    /// seen whatever the hour is. What is a little longer within a step may be missed.
     pub fn longest_gap(&self, from: Timestamp) -> Option<Duration> {
         const LOOKED_AT: usize = 12;
-        match self {
-            Self::Every { every, .. } => Some(*every),
-            Self::Cron { .. } => gaps(&self.next_moments(from, LOOKED_AT)).max(),
+        const STEP: Duration = Duration::from_secs(3600);
+        const STEPS: u32 = 8 * 24;
+        if let Self::Every { every, .. } = self {
+            return Some(*every);
         }
+        let mut longest = gaps(&self.next_moments(from, LOOKED_AT)).max()?;
+        let (mut at, until) = (from, add(from, STEP * STEPS));
+        while at < until {
+            let Some(next) = self.next_after(at) else { break };
+            if since(next, at) >= longest
+                && let Some(last) = self.last_until(at, sub(at, STEP))
+            {
+                longest = longest.max(since(next, last));
+            }
+            at = next.max(add(at, STEP));
+        }
+        Some(longest)
+    }
+
+    /// The last moment up to `at` but after `begin`, found by halves.
+    fn last_until(&self, at: Timestamp, begin: Timestamp) -> Option<Timestamp> {
+        let mut last = self.next_after(begin).filter(|moment| *moment <= at)?;
+        let mut high = at;
+        for _ in 0..MAX_HALVINGS {
+            let middle = last.as_microsecond().midpoint(high.as_microsecond());
+            let middle = Timestamp::from_microsecond(middle).unwrap_or(at);
+            match self.next_after(middle).filter(|moment| *moment <= at) {
+                Some(moment) => last = moment,
+                None => high = middle,
+            }
+        }
+        Some(last)
     }
 
     /// The shortest time between two of the next moments.

@@ -208,6 +208,15 @@ impl Definition {
     }
 }
 
+/// How often a schedule runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rhythm {
+    /// The longest time from one moment to the next, if it runs more than once.
+    pub longest: Option<Duration>,
+    /// Without a success for so long it is stale.
+    pub stale_after: Option<Duration>,
+}
+
 impl Checked {
     /// The next moment after this one.
     pub fn arm(&self, after: Timestamp) -> Armed {
@@ -237,12 +246,11 @@ impl Checked {
         }
     }
 
-    /// Without a success for so long it is stale.
-    pub fn stale_after(&self, now: Timestamp) -> Option<Duration> {
-        match self.definition.stale_after_ms {
-            Some(ms) => Some(Duration::from_millis(ms.unsigned_abs())),
-            None => self.clock.longest_gap(now).map(|gap| gap + gap.max(LEAST_PATIENCE)),
-        }
+    /// How often it runs, reckoned once: what it comes to must not depend on the hour at which somebody looks.
+    pub fn rhythm(&self, now: Timestamp) -> Rhythm {
+        let longest = self.clock.longest_gap(now);
+        let said = self.definition.stale_after_ms.map(|ms| Duration::from_millis(ms.unsigned_abs()));
+        Rhythm { longest, stale_after: said.or(longest.map(|gap| gap + gap.max(LEAST_PATIENCE))) }
     }
 
     /// The job of a moment; one that a person asked for has no key, for it is meant to run.

@@ -166,6 +166,10 @@ pub struct Schedule {
     /// From when on it may be without a success: its last one; or when it was made, changed, resumed or its pause ended, if that
     /// was later.
     pub fresh_at: Timestamp,
+    /// The longest time from one moment to the next.
+    pub interval_ms: Option<u64>,
+    /// Without a success for so long it is stale.
+    pub stale_after_ms: Option<u64>,
     /// Runs that have failed since.
     pub consecutive_failures: u32,
     /// Moments that were missed, ever.
@@ -184,7 +188,8 @@ pub struct Schedule {
 
 impl Schedule {
     /// How it is, in a word: the worst that is true of it.
-    pub fn state(&self, stale_after: Option<Duration>, now: Timestamp) -> ScheduleState {
+    pub fn state(&self, now: Timestamp) -> ScheduleState {
+        let stale_after = self.stale_after_ms.map(Duration::from_millis);
         if self.paused.as_ref().is_some_and(|pause| pause.holds(now)) {
             ScheduleState::Paused
         } else if self.is_late(now) {

@@ -19,10 +19,6 @@ pub struct ScheduleView {
     pub state: ScheduleState,
     /// When it runs, in words.
     pub when: String,
-    /// The longest time from one moment to the next.
-    pub interval_ms: Option<u64>,
-    /// Without a success for so long it is stale.
-    pub stale_after_ms: Option<u64>,
     /// Unless it succeeds before, it is stale from then on.
     pub stale_at: Option<Timestamp>,
     /// All that is kept of it.
@@ -35,16 +31,13 @@ impl ScheduleView {
     pub fn of(schedule: Schedule, now: Timestamp) -> Self {
         // A stored definition that no longer holds is still shown.
         let checked = check(schedule.definition.clone(), now).ok();
-        let stale_after = checked.as_ref().and_then(|checked| checked.stale_after(now));
-        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let stale_after = schedule.stale_after_ms.map(Duration::from_millis);
         Self {
             name: schedule.definition.name.clone(),
-            state: schedule.state(stale_after, now),
+            state: schedule.state(now),
             when: checked
                 .as_ref()
                 .map_or_else(|| "never: its definition no longer holds".to_owned(), |c| c.clock.words()),
-            interval_ms: checked.as_ref().and_then(|checked| checked.clock.longest_gap(now)).map(ms),
-            stale_after_ms: stale_after.map(ms),
             stale_at: stale_after.map(|most| add(schedule.fresh_since(now), most)),
             schedule,
         }

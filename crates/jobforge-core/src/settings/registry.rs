@@ -552,7 +552,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "alert_interval_ms",
         env: &[ms("JOBFORGE_ALERT_INTERVAL_MS")],
-        kind: Kind::Millis { min: 1000, max: 300_000 },
+        kind: Kind::Millis { min: 1000, max: 60_000 },
         default: "30000",
         effect: Effect::Live,
         doc: "Between two judgements of the alerts, and between two samples of each process's metrics.",

@@ -233,8 +233,7 @@ fn schedules() -> Vec<Case> {
             "BackgroundJobNotRunning",
             "a job of every 15 minutes stops for two hours and succeeds again",
             &[
-                (r#"job_last_success_timestamp_seconds{job_name="clip_sync"}"#, "-7000x9 600x10"),
-                (r#"jobforge_schedule_created_timestamp_seconds{job_name="clip_sync"}"#, "-9000x20"),
+                (r#"jobforge_schedule_fresh_timestamp_seconds{job_name="clip_sync"}"#, "-7000x9 600x10"),
                 (r#"jobforge_schedule_stale_after_seconds{job_name="clip_sync"}"#, "1800x20"),
                 (r#"jobforge_schedule_paused{job_name="clip_sync"}"#, "0x20"),
             ],
@@ -246,8 +245,7 @@ fn schedules() -> Vec<Case> {
             "BackgroundJobNotRunning",
             "a healthy job of every 6 hours",
             &[
-                (r#"job_last_success_timestamp_seconds{job_name="reputation_tasks"}"#, "-21000x10"),
-                (r#"jobforge_schedule_created_timestamp_seconds{job_name="reputation_tasks"}"#, "-90000x10"),
+                (r#"jobforge_schedule_fresh_timestamp_seconds{job_name="reputation_tasks"}"#, "-21000x10"),
                 (r#"jobforge_schedule_stale_after_seconds{job_name="reputation_tasks"}"#, "43200x10"),
             ],
         )
@@ -256,17 +254,29 @@ fn schedules() -> Vec<Case> {
             "BackgroundJobNotRunning",
             "one that never succeeded counts from when it was made",
             &[
-                (r#"jobforge_schedule_created_timestamp_seconds{job_name="clip_sync"}"#, "-7000x20"),
+                (r#"jobforge_schedule_fresh_timestamp_seconds{job_name="clip_sync"}"#, "-7000x20"),
                 (r#"jobforge_schedule_stale_after_seconds{job_name="clip_sync"}"#, "1800x20"),
             ],
         )
         .silent(2)
         .fires(6, SYNC),
         case(
+            "BackgroundJobCriticallyStale",
+            "one that was paused for days has its limit from when it is resumed on, whenever it last succeeded",
+            &[
+                (r#"job_last_success_timestamp_seconds{job_name="clip_sync"}"#, "-300000x20"),
+                (r#"jobforge_schedule_fresh_timestamp_seconds{job_name="clip_sync"}"#, "-300000x9 600x10"),
+                (r#"jobforge_schedule_stale_after_seconds{job_name="clip_sync"}"#, "1800x20"),
+                (r#"jobforge_schedule_paused{job_name="clip_sync"}"#, "1x9 0x10"),
+            ],
+        )
+        .silent(8)
+        .silent(15),
+        case(
             "BackgroundJobNotRunning",
             "a paused one is left in peace",
             &[
-                (r#"jobforge_schedule_created_timestamp_seconds{job_name="clip_sync"}"#, "-90000x20"),
+                (r#"jobforge_schedule_fresh_timestamp_seconds{job_name="clip_sync"}"#, "-90000x20"),
                 (r#"jobforge_schedule_stale_after_seconds{job_name="clip_sync"}"#, "1800x20"),
                 (r#"jobforge_schedule_paused{job_name="clip_sync"}"#, "1x20"),
             ],
@@ -276,7 +286,7 @@ fn schedules() -> Vec<Case> {
             "BackgroundJobCriticallyStale",
             "a day goes by without success",
             &[
-                (r#"job_last_success_timestamp_seconds{job_name="reputation_tasks"}"#, "-86100x9 600x10"),
+                (r#"jobforge_schedule_fresh_timestamp_seconds{job_name="reputation_tasks"}"#, "-86100x9 600x10"),
                 (r#"jobforge_schedule_stale_after_seconds{job_name="reputation_tasks"}"#, "43200x20"),
             ],
         )

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
+use jobforge_core::alert::kept::SAMPLES_FOR;
 use jobforge_core::alert::render;
-use jobforge_core::alert::rules::{recordings, rules};
+use jobforge_core::alert::rules::rules;
 use jobforge_core::metric::Metric;
+use jobforge_core::settings::{Kind, SETTINGS};
 
 use super::alert_cases::cases;
 use super::alert_promtool::{played, tests_file};
@@ -83,12 +86,20 @@ fn every_alert_tells_where_to_read_on() {
 
 #[test]
 fn every_alert_looks_at_metrics_that_are_told() {
-    let recordings = recordings();
-    let all = rules();
-    let looked_at = all.iter().map(|rule| &rule.expr).chain(recordings.iter().map(|one| &one.expr));
-    for selector in looked_at.flat_map(|expr| expr.selectors()) {
+    for selector in rules().iter().flat_map(|rule| rule.expr.selectors()) {
         let name = selector.metric.strip_suffix("_bucket").unwrap_or(selector.metric);
-        let is_recorded = recordings.iter().any(|one| one.name == name);
-        assert!(is_recorded || Metric::named(name).is_some(), "nobody tells {name}");
+        assert!(Metric::named(name).is_some(), "nobody tells {name}");
     }
+}
+
+#[test]
+fn samples_are_kept_for_longer_than_any_rule_looks_back_and_are_never_too_far_apart_for_one() {
+    for rule in rules() {
+        assert!(rule.expr.reach() + Duration::from_secs(15 * 60) <= SAMPLES_FOR, "{}", rule.name);
+    }
+    let interval = SETTINGS.iter().find(|setting| setting.key == "alert_interval_ms").expect("a setting");
+    let Kind::Millis { max, .. } = interval.kind else { panic!("{:?}", interval.kind) };
+    // Growth within a window needs two samples; three allow for one that failed.
+    let shortest = Duration::from_secs(5 * 60);
+    assert!(3 * Duration::from_millis(max) <= shortest, "{max}");
 }

@@ -87,7 +87,7 @@ fn stale_details(facts: &Facts, view: &ScheduleView) -> Value {
         "stale_since": view.stale_at.map(|at| at.to_string()),
         "last_success_at": view.schedule.last_success_at.map(|at| at.to_string()),
         "without_success_for_s": since(facts.as_of, view.schedule.fresh_since(facts.as_of)).as_secs(),
-        "stale_after_ms": view.stale_after_ms,
+        "stale_after_ms": view.schedule.stale_after_ms,
         "consecutive_failures": view.schedule.consecutive_failures,
     })
 }
@@ -99,7 +99,7 @@ fn stale_words(facts: &Facts, count: usize, sees_all: bool) -> String {
     }
     let one = |view: &ScheduleView| {
         let since_when = view.schedule.fresh_since(facts.as_of);
-        let limit = Duration::from_millis(view.stale_after_ms.unwrap_or_default());
+        let limit = Duration::from_millis(view.schedule.stale_after_ms.unwrap_or_default());
         format!(
             "schedule {} has had no success since {since_when:.0}, {} ago (it may be without for {})",
             view.name,

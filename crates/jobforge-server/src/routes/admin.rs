@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jobforge::core::audit::{AuditFilter, parse_since};
@@ -17,12 +16,10 @@ use jobforge_api::{AuditPage, AuditVerdict, TokenList, TokenView};
 
 use super::{json as answer, lasting};
 use crate::api_error::ApiError;
+use crate::body::Sent;
 use crate::caller::Caller;
+use crate::query;
 use crate::server::App;
-use crate::{body, query};
-
-/// The longest body of these calls.
-const MAX_BODY: usize = 64 * 1024;
 
 /// `GET /v1/audit`
 pub(super) async fn audit(
@@ -56,8 +53,7 @@ pub(super) async fn audit(
 }
 
 /// `GET /v1/audit/verify`
-pub(super) async fn verify(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
-    query::none(&uri)?;
+pub(super) async fn verify(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let verdict = match app.client.verify_audit().await {
         Ok(head) => {
             AuditVerdict { whole: true, entries: Some(head.entries), head: Some(head.hash), broken: None }
@@ -71,8 +67,7 @@ pub(super) async fn verify(State(app): State<Arc<App>>, uri: Uri) -> Result<Resp
 }
 
 /// `GET /v1/tokens`
-pub(super) async fn tokens(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
-    query::none(&uri)?;
+pub(super) async fn tokens(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let now = app.client.store().now().await?;
     let tokens = app.client.store().tokens().await?;
     answer(StatusCode::OK, &TokenList { tokens: tokens.into_iter().map(|token| view(token, now)).collect() })
@@ -82,12 +77,8 @@ pub(super) async fn tokens(State(app): State<Arc<App>>, uri: Uri) -> Result<Resp
 pub(super) async fn create_token(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
+    Sent(request): Sent<TokenRequest>,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    let request: TokenRequest = body::json(&headers, body, MAX_BODY).await?;
     let now = app.client.store().now().await?;
     let expires_at = match (request.expires_at, request.for_ms) {
         (Some(_), Some(_)) => return Err(ApiError::invalid_request("give expires_at or for_ms, not both")),
@@ -96,7 +87,7 @@ pub(super) async fn create_token(
     };
     let TokenRequest { name, scopes, tenant_id, .. } = request;
     let new = NewToken { name, scopes, tenant_id, expires_at };
-    let made = app.client.clone().acting(caller.by().clone()).create_token(new).await;
+    let made = app.acting(caller.by()).create_token(new).await;
     let (text, row) = made.map_err(|fault| match fault {
         TokenError::Bad(fault) => ApiError::invalid_request(fault.to_string()),
         TokenError::Store(error) => error.into(),
@@ -109,10 +100,8 @@ pub(super) async fn create_token(
 pub(super) async fn revoke_token(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let Path(id) =
         id.map_err(|_| ApiError::bad_request("bad_id", "the token's id in the path is not text"))?;
     if id.chars().any(char::is_control)

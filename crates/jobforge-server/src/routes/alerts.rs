@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use jobforge::AlertError;
 use jobforge::core::alert::kept::MOST_ALERTS;
@@ -19,12 +18,10 @@ use uuid::Uuid;
 
 use super::json as answer;
 use crate::api_error::ApiError;
+use crate::body::Sent;
 use crate::caller::Caller;
+use crate::query;
 use crate::server::App;
-use crate::{body, query};
-
-/// The longest body of these calls.
-const MAX_BODY: usize = 64 * 1024;
 
 /// `GET /v1/alerts`
 pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
@@ -39,14 +36,12 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Respon
 }
 
 /// `GET /v1/alerts/rules`
-pub(super) async fn rules(uri: Uri) -> Result<Response, ApiError> {
-    query::none(&uri)?;
+pub(super) async fn rules() -> Result<Response, ApiError> {
     answer(StatusCode::OK, &RuleList { rules: rule_views() })
 }
 
 /// `GET /v1/alerts/silences`
-pub(super) async fn silences(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
-    query::none(&uri)?;
+pub(super) async fn silences(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let rows = app.client.store().silences(Now::Database).await?;
     answer(StatusCode::OK, &SilenceList { silences: rows.iter().map(silence_view).collect() })
 }
@@ -55,17 +50,10 @@ pub(super) async fn silences(State(app): State<Arc<App>>, uri: Uri) -> Result<Re
 pub(super) async fn silence(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
+    Sent(SilenceRequest { rule, labels, for_ms, reason }): Sent<SilenceRequest>,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    let SilenceRequest { rule, labels, for_ms, reason } = body::json(&headers, body, MAX_BODY).await?;
-    let by = match &reason {
-        Some(_) => caller.by().clone().because(reason.as_deref()),
-        None => caller.by().clone(),
-    };
-    let client = app.client.clone().acting(by);
+    let by = caller.because(reason.as_deref());
+    let client = app.acting(&by);
     let row = client.silence(&rule, &labels, Duration::from_millis(for_ms)).await?;
     answer(StatusCode::CREATED, &silence_view(&row))
 }
@@ -74,16 +62,11 @@ pub(super) async fn silence(
 pub(super) async fn unsilence(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
     id: Result<Path<Uuid>, PathRejection>,
-    body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    body::none(&headers, body).await?;
     let Path(id) =
         id.map_err(|_| ApiError::bad_request("bad_id", "the silence's id in the path is not a UUID"))?;
-    app.client.clone().acting(caller.by().clone()).unsilence(id).await?;
+    app.acting(caller.by()).unsilence(id).await?;
     answer(StatusCode::OK, &SilenceEnded { id, ended: true })
 }
 
@@ -91,13 +74,9 @@ pub(super) async fn unsilence(
 pub(super) async fn test(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
+    Sent(ChannelRequest { channel }): Sent<ChannelRequest>,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    let ChannelRequest { channel } = body::json(&headers, body, MAX_BODY).await?;
-    let job_id = app.client.clone().acting(caller.by().clone()).test_channel(&channel).await?;
+    let job_id = app.acting(caller.by()).test_channel(&channel).await?;
     answer(StatusCode::ACCEPTED, &ChannelTried { channel, job_id })
 }
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use jobforge::DeadStep;
 use jobforge::core::job::JobId;
@@ -15,10 +14,11 @@ use jobforge_api::{DeadGroupList, JobList, JobView, ResolvedView};
 use super::jobs::visible;
 use super::json as answer;
 use crate::api_error::ApiError;
+use crate::body::Sent;
 use crate::caller::Caller;
+use crate::query;
 use crate::query::{DEAD_FILTER, DEAD_PAGE, Params};
 use crate::server::App;
-use crate::{body, query};
 
 /// The longest body of these calls.
 const MAX_BODY: usize = 128 * 1024;
@@ -54,12 +54,8 @@ pub(super) async fn jobs(
 pub(super) async fn resolve(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
+    Sent(ResolveRequest { ids, note }): Sent<ResolveRequest, MAX_BODY>,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    let ResolveRequest { ids, note } = body::json(&headers, body, MAX_BODY).await?;
     if ids.is_empty() || ids.len() > MAX_JOBS || note.trim().is_empty() {
         return Err(ApiError::invalid_request(format!("give 1 to {MAX_JOBS} ids, and a note that says why")));
     }
@@ -69,7 +65,7 @@ pub(super) async fn resolve(
         visible(&app, &caller, id).await?;
         known.push(id);
     }
-    let client = app.client.clone().acting(caller.by().clone());
+    let client = app.acting(caller.by());
     let tally = client.move_dead(&known, &DeadStep::Discard { note }).await?;
     answer(StatusCode::OK, &ResolvedView { resolved: tally.done, passed_over: tally.passed_over })
 }

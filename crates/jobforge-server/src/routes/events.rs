@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use jiff::Timestamp;
@@ -28,7 +28,6 @@ use tokio_util::sync::CancellationToken;
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::metrics::Raised;
-use crate::query;
 use crate::rate_limit::Seat;
 use crate::server::App;
 
@@ -45,10 +44,8 @@ const WATCHED: usize = 200;
 pub(super) async fn stream(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let seat = Arc::clone(&app.streams).seat(&caller.by().actor).ok_or_else(|| {
         let told = "too many streams of events are open; close one, or try again later";
         ApiError::too_many("too_many_streams", told, Duration::from_secs(5))

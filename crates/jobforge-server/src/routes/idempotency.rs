@@ -3,6 +3,8 @@
 //! For one job the header is the job's `idempotency_key`. Of many jobs each gets the key with its place, `KEY/0`, `KEY/1`
 //! and so on, unless it has one of its own. An operation's id is made from the key.
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use jobforge::core::enqueue::{JobRequest, check_key};
 use jobforge::core::job::{Job, NewJob};
@@ -20,8 +22,19 @@ use crate::query::{IDEMPOTENCY_KEY, MAX_HEADER_KEY};
 /// Differing places of a payload that are named.
 const MOST_NAMED: usize = 20;
 
-/// The key that the request names, bare or in quotes as structured headers (RFC 9651) have it.
-pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+/// The key that the request names, if it does: looked at before its body.
+pub(super) struct Key(pub(super) Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for Key {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        key(&parts.headers).map(Self)
+    }
+}
+
+/// Reads it, bare or in quotes as structured headers (RFC 9651) have it.
+fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let mut given = headers.get_all(IDEMPOTENCY_KEY.name).iter();
     let Some(first) = given.next() else { return Ok(None) };
     let bad = |why: &str| Err(ApiError::bad_request("bad_idempotency_key", format!("Idempotency-Key {why}")));

@@ -14,12 +14,14 @@ use jobforge::core::audit::AuditFilter;
 use jobforge::core::enqueue::JobRequest;
 use jobforge::core::job::{Job, JobId, NewJob};
 use jobforge::core::time::{LATEST, since};
-use jobforge::{Client, Error, Receipt};
+use jobforge::{Error, Receipt};
 use jobforge_api::requests::{MAX_FOR_MS, MAX_JOBS, RescheduleRequest};
 use jobforge_api::{JobView, LogList, ReceiptList, ReceiptView, TimelineEvent, TimelineView};
 
+use super::idempotency::Key;
 use super::{idempotency, json};
 use crate::api_error::ApiError;
+use crate::body::Sent;
 use crate::caller::Caller;
 use crate::server::App;
 use crate::{body, query, view};
@@ -38,24 +40,17 @@ pub(super) async fn visible(app: &App, caller: &Caller, id: JobId) -> Result<Job
     if caller.sees(&job.tenant_id) { Ok(job) } else { Err(Error::NotFound(id).into()) }
 }
 
-/// The client that acts for the caller.
-fn acting(app: &App, caller: &Caller) -> Client {
-    app.client.clone().acting(caller.by().clone())
-}
-
 /// `POST /v1/jobs/many`
 pub(super) async fn enqueue_many(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
+    Key(key): Key,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    let key = idempotency::key(&headers)?;
     let requests = body::job_requests(&headers, body, MAX_JOBS).await?;
     let requests = idempotency::with_places(requests, key.as_deref());
-    let client = acting(&app, &caller);
+    let client = app.acting(caller.by());
     let (mut jobs, mut refusals) = (Vec::with_capacity(requests.len()), Vec::new());
     for (index, request) in requests.into_iter().enumerate() {
         let tenant_id = caller.tenant(request.tenant_id.clone())?;
@@ -80,15 +75,13 @@ pub(super) async fn enqueue_many(
 pub(super) async fn enqueue(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
+    Key(key): Key,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    let key = idempotency::key(&headers)?;
     let request = idempotency::with_key(body::job_request(&headers, body).await?, key.as_deref())?;
     let tenant_id = caller.tenant(request.tenant_id.clone())?;
-    let client = acting(&app, &caller);
+    let client = app.acting(caller.by());
     let job = [client.enqueue_untyped(JobRequest { tenant_id, ..request }).into_job()?];
     let receipt = match client.enqueue_jobs(&job).await {
         Ok(receipts) => receipts.into_iter().next().ok_or_else(|| no_receipt(&job[0]))?,
@@ -126,10 +119,8 @@ pub(super) async fn list(
 pub(super) async fn detail(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     id: Segment,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let detail = app.client.job_detail(visible(&app, &caller, job_id(id)?).await?.id).await?;
     json(StatusCode::OK, &view::job_detail(detail))
 }
@@ -138,10 +129,8 @@ pub(super) async fn detail(
 pub(super) async fn explain(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     id: Segment,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let job = visible(&app, &caller, job_id(id)?).await?;
     let standing = app.client.explain(job.id, &app.live.now().rescue_policy()).await?;
     json(StatusCode::OK, &standing)
@@ -151,10 +140,8 @@ pub(super) async fn explain(
 pub(super) async fn logs(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     id: Segment,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let detail = app.client.job_detail(visible(&app, &caller, job_id(id)?).await?.id).await?;
     json(StatusCode::OK, &LogList { logs: view::logs(detail.logs) })
 }
@@ -163,14 +150,11 @@ pub(super) async fn logs(
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
     id: Segment,
-    body: Body,
 ) -> Result<Response, ApiError> {
-    let id = plain_call(&uri, &headers, id, body).await?;
+    let id = job_id(id)?;
     visible(&app, &caller, id).await?;
-    acting(&app, &caller).cancel(id).await?;
+    app.acting(caller.by()).cancel(id).await?;
     moved(&app, id).await
 }
 
@@ -178,14 +162,11 @@ pub(super) async fn cancel(
 pub(super) async fn retry(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
     id: Segment,
-    body: Body,
 ) -> Result<Response, ApiError> {
-    let id = plain_call(&uri, &headers, id, body).await?;
+    let id = job_id(id)?;
     visible(&app, &caller, id).await?;
-    acting(&app, &caller).retry(id).await?;
+    app.acting(caller.by()).retry(id).await?;
     moved(&app, id).await
 }
 
@@ -193,14 +174,11 @@ pub(super) async fn retry(
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
     id: Segment,
-    body: Body,
 ) -> Result<Response, ApiError> {
-    let id = plain_call(&uri, &headers, id, body).await?;
+    let id = job_id(id)?;
     visible(&app, &caller, id).await?;
-    acting(&app, &caller).delete(id).await?;
+    app.acting(caller.by()).delete(id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -208,13 +186,10 @@ pub(super) async fn delete(
 pub(super) async fn reschedule(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
     id: Segment,
-    body: Body,
+    Sent(asked): Sent<RescheduleRequest, MAX_BODY>,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    let delay = match body::json(&headers, body, MAX_BODY).await? {
+    let delay = match asked {
         RescheduleRequest { run_at: Some(at), delay_ms: None } if at.as_second() < LATEST => {
             since(at, app.client.store().now().await?)
         }
@@ -230,7 +205,7 @@ pub(super) async fn reschedule(
         }
     };
     let id = visible(&app, &caller, job_id(id)?).await?.id;
-    acting(&app, &caller).reschedule(id, delay).await?;
+    app.acting(caller.by()).reschedule(id, delay).await?;
     moved(&app, id).await
 }
 
@@ -238,10 +213,8 @@ pub(super) async fn reschedule(
 pub(super) async fn timeline(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     id: Segment,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let id = visible(&app, &caller, job_id(id)?).await?.id;
     let detail = app.client.job_detail(id).await?;
     let about = AuditFilter { target: Some(id.to_string()), ..AuditFilter::default() };
@@ -280,13 +253,6 @@ pub(super) async fn timeline(
     }
     events.sort_by_key(|event| event.at);
     json(StatusCode::OK, &TimelineView { id, events })
-}
-
-/// Reads a call that has nothing but the id of its job.
-async fn plain_call(uri: &Uri, headers: &HeaderMap, id: Segment, body: Body) -> Result<JobId, ApiError> {
-    query::none(uri)?;
-    body::none(headers, body).await?;
-    job_id(id)
 }
 
 async fn moved(app: &App, id: JobId) -> Result<Response, ApiError> {

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use jobforge::core::enqueue::{check_name, check_tag};
 use jobforge::core::operation::{BulkFilter, NewOperation, Operation};
@@ -15,26 +14,21 @@ use jobforge_api::requests::BulkRequest;
 use jobforge_api::{FieldProblem, OperationList};
 use uuid::Uuid;
 
+use super::idempotency::Key;
 use super::{idempotency, json as answer};
 use crate::api_error::ApiError;
+use crate::body::Sent;
 use crate::caller::Caller;
+use crate::query;
 use crate::server::App;
-use crate::{body, query};
-
-/// The longest body of these calls.
-const MAX_BODY: usize = 64 * 1024;
 
 /// `POST /v1/jobs/bulk`
 pub(super) async fn begin(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
+    Key(key): Key,
+    Sent(BulkRequest { action, filter, dry_run, reason, all }): Sent<BulkRequest>,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    let key = idempotency::key(&headers)?;
-    let BulkRequest { action, filter, dry_run, reason, all } = body::json(&headers, body, MAX_BODY).await?;
     if filter.is_everything() && !all {
         let told = "the filter names nothing, which would be every job there is; narrow it down, or add \"all\": true";
         return Err(ApiError::invalid_request(told));
@@ -51,10 +45,7 @@ pub(super) async fn begin(
     {
         return begun_before(&new, &found);
     }
-    let by = match &reason {
-        Some(_) => caller.by().clone().because(reason.as_deref()),
-        None => caller.by().clone(),
-    };
+    let by = caller.because(reason.as_deref());
     if let Err(error) = app.client.store().put_operation(&new, &by, Now::Database).await {
         // Another call with the key may have been faster.
         return match app.client.store().operation(id).await? {
@@ -115,10 +106,8 @@ pub(super) async fn list(
 pub(super) async fn one(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     answer(StatusCode::OK, &find(&app, &caller, read(id)?).await?)
 }
 
@@ -126,13 +115,8 @@ pub(super) async fn one(
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
     id: Result<Path<Uuid>, PathRejection>,
-    body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    body::none(&headers, body).await?;
     let id = read(id)?;
     find(&app, &caller, id).await?;
     if !app.client.store().cancel_operation(id, caller.by(), Now::Database).await? {

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use jobforge::core::audit::Deed;
 use jobforge::core::enqueue::check_name;
@@ -18,18 +17,16 @@ use super::json;
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::server::App;
-use crate::{body, query, view};
+use crate::{query, view};
 
 /// `GET /v1/queues`
-pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
-    query::none(&uri)?;
+pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let queues = app.client.store().queues(Now::Database).await?;
     json(StatusCode::OK, &QueueList { queues: queues.into_iter().map(view::queue).collect() })
 }
 
 /// `GET /v1/workers`
-pub(super) async fn workers(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
-    query::none(&uri)?;
+pub(super) async fn workers(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let workers = app.client.store().workers(Now::Database).await?;
     json(StatusCode::OK, &WorkerList { workers: workers.into_iter().map(view::worker).collect() })
 }
@@ -43,15 +40,7 @@ pub(super) async fn watchdog_runs(State(app): State<Arc<App>>, uri: Uri) -> Resu
 }
 
 /// `POST /v1/watchdog/run`
-pub(super) async fn watchdog_run(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    body::none(&headers, body).await?;
+pub(super) async fn watchdog_run(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, ApiError> {
     json(StatusCode::OK, &sweep(&app, &caller).await?)
 }
 
@@ -71,13 +60,8 @@ pub(super) async fn sweep(app: &App, caller: &Caller) -> Result<Run, ApiError> {
 pub(super) async fn pause(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
-    body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    body::none(&headers, body).await?;
     set_paused(&app, &caller, queue_name(name)?, true).await
 }
 
@@ -85,13 +69,8 @@ pub(super) async fn pause(
 pub(super) async fn resume(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
-    body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    body::none(&headers, body).await?;
     set_paused(&app, &caller, queue_name(name)?, false).await
 }
 

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use jobforge::core::job::{JobId, WorkerId};
 use jobforge::core::time::Now;
@@ -18,7 +17,6 @@ use super::json;
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::server::App;
-use crate::{body, query};
 
 /// A worker that shall restart, and why.
 pub(super) struct Restart {
@@ -70,13 +68,8 @@ fn is_local(row: &WorkerRow) -> bool {
 pub(super) async fn restart(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
-    body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    body::none(&headers, body).await?;
     let Path(id) =
         id.map_err(|_| ApiError::bad_request("bad_id", "the worker's id in the path is not text"))?;
     let rows = app.client.store().workers(Now::Database).await?;

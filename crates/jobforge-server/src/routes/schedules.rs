@@ -7,11 +7,11 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use jobforge::ScheduleView;
 use jobforge::core::enqueue::check_name;
 use jobforge::core::schedule::{Definition, Source};
 use jobforge::core::time::add;
 use jobforge::store::rows::ScheduleFilter;
-use jobforge::{Client, ScheduleView};
 use jobforge_api::{
     PauseScheduleRequest, RunScheduleRequest, ScheduleDetail, ScheduleHistory, ScheduleList, ScheduleNext,
     SchedulePauseView, ScheduleRan, ScheduleRemoved,
@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 use super::settings::{expected, tagged};
 use super::{json as answer, lasting};
 use crate::api_error::ApiError;
+use crate::body::Sent;
 use crate::caller::Caller;
 use crate::server::App;
 use crate::{body, query};
@@ -29,10 +30,6 @@ use crate::{body, query};
 const MAX_BODY: usize = 2 * 1024 * 1024;
 /// The next moments that a new schedule is answered with, for its author to see whether they are meant.
 const SHOWN_NEXT: usize = 5;
-
-fn acting(app: &App, caller: &Caller) -> Client {
-    app.client.clone().acting(caller.by().clone())
-}
 
 /// `GET /v1/schedules`
 pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
@@ -48,23 +45,17 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Respon
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
+    Sent(definition): Sent<Definition, MAX_BODY>,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    let definition: Definition = body::json(&headers, body, MAX_BODY).await?;
-    let made = acting(&app, &caller).add_schedule(definition, Source::Api).await?;
+    let made = app.acting(caller.by()).add_schedule(definition, Source::Api).await?;
     tell(&app, StatusCode::CREATED, made).await
 }
 
 /// `GET /v1/schedules/{name}`
 pub(super) async fn one(
     State(app): State<Arc<App>>,
-    uri: Uri,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let view = app.client.find_schedule(&read(name)?).await?;
     tell(&app, StatusCode::OK, view).await
 }
@@ -73,19 +64,16 @@ pub(super) async fn one(
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
-    body: Body,
+    Sent(patch): Sent<Map<String, Value>, MAX_BODY>,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let expected = expected(&headers)?;
-    let patch: Map<String, Value> = body::json(&headers, body, MAX_BODY).await?;
     if patch.contains_key("paused") {
         let told = "paused is not changed here; POST to /pause or /resume of the schedule";
         return Err(ApiError::invalid_request(told));
     }
-    let changed = acting(&app, &caller).patch_schedule(&read(name)?, patch, expected).await?;
+    let changed = app.acting(caller.by()).patch_schedule(&read(name)?, patch, expected).await?;
     tell(&app, StatusCode::OK, changed).await
 }
 
@@ -93,15 +81,10 @@ pub(super) async fn change(
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
-    body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    body::none(&headers, body).await?;
     let name = read(name)?;
-    acting(&app, &caller).remove_schedule(&name).await?;
+    app.acting(caller.by()).remove_schedule(&name).await?;
     answer(StatusCode::OK, &ScheduleRemoved { name, removed: true })
 }
 
@@ -109,12 +92,10 @@ pub(super) async fn remove(
 pub(super) async fn run(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let fields = body::maybe_object(&headers, body, &["force"]).await?;
     let RunScheduleRequest { force } = body::fits(&fields)?;
     run_now(&app, &caller, &read(name)?, force).await
@@ -127,7 +108,7 @@ pub(in crate::routes) async fn run_now(
     name: &str,
     force: bool,
 ) -> Result<Response, ApiError> {
-    let job_id = acting(app, caller).run_schedule(name, force).await?;
+    let job_id = app.acting(caller.by()).run_schedule(name, force).await?;
     answer(StatusCode::ACCEPTED, &ScheduleRan { triggered: true, job_name: name.to_owned(), job_id })
 }
 
@@ -135,12 +116,10 @@ pub(in crate::routes) async fn run_now(
 pub(super) async fn pause(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let fields = body::maybe_object(&headers, body, &["until", "for_ms"]).await?;
     let until = match body::fits(&fields)? {
         PauseScheduleRequest { until: Some(until), for_ms: None } => Some(until),
@@ -152,7 +131,7 @@ pub(super) async fn pause(
             return Err(ApiError::invalid_request("give either until or for_ms, not both"));
         }
     };
-    let (name, client) = (read(name)?, acting(&app, &caller));
+    let (name, client) = (read(name)?, app.acting(caller.by()));
     let changed = client.pause_schedule(&name, until).await?;
     answer(StatusCode::OK, &SchedulePauseView { name, paused: true, until, changed })
 }
@@ -161,15 +140,10 @@ pub(super) async fn pause(
 pub(super) async fn resume(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
-    body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    body::none(&headers, body).await?;
     let name = read(name)?;
-    let changed = acting(&app, &caller).resume_schedule(&name).await?;
+    let changed = app.acting(caller.by()).resume_schedule(&name).await?;
     answer(StatusCode::OK, &SchedulePauseView { name, paused: false, until: None, changed })
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::{ETAG, IF_MATCH};
@@ -21,16 +20,13 @@ use serde_json::{Map, Number, Value};
 
 use super::{json as answer, lasting};
 use crate::api_error::ApiError;
+use crate::body::Sent;
 use crate::caller::Caller;
+use crate::query;
 use crate::server::App;
-use crate::{body, query};
-
-/// The longest body of these calls.
-const MAX_BODY: usize = 64 * 1024;
 
 /// `GET /v1/settings`
-pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
-    query::none(&uri)?;
+pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let stored = app.client.store().stored_settings(Now::Database).await?;
     let settings = app.live.now();
     let all: Vec<SettingView> = settings
@@ -55,13 +51,10 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Respon
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     headers: HeaderMap,
-    body: Body,
+    Sent(patch): Sent<Map<String, Value>>,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let expected = expected(&headers)?;
-    let patch: Map<String, Value> = body::json(&headers, body, MAX_BODY).await?;
     let report = apply(&app, &caller, &changes(patch)?, expected).await?;
     tagged(report.version, answer(StatusCode::OK, &changed(report))?)
 }
@@ -70,13 +63,8 @@ pub(super) async fn change(
 pub(super) async fn revert(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
     key: Result<Path<String>, PathRejection>,
-    body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    body::none(&headers, body).await?;
     let Path(key) = key.map_err(|_| ApiError::bad_request("bad_name", "the key in the path is not text"))?;
     let back = match SETTINGS.iter().find(|setting| setting.key == key) {
         Some(_) => change_back(&**app.client.store(), &key).await.map_err(refuse)?,
@@ -101,8 +89,7 @@ pub(super) async fn history(State(app): State<Arc<App>>, uri: Uri) -> Result<Res
 }
 
 /// `GET /v1/flags`
-pub(super) async fn flags(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
-    query::none(&uri)?;
+pub(super) async fn flags(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let stored = app.client.store().stored_settings(Now::Database).await?;
     let settings = app.live.now();
     let flags: Vec<FlagView> = settings
@@ -127,13 +114,9 @@ fn until(stored: &Stored, key: &str) -> Option<jiff::Timestamp> {
 pub(super) async fn set_flag(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
-    body: Body,
+    Sent(FlagRequest { enabled, for_ms }): Sent<FlagRequest>,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
-    let FlagRequest { enabled, for_ms } = body::json(&headers, body, MAX_BODY).await?;
     let key = name.ok().and_then(|Path(name)| flag_key(&name)).ok_or_else(|| {
         let detail = "there is no such flag; GET /v1/flags lists them";
         ApiError::new(StatusCode::NOT_FOUND, "flag_not_found", "there is no such flag", detail)

@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
@@ -22,6 +23,7 @@ use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::query::{Kind, Param};
 use crate::server::App;
+use crate::{body, query};
 
 /// What a caller needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,22 +176,37 @@ impl Route {
     }
 }
 
-/// Answers the routes, each to those who have what it needs.
+/// Answers the routes, each to those who have what it needs and ask for what it knows.
 pub(crate) fn answer(routes: Vec<Route>) -> Router<Arc<App>> {
     routes.into_iter().fold(Router::new(), |router, route| {
-        let need = route.need;
-        let guarded = move |request: Request, next: Next| guard(need, request, next);
+        let guards = Guard {
+            need: route.need,
+            // What is told to everybody is asked by probes and browsers, which may add what they like.
+            is_bare: route.query.is_empty() && route.need != Need::Nobody,
+            is_empty: route.takes.is_none() && !route.is_look(),
+        };
+        let guarded = move |request: Request, next: Next| guard(guards, request, next);
         router.route(route.path, route.handler.route_layer(from_fn(guarded)))
     })
 }
 
-async fn guard(need: Need, request: Request, next: Next) -> Result<Response, ApiError> {
+/// What is looked at before a handler is asked.
+#[derive(Debug, Clone, Copy)]
+struct Guard {
+    need: Need,
+    /// There may be no parameters.
+    is_bare: bool,
+    /// There may be no body.
+    is_empty: bool,
+}
+
+async fn guard(guards: Guard, request: Request, next: Next) -> Result<Response, ApiError> {
     let known = request.extensions().get::<Caller>().cloned();
     let caller = || {
         let unasked = || ApiError::internal("a route needs a scope and nobody was asked".to_owned());
         known.as_ref().ok_or_else(unasked)
     };
-    match need {
+    match guards.need {
         Need::Nobody => {}
         Need::Own(scope) => caller()?.require(scope)?,
         Need::All(scope) => {
@@ -197,5 +214,13 @@ async fn guard(need: Need, request: Request, next: Next) -> Result<Response, Api
             caller()?.require_all_tenants()?;
         }
     }
-    Ok(next.run(request).await)
+    if guards.is_bare {
+        query::none(request.uri())?;
+    }
+    if !guards.is_empty {
+        return Ok(next.run(request).await);
+    }
+    let (parts, sent) = request.into_parts();
+    body::none(&parts.headers, sent).await?;
+    Ok(next.run(Request::from_parts(parts, Body::empty())).await)
 }

@@ -262,10 +262,35 @@ BEGIN
 END $$;
 
 -- When executions last succeeded, by the name under which they are counted: kept to the second, whatever is purged.
+--
+-- Names are not unique, so that nobody waits for anybody: whoever finds the row of a name taken, perhaps by a transaction
+-- that stays open for minutes, writes another. The latest counts, and tidying leaves one.
 CREATE TABLE jobforge_successes (
-  name     text        PRIMARY KEY,
+  name     text        NOT NULL,
   last_at  timestamptz NOT NULL
 ) WITH (fillfactor = 50);
+CREATE INDEX idx_jobforge_successes ON jobforge_successes (name);
+
+-- Notes that executions of these names have succeeded now, unless that was noted within a second.
+CREATE FUNCTION jobforge_note_successes(names text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  WITH stale AS (
+    SELECT DISTINCT n.name
+    FROM unnest(names) n (name)
+    WHERE NOT EXISTS (
+      SELECT FROM jobforge_successes s WHERE s.name = n.name AND s.last_at > jobforge_now() - interval '1 s'
+    )
+  ), noted AS (
+    UPDATE jobforge_successes
+    SET last_at = jobforge_now()
+    WHERE ctid = ANY (ARRAY(
+      SELECT s.ctid FROM jobforge_successes s JOIN stale ON stale.name = s.name FOR UPDATE OF s SKIP LOCKED
+    ))
+    RETURNING name
+  )
+  INSERT INTO jobforge_successes (name, last_at)
+  SELECT name, jobforge_now() FROM stale WHERE name NOT IN (SELECT name FROM noted);
+END $$;
 
 CREATE TABLE jobforge_queues (
   name       text        PRIMARY KEY,

@@ -317,9 +317,8 @@ BEGIN
   WHERE j.id = job.id
   RETURNING * INTO job;
   counted_as := CASE WHEN starts_with(job.created_by, 'schedule:') THEN substr(job.created_by, 10) ELSE job.type END;
-  IF becomes = 'succeeded' AND NOT EXISTS (SELECT FROM jobforge_successes s WHERE s.name = counted_as AND s.last_at > jobforge_now() - interval '1 s') THEN
-    INSERT INTO jobforge_successes (name, last_at) VALUES (counted_as, jobforge_now())
-    ON CONFLICT (name) DO UPDATE SET last_at = greatest(jobforge_successes.last_at, excluded.last_at);
+  IF becomes = 'succeeded' THEN
+    PERFORM jobforge_note_successes(ARRAY[counted_as]);
   END IF;
   UPDATE jobforge_workers
   SET last_heartbeat_at = jobforge_now(), lease_expires_at = jobforge_now() + lease_ms * interval '1 ms'

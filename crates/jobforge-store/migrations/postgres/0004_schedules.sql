@@ -27,6 +27,8 @@ CREATE TABLE jobforge_schedules (
   -- long from then on it is stale.
   fresh_at              timestamptz NOT NULL,
   stale_after_ms        bigint,
+  -- The longest time from one of its moments to the next.
+  interval_ms           bigint,
   consecutive_failures  integer     NOT NULL DEFAULT 0,
   missed_runs           bigint      NOT NULL DEFAULT 0,
   -- How many lines it has had in its history.

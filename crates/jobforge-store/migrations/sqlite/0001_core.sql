@@ -72,7 +72,7 @@ CREATE INDEX idx_jobforge_jobs_claim ON jobforge_jobs (queue, alone, priority, r
     WHERE status = 'queued' AND due = 1;
 
 -- What waits for its time.
-CREATE INDEX idx_jobforge_jobs_scheduled ON jobforge_jobs (run_at, queue, tenant_id)
+CREATE INDEX idx_jobforge_jobs_scheduled ON jobforge_jobs (run_at, queue, tenant_id, queued_because)
     WHERE status = 'queued' AND due = 0;
 
 -- What runs, by its worker.

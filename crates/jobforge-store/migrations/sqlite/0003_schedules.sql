@@ -27,6 +27,8 @@ CREATE TABLE jobforge_schedules (
     -- long from then on it is stale.
     fresh_at              INTEGER NOT NULL,
     stale_after_ms        INTEGER,
+    -- The longest time from one of its moments to the next.
+    interval_ms           INTEGER,
     consecutive_failures  INTEGER NOT NULL DEFAULT 0,
     missed_runs           INTEGER NOT NULL DEFAULT 0,
     -- How many lines it has had in its history.

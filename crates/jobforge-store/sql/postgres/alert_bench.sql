@@ -1,3 +1,3 @@
--- Who judges.
-SELECT fleet, judge, judged_at
+-- Who judges, and until when.
+SELECT fleet, judge, judged_at, turn_until
 FROM jobforge_alert_turn

@@ -1,7 +1,9 @@
--- Which channel was told of which alert.
+-- Which channel was told of which alert, of each channel the latest.
 --
--- $1 how many.
+-- $1 how many of each channel.
 SELECT channel, rule, labels, fired_at, at
-FROM jobforge_alerts_told
-ORDER BY at DESC
-LIMIT $1
+FROM (
+  SELECT *, row_number() OVER (PARTITION BY channel ORDER BY at DESC) AS place
+  FROM jobforge_alerts_told
+) told
+WHERE place <= $1

@@ -1,20 +1,13 @@
 -- Deletes jobs that are not running. Returns id and status before, for every job that exists.
 --
--- $1 ids, $2 by whom. Uses the primary key; attempts, results and logs go with their job.
+-- $1 ids, $2 by whom. Uses the primary key; attempts, results and logs go with their job, and so do
+-- its places in the side tables.
 WITH before AS MATERIALIZED (
-  SELECT id, tenant_id, type, status, queue, priority, run_at
+  SELECT id, tenant_id, type, status, queue
   FROM jobforge_jobs
   WHERE id = ANY ($1)
   ORDER BY id
   FOR UPDATE
-), ready AS (
-  DELETE FROM jobforge_ready r
-  USING before b
-  WHERE b.status = 'queued' AND r.queue = b.queue AND r.priority = b.priority AND r.run_at = b.run_at AND r.id = b.id
-), scheduled AS (
-  DELETE FROM jobforge_scheduled s
-  USING before b
-  WHERE b.status = 'queued' AND s.run_at = b.run_at AND s.id = b.id
 ), gone AS (
   DELETE FROM jobforge_jobs j
   USING before b

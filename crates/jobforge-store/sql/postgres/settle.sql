@@ -74,16 +74,13 @@ WITH s AS MATERIALIZED (
   FROM settled
   WHERE log IS NOT NULL
   ON CONFLICT (job_id, lease) DO UPDATE SET tail = excluded.tail, updated_at = excluded.updated_at
-), noted AS (
-  INSERT INTO jobforge_successes (name, last_at)
-  SELECT DISTINCT job_name, jobforge_now()
-  FROM settled
-  WHERE to_status = 'succeeded'
-    AND NOT EXISTS (
-      SELECT FROM jobforge_successes s WHERE s.name = settled.job_name AND s.last_at > jobforge_now() - interval '1 s'
-    )
-  -- In one order everywhere, so that two of these never wait for each other.
-  ORDER BY job_name
-  ON CONFLICT (name) DO UPDATE SET last_at = greatest(jobforge_successes.last_at, excluded.last_at)
 )
-SELECT id, lease, queue, job_name, took_s, items_processed, items_failed, items_skipped FROM settled
+SELECT id, lease, queue, job_name, took_s, items_processed, items_failed, items_skipped,
+  -- A name that was noted within a second costs no more than this look.
+  (SELECT jobforge_note_successes(array_agg(job_name))
+   FROM settled
+   WHERE to_status = 'succeeded' AND NOT EXISTS (
+       SELECT FROM jobforge_successes s WHERE s.name = settled.job_name AND s.last_at > jobforge_now() - interval '1 s'
+     )
+   HAVING count(*) > 0)
+FROM settled

@@ -1,9 +1,9 @@
 -- Begins a silence, and forgets those that ended long ago; returns it.
 --
--- $1 id, $2 rule, $3 labels, $4 for how many ms, $5 by whom.
+-- $1 id, $2 rule, $3 labels, $4 for how many ms, $5 by whom, $6 for how many ms one that is over is kept.
 WITH gone AS (
   DELETE FROM jobforge_silences
-  WHERE until < jobforge_now() - interval '7 days'
+  WHERE until < jobforge_now() - $6::bigint * interval '1 ms'
 )
 INSERT INTO jobforge_silences (id, rule, labels, until, created_at, created_by, reason)
 VALUES ($1, $2, $3, jobforge_now() + $4::bigint * interval '1 ms', jobforge_now(), $5 ->> 'actor', $5 ->> 'reason')

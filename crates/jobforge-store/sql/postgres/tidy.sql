@@ -1,5 +1,6 @@
 -- Forgets what ended long ago, at most $1 rows of each kind: workers and watchdogs after $2 ms, runs of watchdogs after
--- $3 ms, operations after $4 ms, when tokens that have ended were last used after $5 ms.
+-- $3 ms, operations after $4 ms, when tokens that have ended were last used after $5 ms,
+-- successes under names that no schedule has after $6 ms, and all but the latest of a name.
 --
 -- Returns how many rows. Never a worker that a job still runs under. Scans tables that have few rows, and uses
 -- idx_jobforge_jobs_running and idx_jobforge_watchdog_runs.
@@ -56,6 +57,21 @@ WITH workers AS (
     FOR UPDATE SKIP LOCKED
   ))
   RETURNING 1
+), successes AS (
+  DELETE FROM jobforge_successes
+  WHERE ctid = ANY (ARRAY(
+    SELECT s.ctid
+    FROM jobforge_successes s
+    WHERE EXISTS (
+        SELECT FROM jobforge_successes o WHERE o.name = s.name AND (o.last_at, o.ctid) > (s.last_at, s.ctid)
+      )
+      OR s.last_at < jobforge_now() - $6::bigint * interval '1 ms'
+      AND NOT EXISTS (SELECT FROM jobforge_schedules h WHERE h.name = s.name)
+    LIMIT $1
+    FOR UPDATE OF s SKIP LOCKED
+  ))
+  RETURNING 1
 )
 SELECT (SELECT count(*) FROM workers) + (SELECT count(*) FROM watchdogs) + (SELECT count(*) FROM runs)
-  + (SELECT count(*) FROM operations) + (SELECT count(*) FROM tokens) AS forgotten
+  + (SELECT count(*) FROM operations) + (SELECT count(*) FROM tokens)
+  + (SELECT count(*) FROM successes) AS forgotten

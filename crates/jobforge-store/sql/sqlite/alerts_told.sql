@@ -1,6 +1,15 @@
--- Which channel was told of which alert.
--- ?1 how many
-SELECT channel, rule, labels, fired_at, at
-FROM jobforge_alerts_told
-ORDER BY at DESC
-LIMIT ?1;
+-- Which channel was told of which alert, of each channel the latest.
+-- ?1 how many of each channel
+SELECT
+    channel,
+    rule,
+    labels,
+    fired_at,
+    at
+FROM (
+    SELECT
+        *,
+        row_number() OVER (PARTITION BY channel ORDER BY at DESC) AS place
+    FROM jobforge_alerts_told
+)
+WHERE place <= ?1;

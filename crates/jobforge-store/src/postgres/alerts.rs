@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::alert::history::Labels;
 use jobforge_core::alert::kept::{
-    AlertRow, Bench, MOST_ALERTS, RESOLVED_FOR, SAMPLES_FOR, SAMPLES_STEP, SampleRow, SilenceRow,
+    AlertRow, Bench, LONGEST_TURN, MOST_ALERTS, RESOLVED_FOR, SAMPLES_FOR, SAMPLES_STEP, SampleRow,
+    SilenceRow,
 };
 use jobforge_core::alert::route::{Silence, Told};
 use jobforge_core::alert::rules::Severity;
@@ -26,7 +27,7 @@ use crate::traits::{Alerts, Samples};
 static SAMPLE_PUT: Sql = sql!("alert_sample_put", TEXT, TEXT);
 static SAMPLES: Sql = sql!("alert_samples", TIMESTAMPTZ, TEXT, INT8);
 static SAMPLES_FORGET: Sql = sql!("alert_samples_forget", INT8, INT8);
-static TURN: Sql = sql!("alert_turn", TEXT, INT8);
+static TURN: Sql = sql!("alert_turn", TEXT, INT8, INT8);
 static BENCH: Sql = sql!("alert_bench");
 static ALERTS: Sql = sql!(each_time "alerts", BOOL, INT8);
 static KEEP: Sql = sql!(
@@ -46,7 +47,7 @@ static TELL: Sql =
     sql!("alerts_tell", TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY);
 static UNTELL: Sql = sql!("alerts_untell", TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TIMESTAMPTZ_ARRAY);
 static SILENCES: Sql = sql!("silences", INT8);
-static SILENCE_PUT: Sql = sql!("silence_put", UUID, TEXT, TEXT, INT8, JSONB);
+static SILENCE_PUT: Sql = sql!("silence_put", UUID, TEXT, TEXT, INT8, JSONB, INT8);
 static SILENCE_END: Sql = sql!("silence_end", UUID, JSONB);
 
 #[async_trait]
@@ -72,15 +73,16 @@ impl Alerts for PostgresStore {
     }
 
     async fn take_alert_turn(&self, judge: &str, turn: Duration, at: Now) -> Result<bool> {
-        Ok(!self.query(at, &TURN, &[&judge, &millis(turn)]).await?.is_empty())
+        Ok(!self.query(at, &TURN, &[&judge, &millis(turn), &millis(LONGEST_TURN)]).await?.is_empty())
     }
 
     async fn alert_bench(&self) -> Result<Bench> {
         let rows = self.query(Now::Database, &BENCH, &[]).await?;
         let read = self.read_alerts("alert_bench", &rows, |row| {
-            Ok(Bench { fleet: row.try_get(0)?, judge: row.try_get(1)?, judged_at: row.try_get(2)? })
+            let (fleet, judge, judged_at) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            Ok(Bench { fleet, judge, judged_at, turn_until: row.try_get(3)? })
         })?;
-        let nobody = Bench { fleet: String::new(), judge: None, judged_at: None };
+        let nobody = Bench { fleet: String::new(), judge: None, judged_at: None, turn_until: None };
         Ok(read.into_iter().next().unwrap_or(nobody))
     }
 
@@ -149,9 +151,8 @@ impl Alerts for PostgresStore {
         by: &By,
         at: Now,
     ) -> Result<Option<SilenceRow>> {
-        let rows = self
-            .query(at, &SILENCE_PUT, &[&id, &rule, &labels_text(labels), &millis(lasts), &Json::of(by)])
-            .await?;
+        let (labels, by, kept) = (labels_text(labels), Json::of(by), millis(RESOLVED_FOR));
+        let rows = self.query(at, &SILENCE_PUT, &[&id, &rule, &labels, &millis(lasts), &by, &kept]).await?;
         Ok(self.read_alerts("put_silence", &rows, silence)?.pop())
     }
 

@@ -58,7 +58,7 @@ fn number(row: &Row) -> Read<(String, u64)> {
 
 fn running(row: &Row) -> Read<RunningGauge> {
     Ok(RunningGauge {
-        job_name: row.try_get(0)?,
+        job_type: row.try_get(0)?,
         tenant_id: row.try_get(1)?,
         jobs: row.try_get::<_, i64>(2)?.unsigned_abs(),
         oldest: row.try_get(3)?,

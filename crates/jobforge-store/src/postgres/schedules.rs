@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use jobforge_core::audit::By;
 use jobforge_core::job::JobId;
 use jobforge_core::schedule::{
-    Checked, Declared, Definition, GRACE, LastEnd, LiveRun, MAX_PER_TENANT, Pause, RunLine, RunOutcome,
-    Schedule, Scheduler, Source,
+    Checked, Declared, Definition, GRACE, LastEnd, LiveRun, MAX_PER_TENANT, Pause, Rhythm, RunLine,
+    RunOutcome, Schedule, Scheduler, Source,
 };
 use jobforge_core::time::Now;
 use tokio_postgres::{Row, Transaction};
@@ -30,9 +30,9 @@ pub(super) static RUNS: Sql = sql!("schedule_runs", TEXT, TIMESTAMPTZ, INT8);
 pub(super) static LOCK: Sql = sql!("schedule_lock", TEXT);
 static QUOTA: Sql = sql!("schedule_quota", TEXT, INT8);
 static PUT: Sql =
-    sql!("schedule_put", TEXT, TEXT, JSONB, TEXT, JSONB, BOOL, TIMESTAMPTZ, TIMESTAMPTZ, JSONB, INT8);
+    sql!("schedule_put", TEXT, TEXT, JSONB, TEXT, JSONB, BOOL, TIMESTAMPTZ, TIMESTAMPTZ, JSONB, INT8, INT8);
 static CHANGE: Sql =
-    sql!("schedule_change", TEXT, INT8, TEXT, JSONB, JSONB, TIMESTAMPTZ, TIMESTAMPTZ, JSONB, INT8);
+    sql!("schedule_change", TEXT, INT8, TEXT, JSONB, JSONB, TIMESTAMPTZ, TIMESTAMPTZ, JSONB, INT8, INT8);
 static DECLARE: Sql = sql!("schedule_declare", TEXT, JSONB, TEXT);
 static REMOVE: Sql = sql!("schedule_remove", TEXT, JSONB);
 static PAUSE: Sql = sql!("schedule_pause", TEXT, TIMESTAMPTZ, JSONB);
@@ -298,7 +298,9 @@ impl<'a> Step<'a> {
             return Ok(CreatedSchedule::QuotaFull);
         }
         let now = self.now().await?;
-        let (armed, stale_after) = (new.arm(now), new.stale_after(now).map(millis));
+        let armed = new.arm(now);
+        let Rhythm { longest, stale_after } = new.rhythm(now);
+        let (longest, stale_after) = (longest.map(millis), stale_after.map(millis));
         let (name, definition) = (&new.definition.name, Json::of(&new.definition));
         let put = self
             .run(
@@ -314,6 +316,7 @@ impl<'a> Step<'a> {
                     &armed.due_at,
                     &Json::of(by),
                     &stale_after,
+                    &longest,
                 ],
             )
             .await?;
@@ -328,7 +331,9 @@ impl<'a> Step<'a> {
         by: &By,
     ) -> std::result::Result<bool, Attempted> {
         let now = self.now().await?;
-        let (armed, stale_after) = (new.arm(now), new.stale_after(now).map(millis));
+        let armed = new.arm(now);
+        let Rhythm { longest, stale_after } = new.rhythm(now);
+        let (longest, stale_after) = (longest.map(millis), stale_after.map(millis));
         let (name, tenant) = (&new.definition.name, new.definition.tenant());
         let definition = Json::of(&new.definition);
         let changed = self
@@ -344,6 +349,7 @@ impl<'a> Step<'a> {
                     &armed.due_at,
                     &Json::of(by),
                     &stale_after,
+                    &longest,
                 ],
             )
             .await?;
@@ -459,6 +465,8 @@ fn read_schedule(row: &Row) -> std::result::Result<Option<Schedule>, tokio_postg
         last_end,
         last_success_at: row.try_get("last_success_at")?,
         fresh_at: row.try_get("fresh_at")?,
+        interval_ms: row.try_get::<_, Option<i64>>("interval_ms")?.map(i64::unsigned_abs),
+        stale_after_ms: row.try_get::<_, Option<i64>>("stale_after_ms")?.map(i64::unsigned_abs),
         consecutive_failures: row.try_get::<_, i32>("consecutive_failures")?.unsigned_abs(),
         missed_runs: row.try_get::<_, i64>("missed_runs")?.unsigned_abs(),
         version: row.try_get::<_, i64>("version")?.unsigned_abs(),

@@ -22,7 +22,7 @@ use super::{
     heartbeat, inspect, list, operate, operations, presence, rescue, schedule_fire, schedules, settings,
     settle, tokens, watchdog, workers,
 };
-use crate::traits::{Admin, Audit, Enqueue, Inspect, Watchdog, WorkerSide};
+use crate::traits::{Admin, Audit, Enqueue, Inspect, Upkeep, Watchdog, WorkerSide};
 
 struct Lab {
     store: PostgresStore,
@@ -372,6 +372,30 @@ async fn a_restored_queue_without_its_side_tables_is_mended() {
     assert_eq!(lab.store.check(Now::Database).await.expect("check")[0].rule, "queued_is_offered");
     assert_eq!(lab.store.reconcile(Now::Database).await.expect("reconcile"), 1);
     assert_eq!(lab.claim(10).await[0].id, job.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_an_open_transaction_notes_keeps_nobody_waiting() {
+    let lab = lab().await;
+    for _ in 0..2 {
+        lab.enqueue_one().await;
+    }
+    let jobs = lab.claim(2).await;
+    lab.settle(&jobs[0], Outcome::Succeeded { result: None }).await;
+    let name = lab.sql("SELECT name FROM jobforge_successes");
+    lab.sql("UPDATE jobforge_successes SET last_at = now() - interval '1 hour'");
+    let mut open = lab.store.client("test").await.expect("client");
+    let open = open.transaction().await.expect("transaction");
+    open.execute("SELECT jobforge_note_successes(ARRAY[$1])", &[&name.trim()]).await.expect("noted");
+    let settled = lab.settle(&jobs[1], Outcome::Succeeded { result: None });
+    tokio::time::timeout(Duration::from_secs(10), settled).await.expect("it does not wait for the other");
+    let newest = "SELECT max(last_at) > now() - interval '1 minute' FROM jobforge_successes";
+    assert_eq!(lab.sql(newest), "t\n", "it is noted all the same");
+    open.commit().await.expect("commit");
+    let told = lab.store.gauges(Now::Database).await.expect("gauges").successes;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(lab.store.tidy(Now::Database).await.expect("tidy"), 1);
+    assert_eq!(lab.sql("SELECT count(*) FROM jobforge_successes"), "1\n");
 }
 
 #[tokio::test]

@@ -6,16 +6,19 @@ use async_trait::async_trait;
 use jobforge_core::death::{Death, Proof};
 use jobforge_core::job::WorkerId;
 use jobforge_core::time::Now;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Statement, Transaction};
 
 use super::PostgresStore;
 use super::rows::{Json, millis};
 use super::session::{Sql, fix_clock, run, sql};
 use crate::error::Result;
-use crate::rows::{ENDED_KEPT, LAST_USE_KEPT, LastSign, OPERATIONS_KEPT, PartSize, RUNS_KEPT, TIDY_BATCH};
+use crate::rows::{
+    ENDED_KEPT, LAST_USE_KEPT, LastSign, OPERATIONS_KEPT, PartSize, RUNS_KEPT, SUCCESSES_KEPT, TIDY_BATCH,
+};
 use crate::traits::{TellPart, Upkeep};
 
-static TIDY: Sql = sql!("tidy", INT8, INT8, INT8, INT8, INT8);
+static TIDY: Sql = sql!("tidy", INT8, INT8, INT8, INT8, INT8, INT8);
 static HOUSEKEEPER: Sql = sql!("housekeeper");
 static HOUSEKEEPER_SIGN: Sql = sql!("housekeeper_sign", TEXT);
 static SIZES: Sql = sql!("sizes");
@@ -26,9 +29,11 @@ static EPOCH: Sql = sql!("epoch");
 impl Upkeep for PostgresStore {
     async fn tidy(&self, at: Now) -> Result<u64> {
         let batch = i64::try_from(TIDY_BATCH).unwrap_or(i64::MAX);
-        let [ended, runs, operations, uses]: [i64; 4] =
-            [ENDED_KEPT, RUNS_KEPT, OPERATIONS_KEPT, LAST_USE_KEPT].map(|kept: Duration| millis(kept));
-        let rows = self.query(at, &TIDY, &[&batch, &ended, &runs, &operations, &uses]).await?;
+        let [ended, runs, operations, uses, successes]: [i64; 5] =
+            [ENDED_KEPT, RUNS_KEPT, OPERATIONS_KEPT, LAST_USE_KEPT, SUCCESSES_KEPT]
+                .map(|kept: Duration| millis(kept));
+        let params: &[&(dyn ToSql + Sync)] = &[&batch, &ended, &runs, &operations, &uses, &successes];
+        let rows = self.query(at, &TIDY, params).await?;
         Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
     }
 

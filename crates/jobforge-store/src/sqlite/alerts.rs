@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jobforge_core::alert::history::Labels;
 use jobforge_core::alert::kept::{
-    AlertRow, Bench, MOST_ALERTS, RESOLVED_FOR, SAMPLES_FOR, SAMPLES_STEP, SampleRow, SilenceRow,
+    AlertRow, Bench, LONGEST_TURN, MOST_ALERTS, RESOLVED_FOR, SAMPLES_FOR, SAMPLES_STEP, SampleRow,
+    SilenceRow,
 };
 use jobforge_core::alert::route::{Silence, Told};
 use jobforge_core::alert::rules::Severity;
@@ -21,9 +22,6 @@ use super::tx::Tx;
 use super::{audit, statements};
 use crate::error::Result;
 use crate::rows::{MAX_PAGE, labels_text, number};
-
-/// A turn that ends further ahead was taken on a clock that has been set back since.
-const LONGEST_TURN: Duration = Duration::from_secs(3600);
 
 pub(super) fn put_sample(tx: &Tx<'_>, process: &str, series: &str, at: Now) -> Result<()> {
     let now = tx.now(at)?;
@@ -56,10 +54,11 @@ pub(super) fn take_turn(tx: &Tx<'_>, judge: &str, turn: Duration, at: Now) -> Re
 }
 
 pub(super) fn bench(tx: &Tx<'_>) -> Result<Bench> {
-    let found = tx
-        .prepare(&statements::ALERT_BENCH)?
-        .one([], |row| Ok(Bench { fleet: row.get(0)?, judge: row.get(1)?, judged_at: maybe_at(row, 2)? }))?;
-    Ok(found.unwrap_or(Bench { fleet: String::new(), judge: None, judged_at: None }))
+    let found = tx.prepare(&statements::ALERT_BENCH)?.one([], |row| {
+        let (fleet, judge) = (row.get(0)?, row.get(1)?);
+        Ok(Bench { fleet, judge, judged_at: maybe_at(row, 2)?, turn_until: maybe_at(row, 3)? })
+    })?;
+    Ok(found.unwrap_or(Bench { fleet: String::new(), judge: None, judged_at: None, turn_until: None }))
 }
 
 pub(super) fn list(tx: &Tx<'_>, resolved: bool, most: usize) -> Result<Vec<AlertRow>> {

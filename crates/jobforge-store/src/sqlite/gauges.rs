@@ -22,7 +22,7 @@ pub(super) fn gauges(tx: &Tx<'_>, at: Now) -> Result<Gauges> {
         retrying: tx.prepare(&statements::GAUGE_RETRYING)?.all(params![now, cap], numbers)?,
         running: tx.prepare(&statements::GAUGE_RUNNING)?.all([cap], |row| {
             Ok(RunningGauge {
-                job_name: row.get(0)?,
+                job_type: row.get(0)?,
                 tenant_id: row.get(1)?,
                 jobs: count(row.get(2)?),
                 oldest: rows::maybe_at(row, 3)?,

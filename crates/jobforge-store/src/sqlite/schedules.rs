@@ -78,7 +78,7 @@ pub(super) fn create(
     if has.is_some_and(|has| has >= most) {
         return Ok(CreatedSchedule::QuotaFull);
     }
-    let armed = new.arm(moment(now));
+    let (armed, rhythm) = (new.arm(moment(now)), new.rhythm(moment(now)));
     let made = tx.prepare(&statements::SCHEDULE_PUT)?.execute(params![
         definition.name,
         definition.tenant(),
@@ -92,7 +92,8 @@ pub(super) fn create(
         armed.due_at.map(micros),
         now,
         by.actor,
-        new.stale_after(moment(now)).map(millis)
+        rhythm.stale_after.map(millis),
+        rhythm.longest.map(millis)
     ])?;
     if made == 0 {
         return Ok(CreatedSchedule::NameTaken);
@@ -114,7 +115,7 @@ pub(super) fn change(
     let now = tx.now(at)?;
     let definition = &new.definition;
     let Some(before) = get(tx, &definition.name)? else { return Ok(false) };
-    let armed = new.arm(moment(now));
+    let (armed, rhythm) = (new.arm(moment(now)), new.rhythm(moment(now)));
     let changed = tx.prepare(&statements::SCHEDULE_CHANGE)?.execute(params![
         definition.name,
         expected.cast_signed(),
@@ -125,7 +126,8 @@ pub(super) fn change(
         armed.due_at.map(micros),
         now,
         by.actor,
-        new.stale_after(moment(now)).map(millis)
+        rhythm.stale_after.map(millis),
+        rhythm.longest.map(millis)
     ])?;
     if changed == 0 {
         return Ok(false);
@@ -317,6 +319,8 @@ pub(super) fn schedule(row: &Row<'_>) -> rusqlite::Result<Schedule> {
         last_end,
         last_success_at: maybe_at(row, "last_success_at")?,
         fresh_at: rows::at(row, "fresh_at")?,
+        interval_ms: row.get::<_, Option<i64>>("interval_ms")?.map(i64::unsigned_abs),
+        stale_after_ms: row.get::<_, Option<i64>>("stale_after_ms")?.map(i64::unsigned_abs),
         consecutive_failures: row.get("consecutive_failures")?,
         missed_runs: count(row.get("missed_runs")?),
         version: count(row.get("version")?),

@@ -136,6 +136,7 @@ statements! {
     WORKER_FORGET = "worker_forget",
     OPERATION_FORGET = "operation_forget",
     TOKEN_FORGET = "token_forget",
+    SUCCESS_FORGET = "success_forget",
     EPOCH = "epoch",
     ANEW_FLEET = "anew_fleet",
     ANEW_WATCHDOGS = "anew_watchdogs",

@@ -9,7 +9,9 @@ use super::rows::{self, earlier, json, limit};
 use super::statements;
 use super::tx::Tx;
 use crate::error::Result;
-use crate::rows::{ENDED_KEPT, LAST_USE_KEPT, LastSign, OPERATIONS_KEPT, PartSize, RUNS_KEPT, TIDY_BATCH};
+use crate::rows::{
+    ENDED_KEPT, LAST_USE_KEPT, LastSign, OPERATIONS_KEPT, PartSize, RUNS_KEPT, SUCCESSES_KEPT, TIDY_BATCH,
+};
 
 /// Forgets what ended long ago.
 pub(super) fn tidy(tx: &Tx<'_>, at: Now) -> Result<u64> {
@@ -21,6 +23,7 @@ pub(super) fn tidy(tx: &Tx<'_>, at: Now) -> Result<u64> {
         (&statements::WATCHDOG_RUN_FORGET, RUNS_KEPT),
         (&statements::OPERATION_FORGET, OPERATIONS_KEPT),
         (&statements::TOKEN_FORGET, LAST_USE_KEPT),
+        (&statements::SUCCESS_FORGET, SUCCESSES_KEPT),
     ] {
         forgotten += tx.prepare(statement)?.execute(params![earlier(now, kept), limit(TIDY_BATCH)])?;
     }

@@ -22,21 +22,7 @@ pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, at: Now) -> Result<Death
     let now = tx.now(at)?;
     let process = worker.place.as_ref().map(|place| &place.process);
     let slot = worker.place.as_ref().and_then(|place| place.slot.as_ref());
-    let back = tx.prepare(&statements::WORKER_BACK)?.one(
-        params![
-            worker.id.as_str(),
-            worker.hostname,
-            worker.pid,
-            process.map(|process| process.started.cast_signed()),
-            json(&worker.queues),
-            worker.name,
-        ],
-        |row| row.get(0),
-    )?;
-    if back == Some(true) {
-        tx.tally(Tally::Resurrected);
-    }
-    tx.prepare(&statements::REGISTER)?.execute(params![
+    let made = tx.prepare(&statements::REGISTER)?.execute(params![
         worker.id.as_str(),
         worker.name,
         worker.hostname,
@@ -55,7 +41,24 @@ pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, at: Now) -> Result<Death
         slot.map(|slot| &slot.id),
         worker.lease_scales,
     ])?;
+    if made > 0 && is_back(tx, worker)? {
+        tx.tally(Tally::Resurrected);
+    }
     worker.place.as_ref().map_or_else(|| Ok(Deaths::default()), |place| death::supersede(tx, place, at))
+}
+
+/// Whether its process had been declared lost.
+fn is_back(tx: &Tx<'_>, worker: &NewWorker) -> Result<bool> {
+    let process = worker.place.as_ref().map(|place| &place.process);
+    let params = params![
+        worker.id.as_str(),
+        worker.hostname,
+        worker.pid,
+        process.map(|process| process.started.cast_signed()),
+        json(&worker.queues),
+        worker.name,
+    ];
+    Ok(tx.prepare(&statements::WORKER_BACK)?.one(params, |row| row.get(0))? == Some(true))
 }
 
 /// Renews a lease that has not run out.

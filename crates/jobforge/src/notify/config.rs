@@ -114,10 +114,8 @@ impl Channels {
             ));
         }
         let default = settings.text("alert_fallback");
-        for (name, fallback) in [("alert_fallback", default)] {
-            if !fallback.is_empty() && !channels.has(fallback) {
-                return Err(format!("{name} is {fallback:?}, which is no channel"));
-            }
+        if !default.is_empty() && !channels.has(default) {
+            return Err(format!("alert_fallback is {default:?}, which is no channel"));
         }
         for one in channels.by_name.values_mut() {
             if one.fallback.is_none() && !default.is_empty() && one.channel.name != default {
@@ -274,6 +272,7 @@ fn address(field: &str, text: String) -> Result<Secret, String> {
 fn one_of(key: &str, given: Option<&String>, file: Option<&String>) -> Result<Option<String>, String> {
     match (given, file) {
         (None, None) => Ok(None),
+        (Some(given), None) if given.trim().is_empty() => Err(format!("{key} is empty")),
         (Some(given), None) => Ok(Some(given.trim().to_owned())),
         (Some(_), Some(_)) => Err(format!("{key} and {key}_file are both set; remove one of them")),
         (None, Some(file)) => {
@@ -307,6 +306,13 @@ mod tests {
 
     fn table(text: &str) -> ChannelTable {
         serde_json::from_str(text).expect("a table")
+    }
+
+    #[test]
+    fn an_empty_secret_is_refused_before_somebody_should_be_woken() {
+        let empty = table(r#"{"name": "oncall", "kind": "pagerduty", "key": " "}"#);
+        let told = Channels::read(&settings(&[]), &[empty]).expect_err("no key");
+        assert!(told.contains("key is empty"), "{told}");
     }
 
     #[test]

@@ -142,8 +142,8 @@ impl Sender {
         }
     }
 
-    /// Posts JSON and takes any 2xx for an answer. Of the address only the origin is ever told, and of an answer that
-    /// repeats it, `hidden` is left out.
+    /// Posts JSON and takes any 2xx for an answer. Of the address only the origin is ever told: of an answer that repeats
+    /// it the rest is left out, as is `hidden`.
     async fn post(
         &self,
         url: &Secret,
@@ -154,6 +154,9 @@ impl Sender {
         let url = Url::parse(url.reveal())
             .map_err(|_| JobError::fatal("notify_address", "the channel's address is no URL"))?;
         let place = origin(&url);
+        let mut secrets = vec![Secret::new(url.path())];
+        secrets.extend(url.query().map(Secret::new));
+        secrets.extend(hidden.cloned());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let answer = self.http.post(url).headers(headers).body(body).send().await.map_err(|error| {
             let why = if error.is_timeout() {
@@ -166,7 +169,7 @@ impl Sender {
         if answer.status().is_success() {
             return Ok(());
         }
-        Err(refused(&place, answer, hidden).await)
+        Err(refused(&place, answer, &secrets).await)
     }
 }
 
@@ -187,11 +190,19 @@ pub(crate) async fn stand_in(
     let Ok(job) = channels.job(&fallback(notice, to), Some(format!("instead-of:{died}"))) else {
         return Ok(());
     };
-    tracing::warn!(job.id = %died, "The channel {} could not be told of {}; telling {to}", notice.channel, notice.rule);
-    store.enqueue(&[job], Now::Database).await.map(|_| ())
+    match store.enqueue(&[job], Now::Database).await {
+        Ok(receipts) if receipts.iter().any(|receipt| receipt.created) => {
+            let (channel, rule) = (&notice.channel, &notice.rule);
+            tracing::warn!(job.id = %died, "The channel {channel} could not be told of {rule}; telling {to}");
+            Ok(())
+        }
+        // Somebody stands in already, perhaps one that was behind it before the configuration changed.
+        Ok(_) | Err(StoreError::IdempotencyConflict { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
-async fn refused(place: &str, mut answer: Response, hidden: Option<&Secret>) -> JobError {
+async fn refused(place: &str, mut answer: Response, secrets: &[Secret]) -> JobError {
     let status = answer.status();
     let wait = retry_after(answer.headers(), clock::wall());
     let mut said = Vec::new();
@@ -201,7 +212,7 @@ async fn refused(place: &str, mut answer: Response, hidden: Option<&Secret>) -> 
         said.extend_from_slice(&chunk);
     }
     let said = String::from_utf8_lossy(&said).into_owned();
-    let said = hidden.map_or_else(|| said.clone(), |hidden| hidden.redact(said.clone()));
+    let said = secrets.iter().fold(said, |said, secret| secret.redact(said));
     let said: String = said.chars().take(ANSWER_CHARS).collect();
     let text = format!("POST {place} answered {status}");
     let passes = status.is_server_error() || [408, 425, 429].contains(&status.as_u16());

@@ -9,10 +9,12 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jobforge_core::alert::exposition;
 use jobforge_core::alert::history::History;
-use jobforge_core::alert::kept::{AlertRow, MOST_ALERTS, SAMPLE_BYTES, SAMPLES_FOR, SAMPLES_STEP, SampleRow};
-use jobforge_core::alert::notice::{NOTIFY, Notice, Says, notices};
+use jobforge_core::alert::kept::{
+    AlertRow, MOST_ALERTS, SAMPLE_BYTES, SAMPLES_FOR, SAMPLES_STEP, STANDS_IN_FOR, SampleRow,
+};
+use jobforge_core::alert::notice::{NOTIFY, NOTIFY_TENANT, Notice, Says, notices};
 use jobforge_core::alert::route::{Message, Silence, Told, plan};
-use jobforge_core::alert::rules::{Rule, Severity, recordings, rules};
+use jobforge_core::alert::rules::{Rule, Severity, rules};
 use jobforge_core::alert::state::{Active, Judged, judge};
 use jobforge_core::metric::{process, table};
 use jobforge_core::time::{Now, since, sub};
@@ -43,21 +45,21 @@ pub type Telling = Arc<dyn Fn(bool) -> BoxFuture<'static, String> + Send + Sync>
 
 /// The metrics that rules look at.
 fn wanted(rules: &[Rule]) -> BTreeSet<&'static str> {
-    let recordings = recordings();
-    let expressions = rules.iter().map(|rule| &rule.expr).chain(recordings.iter().map(|one| &one.expr));
-    expressions.flat_map(|expr| expr.selectors()).map(|selector| selector.metric).collect()
+    rules.iter().flat_map(|rule| rule.expr.selectors()).map(|selector| selector.metric).collect()
 }
 
-/// The lines of a scrape that rules look at.
+/// The lines of a scrape that rules look at. Buckets come last: where there are too many, rules about durations go blind,
+/// and none that takes what is missing for trouble.
 fn lines(scrape: &str, wanted: &BTreeSet<&'static str>) -> String {
     let mut kept = String::new();
-    for line in scrape.lines().filter(|line| !line.starts_with('#')) {
-        let name = line.find(['{', ' ']).map_or(line, |end| &line[..end]);
-        if !wanted.contains(name) {
-            continue;
-        }
+    let name = |line: &str| line.find(['{', ' ']).map_or(line, |end| &line[..end]).to_owned();
+    let told = scrape.lines().filter(|line| !line.starts_with('#')).map(|line| (name(line), line));
+    let (buckets, others): (Vec<_>, Vec<_>) = told
+        .filter(|(name, _)| wanted.contains(name.as_str()))
+        .partition(|(name, _)| name.ends_with("_bucket"));
+    for (_, line) in others.into_iter().chain(buckets) {
         if kept.len() + line.len() + 1 > SAMPLE_BYTES {
-            tracing::debug!("more than {SAMPLE_BYTES} bytes of metrics; alerts do not see the rest");
+            tracing::warn!("more than {SAMPLE_BYTES} bytes of metrics; alerts do not see the rest");
             break;
         }
         kept.push_str(line);
@@ -201,9 +203,9 @@ impl AlertJudge {
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let settings = self.live.now();
-            if settings.flag("alerts")
-                && let Err(error) = self.run_once(Now::Database).await
-            {
+            if !settings.flag("alerts") {
+                leads(false);
+            } else if let Err(error) = self.run_once(Now::Database).await {
                 tracing::warn!(error = error.chain(), "could not judge the alerts; trying again");
             }
             tokio::select! {
@@ -251,8 +253,8 @@ impl AlertJudge {
         }
         say(&fired, &resolved);
         let messages = self.tell(&active, now, at).await?;
-        self.stand_in().await?;
         while self.store.forget_samples(at).await? == SAMPLES_STEP as u64 {}
+        self.stand_in(now).await?;
         Ok(Round { judges, fired, resolved, messages })
     }
 
@@ -265,7 +267,15 @@ impl AlertJudge {
 
     /// Takes in what processes told since the last look, and ends the series of those that fell silent.
     async fn read(&mut self, now: Timestamp, silent: Duration) -> Result<(), StoreError> {
-        let newest = self.heard.values().max().copied();
+        let mut newest = self.heard.values().max().copied();
+        if newest.is_some_and(|newest| newest > now + OVERLAP) {
+            tracing::warn!(
+                "the database's clock was set back; alerts are judged by what is told from now on"
+            );
+            self.history = History::default();
+            self.heard.clear();
+            newest = Some(now);
+        }
         let from = newest.map_or_else(|| sub(now, SAMPLES_FOR), |newest| sub(newest, OVERLAP));
         let mut place = (from, String::new());
         for _ in 0..MOST_PAGES {
@@ -274,7 +284,8 @@ impl AlertJudge {
             if let Some(last) = page.last() {
                 place = (last.at, last.process.clone());
             }
-            page.into_iter().for_each(|row| self.take(row));
+            // What was told before the clock was set back lies ahead.
+            page.into_iter().filter(|row| row.at <= now + OVERLAP).for_each(|row| self.take(row));
             if is_last {
                 break;
             }
@@ -386,13 +397,18 @@ impl AlertJudge {
     }
 
     /// Tells the channels behind those whose messages died, also where whoever sent them died with them.
-    async fn stand_in(&self) -> Result<(), StoreError> {
+    async fn stand_in(&self, now: Timestamp) -> Result<(), StoreError> {
         if self.channels.all().all(|channel| channel.fallback.is_none()) {
             return Ok(());
         }
-        let filter = DeadFilter { job_type: Some(NOTIFY.to_owned()), ..DeadFilter::default() };
+        let filter = DeadFilter {
+            tenant_id: Some(NOTIFY_TENANT.to_owned()),
+            job_type: Some(NOTIFY.to_owned()),
+            ..DeadFilter::default()
+        };
         for job in self.store.dead_jobs(&filter, None, MOST_DIED).await? {
-            if let Ok(notice) = job.payload.decode::<Notice>()
+            if job.finished_at.is_some_and(|ended| since(now, ended) <= STANDS_IN_FOR)
+                && let Ok(notice) = job.payload.decode::<Notice>()
                 && notice.says != Says::Test
             {
                 stand_in(&self.store, &self.channels, &notice, job.id).await?;

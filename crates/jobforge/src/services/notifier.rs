@@ -44,7 +44,7 @@ impl Notifier {
     /// Does so until `stop` fires.
     pub async fn run(self, stop: CancellationToken) {
         if self.channels.is_empty() {
-            return;
+            return stop.cancelled().await;
         }
         count_from_zero(&self.channels);
         loop {

@@ -75,6 +75,8 @@ pub struct Numbers {
     live: Live,
     wanted_at: Mutex<Option<Instant>>,
     read_at: Mutex<Option<Instant>>,
+    /// Causes of dead jobs by state, which are looked at less often than the rest.
+    dead: Mutex<Vec<(&'static str, u64)>>,
     asked: Notify,
     told: Notify,
 }
@@ -89,7 +91,8 @@ impl Numbers {
     /// Nothing is read until somebody asks.
     pub fn new(store: Arc<dyn Store>, live: Live) -> Self {
         let (asked, told) = (Notify::new(), Notify::new());
-        Self { store, live, wanted_at: Mutex::default(), read_at: Mutex::default(), asked, told }
+        let (wanted_at, read_at, dead) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { store, live, wanted_at, read_at, dead, asked, told }
     }
 
     /// Everything, the shared numbers at most [`READ_EVERY`] old or, after a long time without a question, read now.
@@ -108,7 +111,6 @@ impl Numbers {
 
     /// Reads as long as it is wanted, until `stop` fires.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut dead = Vec::new();
         let mut dead_at = None;
         loop {
             let asked = self.asked.notified();
@@ -123,28 +125,27 @@ impl Numbers {
             let now = clock::monotonic();
             if dead_at.is_none_or(|at| now.duration_since(at) >= DEAD_EVERY) {
                 match self.dead_groups().await {
-                    Ok(groups) => (dead, dead_at) = (groups, Some(now)),
+                    Ok(groups) => {
+                        *self.dead.lock().unwrap_or_else(PoisonError::into_inner) = groups;
+                        dead_at = Some(now);
+                    }
                     Err(error) => {
                         tracing::debug!(error = error.chain(), "could not read the causes of dead jobs");
                     }
                 }
             }
-            if let Err(error) = self.publish(&dead).await {
+            if let Err(error) = self.read().await {
                 tracing::warn!(error = error.chain(), "could not read the shared metrics; trying again");
             }
             self.told.notify_waiters();
         }
     }
 
-    /// Reads everything once and publishes it, but for the causes of dead jobs.
+    /// Reads everything once and publishes it, with the causes of dead jobs as they were last looked at.
     ///
     /// # Errors
     /// When the database fails; what was published before stays.
     pub async fn read(&self) -> Result<(), StoreError> {
-        self.publish(&[]).await
-    }
-
-    async fn publish(&self, dead: &[(&'static str, u64)]) -> Result<(), StoreError> {
         let settings = self.live.now();
         let policy = settings.rescue_policy();
         let gauges = self.store.gauges(Now::Database).await?;
@@ -162,12 +163,12 @@ impl Numbers {
         let mut told = Told::default();
         told.queues(&gauges, &queues, process());
         told.workers(&gauges);
-        told.jobs(&gauges, in_trouble);
+        told.jobs(&gauges, &schedules, in_trouble);
         told.watchdogs(&watchdogs, runs.first());
         told.schedules(schedules, scheduler.as_ref(), gauges.as_of, process());
         told.budgets(&gauges, &settings);
         told.in_force(&settings);
-        for (state, groups) in dead {
+        for (state, groups) in &*self.dead.lock().unwrap_or_else(PoisonError::into_inner) {
             told.add(&table::DEAD_GROUPS, [*state], *groups as f64);
         }
         process().publish(told.0, clock::monotonic());
@@ -249,9 +250,19 @@ impl Told {
         }
     }
 
-    fn jobs<'a>(&mut self, gauges: &'a Gauges, in_trouble: impl Iterator<Item = (&'a str, bool)>) {
-        let mut names: BTreeSet<&str> = gauges.successes.iter().map(|(name, _)| name.as_str()).collect();
-        names.extend(gauges.running.iter().map(|row| row.job_name.as_str()));
+    fn jobs<'a>(
+        &mut self,
+        gauges: &'a Gauges,
+        schedules: &'a [Schedule],
+        in_trouble: impl Iterator<Item = (&'a str, bool)>,
+    ) {
+        // What waits and runs is counted by its type, also where its success is counted by its schedule.
+        let of_schedules: BTreeSet<&str> =
+            schedules.iter().map(|schedule| schedule.definition.name.as_str()).collect();
+        let succeeded = gauges.successes.iter().map(|(name, _)| name.as_str());
+        let mut names: BTreeSet<&str> = succeeded.filter(|name| !of_schedules.contains(name)).collect();
+        names.extend(schedules.iter().map(|schedule| schedule.definition.job_type.as_str()));
+        names.extend(gauges.running.iter().map(|row| row.job_type.as_str()));
         names.extend(gauges.ready.iter().map(|(name, _)| name.as_str()));
         // Zero for what has nothing ready or stuck: growth from zero is growth.
         for name in names {
@@ -265,9 +276,9 @@ impl Told {
         }
         for row in &gauges.running {
             let age = row.oldest.map_or(Duration::ZERO, |at| since(gauges.as_of, at));
-            self.add(&table::OLDEST_RUNNING, [&row.job_name], age.as_secs_f64());
+            self.add(&table::OLDEST_RUNNING, [&row.job_type], age.as_secs_f64());
             if let Some(timeout) = row.timeout {
-                self.add(&table::RUNNING_TIMEOUT, [&row.job_name], timeout.as_secs_f64());
+                self.add(&table::RUNNING_TIMEOUT, [&row.job_type], timeout.as_secs_f64());
             }
         }
         for (name, stands_still) in in_trouble {
@@ -299,15 +310,15 @@ impl Told {
             let (name, schedule) = ([view.name.as_str()], &view.schedule);
             registry.know_schedule(&view.name);
             let lengths = [
-                (&table::SCHEDULE_INTERVAL, view.interval_ms),
-                (&table::SCHEDULE_STALE_AFTER, view.stale_after_ms),
+                (&table::SCHEDULE_INTERVAL, schedule.interval_ms),
+                (&table::SCHEDULE_STALE_AFTER, schedule.stale_after_ms),
             ];
             for (metric, ms) in lengths {
                 if let Some(ms) = ms {
                     self.add(metric, name, Duration::from_millis(ms).as_secs_f64());
                 }
             }
-            self.add(&table::SCHEDULE_CREATED, name, seconds(schedule.created_at));
+            self.add(&table::SCHEDULE_FRESH, name, seconds(schedule.fresh_since(now)));
             // The job's own end tells it first; the ledger knows it also of jobs that ended in other programs.
             for (metric, at) in
                 [(&table::SCHEDULE_NEXT, schedule.next_at), (&table::LAST_SUCCESS, schedule.last_success_at)]

@@ -308,9 +308,9 @@ fn leads(leads: bool) {
 async fn changed(events: &mut Receiver<WakeEvent>) {
     loop {
         match events.recv().await {
-            Ok(WakeEvent::Everything) => return,
-            Ok(WakeEvent::Work { .. } | WakeEvent::Moved { .. } | WakeEvent::Renew { .. })
-            | Err(RecvError::Lagged(_)) => {}
+            // What was passed over may have been about schedules.
+            Ok(WakeEvent::Everything) | Err(RecvError::Lagged(_)) => return,
+            Ok(WakeEvent::Work { .. } | WakeEvent::Moved { .. } | WakeEvent::Renew { .. }) => {}
             Err(RecvError::Closed) => return std::future::pending().await,
         }
     }

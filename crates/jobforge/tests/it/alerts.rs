@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jobforge::core::alert::notice::{NOTIFY, Notice};
+use jobforge::core::alert::notice::{NOTIFY, NOTIFY_TENANT, Notice};
 use jobforge::core::alert::route::Told;
+use jobforge::core::job::NewJob;
 use jobforge::core::settings::Settings;
 use jobforge::core::state::Status;
 use jobforge::live::Live;
@@ -14,7 +15,7 @@ use jobforge::services::{AlertJudge, Notifier, Round, Telling};
 use jobforge::store::Store;
 use jobforge::store::rows::JobFilter;
 use serde_json::{Value, json};
-use testkit::fixtures::{at, moment};
+use testkit::fixtures::{at, ended_job, job as new_job, moment};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -29,8 +30,10 @@ on_each_engine!(
     a_judge_that_dies_between_judging_and_telling_leaves_one_message,
     what_is_silenced_is_judged_and_not_told_of,
     a_channel_that_is_dead_has_another_stand_in_for_it,
+    who_stands_in_does_so_for_own_messages_and_once_whatever_is_configured_since,
     series_of_a_process_that_fell_silent_are_gone,
     a_new_judge_goes_on_with_the_history_of_the_old_one,
+    a_judge_sees_what_is_told_after_the_clock_was_set_back,
 );
 
 /// What the processes of the test count; the judge scrapes it.
@@ -228,13 +231,15 @@ async fn what_is_silenced_is_judged_and_not_told_of(db: Db) {
 
 async fn a_channel_that_is_dead_has_another_stand_in_for_it(db: Db) {
     // Slack answers so for a webhook that was removed; no further attempt can help.
+    // Some servers repeat the address in what they answer, which is the channel's secret.
     let server = Server::start(|asked: &Asked| match asked.line.contains("/gone") {
-        true => answer("404 Not Found", &[], b"no_service"),
+        true => answer("404 Not Found", &[], b"no_service: cannot POST /gone/hunter2?key=hunter3"),
         false => answer("200 OK", &[], b"ok"),
     })
     .await;
+    let gone = server.url("/gone/hunter2?key=hunter3");
     let channels = channels(&[
-        json!({ "name": "oncall", "kind": "slack", "url": server.url("/gone/hunter2"), "fallback": "hook" }),
+        json!({ "name": "oncall", "kind": "slack", "url": gone, "fallback": "hook" }),
         json!({ "name": "hook", "kind": "webhook", "url": server.url("/hook"), "least": "critical" }),
     ]);
     let mut lab = lab(&db, &channels);
@@ -253,7 +258,39 @@ async fn a_channel_that_is_dead_has_another_stand_in_for_it(db: Db) {
     let failed = db.store().jobs(&filter).await.unwrap();
     assert_eq!(failed.len(), 1);
     let said = format!("{:?}", failed[0].error);
-    assert!(said.contains("404") && said.contains("no_service") && !said.contains("hunter2"), "{said}");
+    assert!(said.contains("404") && said.contains("no_service") && !said.contains("hunter"), "{said}");
+}
+
+async fn who_stands_in_does_so_for_own_messages_and_once_whatever_is_configured_since(db: Db) {
+    let to = |fallback: &str| {
+        channels(&[
+            json!({ "name": "oncall", "kind": "webhook", "url": "http://127.0.0.1:9/", "fallback": fallback }),
+            json!({ "name": "first", "kind": "webhook", "url": "http://127.0.0.1:9/", "least": "critical" }),
+            json!({ "name": "second", "kind": "webhook", "url": "http://127.0.0.1:9/", "least": "critical" }),
+        ])
+    };
+    // A message to oncall that died, and one that a tenant has made itself.
+    let mut lab_of_first = lab(&db, &to("first"));
+    lab_of_first.pass(0, 240, without_worker).await;
+    let filter = JobFilter { job_type: Some(NOTIFY.to_owned()), limit: 100, ..JobFilter::default() };
+    let sent = db.store().jobs(&filter).await.unwrap();
+    let message =
+        sent.iter().find(|job| job.payload.as_str().contains("oncall")).expect("a message to oncall");
+    for tenant in ["acme", NOTIFY_TENANT] {
+        let died =
+            NewJob { tenant_id: tenant.to_owned(), payload: message.payload.clone(), ..new_job(NOTIFY) };
+        ended_job(db.store(), Status::Dead, died, at(240)).await.unwrap();
+    }
+    let stood_in = async || {
+        let jobs = notify_jobs(db.store()).await;
+        jobs.iter().filter(|(_, notice)| notice.instead_of.is_some()).count()
+    };
+    lab_of_first.pass(270, 270, without_worker).await;
+    assert_eq!(stood_in().await, 1, "for its own, not for a tenant's");
+    // Another fallback is configured meanwhile.
+    let mut lab_of_second = lab(&db, &to("second"));
+    lab_of_second.pass(600, 600, without_worker).await;
+    assert_eq!(stood_in().await, 1, "once");
 }
 
 async fn series_of_a_process_that_fell_silent_are_gone(db: Db) {
@@ -281,6 +318,19 @@ async fn a_new_judge_goes_on_with_the_history_of_the_old_one(db: Db) {
     let mut second = lab(&db, &channels);
     let rounds = second.pass(210, 210, well).await;
     assert_eq!(fired(&rounds), ["DeadLetterSpike"], "{rounds:?}");
+}
+
+async fn a_judge_sees_what_is_told_after_the_clock_was_set_back(db: Db) {
+    let mut lab = lab(&db, &channels(&[]));
+    assert_eq!(fired(&lab.pass(5000, 5300, well).await), [""; 0]);
+    // An hour back; from then on a process of workers counts a death a second.
+    let mut told = Vec::new();
+    for now in (1400..=1700).step_by(30) {
+        let counted = format!("jobforge_jobs_dead_total {now}\n");
+        db.store().put_sample("worker", &counted, at(now)).await.unwrap();
+        told.extend(lab.pass(now, now, well).await);
+    }
+    assert_eq!(fired(&told), ["DeadLetterSpike"], "{told:?}");
 }
 
 // Receivers, against what their makers document.

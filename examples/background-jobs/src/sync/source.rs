@@ -15,8 +15,9 @@ use crate::trouble::{Trouble, chain};
 /// Bounds on one answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_BYTES: usize = 8 * 1024 * 1024;
-/// How long to wait where the source does not say, and at most.
+/// How long to wait where the source does not say, at least, for its clock and ours may differ, and at most.
 const WAIT: Duration = Duration::from_secs(5);
+const LEAST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// One page of changes, oldest first. Each clip is read by itself, so that a bad one is refused alone.
@@ -147,7 +148,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Duration {
     } else {
         WAIT
     };
-    wait.min(LONGEST_WAIT)
+    wait.clamp(LEAST_WAIT, LONGEST_WAIT)
 }
 
 #[cfg(test)]
@@ -163,7 +164,8 @@ mod tests {
             ("7", 7),
             ("99999", 3600),
             ("Wed, 21 Oct 2015 07:28:30 GMT", 30),
-            ("Wed, 21 Oct 2015 07:27:00 GMT", 0),
+            ("Wed, 21 Oct 2015 07:27:00 GMT", 1),
+            ("0", 1),
             ("soon", 5),
             ("", 5),
         ] {

@@ -112,11 +112,23 @@ fn the_clean_up_comes_with_the_key_of_the_day() {
 #[test]
 fn a_schedule_is_stale_after_twice_its_longest_gap_unless_it_says_otherwise() {
     let now = moment("2026-03-01T12:00:00Z");
-    let hours =
-        |definition: Definition| checked(definition).stale_after(now).map(|stale| stale.as_secs() / 3600);
+    let stale = |definition: Definition| checked(definition).rhythm(now).stale_after;
+    let hours = |definition: Definition| stale(definition).map(|stale| stale.as_secs() / 3600);
     assert_eq!(hours(every("6h")), Some(12));
     assert_eq!(hours(by_cron("0 2 * * 1-5")), Some(144), "over a weekend");
-    let seconds = |interval| checked(every(interval)).stale_after(now).map(|stale| stale.as_secs());
+    let seconds = |interval| stale(every(interval)).map(|stale| stale.as_secs());
     assert_eq!((seconds("1s"), seconds("5m")), (Some(61), Some(600)), "a second is no time for a job");
     assert_eq!(hours(Definition { stale_after_ms: Some(3_600_000), ..every("6h") }), Some(1));
+}
+
+#[test]
+fn nights_and_weekends_count_whatever_the_hour_is_at_which_a_schedule_is_made() {
+    let longest =
+        |pattern, now| checked(by_cron(pattern)).rhythm(moment(now)).longest.map(|gap| gap.as_secs() / 60);
+    // Saturday noon, Monday morning, Friday when it has just ended.
+    for now in ["2026-03-07T12:00:00Z", "2026-03-09T09:10:00Z", "2026-03-13T17:46:00Z"] {
+        assert_eq!(longest("*/15 9-17 * * 1-5", now), Some(63 * 60 + 15), "{now}");
+        assert_eq!(longest("* * * * *", now), Some(1), "{now}");
+        assert_eq!(longest("0 2 * * 0", now), Some(7 * 24 * 60), "{now}");
+    }
 }

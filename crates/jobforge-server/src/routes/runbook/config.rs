@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jobforge::core::settings::{Kind, flag_name};
 use jobforge_api::SettingsChanged;
 use jobforge_api::runbook::{ConfigChanged, ConfigView};
 
 use crate::api_error::ApiError;
+use crate::body;
 use crate::caller::{Anybody, Caller};
 use crate::routes::json as answer;
 use crate::routes::settings::{apply, changed, changes};
 use crate::server::App;
-use crate::{body, query};
 
 /// `GET /api/config`: flags for everybody, the settings that are no secret for those who may read.
 pub(super) async fn look(State(app): State<Arc<App>>, anybody: Anybody) -> Result<Response, ApiError> {
@@ -34,11 +34,9 @@ pub(super) async fn look(State(app): State<Arc<App>>, anybody: Anybody) -> Resul
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let patch = body::object(&headers, body, &[]).await?;
     let report = apply(&app, &caller, &changes(patch)?, None).await?;
     let SettingsChanged { version, changes } = changed(report);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jiff::Timestamp;
 use jobforge::clock;
@@ -23,13 +23,13 @@ use serde_json::{Map, Value};
 
 use super::restart;
 use crate::api_error::ApiError;
+use crate::body;
 use crate::caller::Caller;
 use crate::health::{Stuck, stuck};
 use crate::routes::jobs::visible;
 use crate::routes::json as answer;
 use crate::routes::queues::sweep;
 use crate::server::App;
-use crate::{body, query};
 use jobforge::core::nearest::advice;
 
 /// Fields of an action.
@@ -43,12 +43,7 @@ const ACTIONS: [&str; 5] =
 const SHOWN: usize = 20;
 
 /// `GET /api/qc/debug`
-pub(super) async fn look(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    uri: Uri,
-) -> Result<Response, ApiError> {
-    query::none(&uri)?;
+pub(super) async fn look(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, ApiError> {
     let store = app.client.store();
     let tenant = caller.tenant(None)?;
     let as_of = store.now().await?;
@@ -95,11 +90,9 @@ pub(super) async fn look(
 pub(super) async fn act(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let fields = body::object(&headers, body, FIELDS).await?;
     let action = match fields.get("action") {
         None => String::new(),
@@ -164,11 +157,9 @@ fn no_such_action(action: &str) -> ApiError {
 pub(super) async fn reprocess(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let fields = body::object(&headers, body, REPROCESS).await?;
     let ids = ids(&fields)?;
     body::fits::<ReprocessRequest>(&fields)?;

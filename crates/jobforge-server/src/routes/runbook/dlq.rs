@@ -92,13 +92,11 @@ async fn stats(app: &App, pending: &DeadFilter, all: &DeadFilter) -> Result<Resp
 pub(super) async fn act(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let fields = body::object(&headers, body, FIELDS).await?;
-    let client = app.client.clone().acting(caller.by().clone());
+    let client = app.acting(caller.by());
     let action = fields.get("action").and_then(Value::as_str).unwrap_or_default();
     if ACTIONS.contains(&action) {
         body::fits::<DlqAction>(&fields)?;

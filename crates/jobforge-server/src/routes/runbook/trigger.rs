@@ -4,24 +4,22 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::super::schedules::run_now;
 use crate::api_error::ApiError;
+use crate::body;
 use crate::caller::Caller;
 use crate::server::App;
-use crate::{body, query};
 
 /// `POST /admin/jobs/trigger`
 pub(super) async fn trigger(
     State(app): State<Arc<App>>,
     caller: Caller,
-    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    query::none(&uri)?;
     let fields = body::object(&headers, body, &["job_name"]).await?;
     let name = fields.get("job_name").and_then(|name| name.as_str()).unwrap_or_default();
     if name.is_empty() {

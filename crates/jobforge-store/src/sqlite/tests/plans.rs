@@ -80,6 +80,7 @@ fn the_hot_statements_use_their_index() {
         (&statements::JOB_IDS_KEY, "idx_jobforge_jobs_idempotency (idempotency_key=?)"),
         (&statements::JOB_IDS_WORKER, "idx_jobforge_jobs_running (locked_by=?)"),
         (&statements::DEAD_LIST, "idx_jobforge_jobs_dead_newest (id<?)"),
+        (&statements::GAUGE_RETRYING, "COVERING INDEX idx_jobforge_jobs_scheduled"),
         (&statements::STATUS_COUNT, "COVERING INDEX idx_jobforge_jobs_finished (status=? AND finished_at>?)"),
         (
             &statements::DEAD_LIST_TENANT,
