@@ -8,13 +8,13 @@ use crate::{api, command, deps, openapi, repository, run as run_command, succeed
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Leave out the documentation, its examples, and asking servers all that is described
+    /// Leave out the documentation, its examples, the feature `otlp`, and asking servers all that is described
     #[arg(long)]
     fast: bool,
 }
 
 /// Cheap and often wrong comes first.
-pub(crate) const STAGES: [Stage; 10] = [
+pub(crate) const STAGES: [Stage; 11] = [
     Stage { name: "tidy", run: |_| passed(tidy::check(&repository())) },
     Stage { name: "format", run: |_| cargo(&["fmt", "--all", "--check"]) },
     Stage { name: "api changes", run: |_| openapi::check() },
@@ -26,13 +26,14 @@ pub(crate) const STAGES: [Stage; 10] = [
     POSTGRES,
     Stage { name: "tests", run: tests },
     Stage { name: "api", run: |run| api::check(run, api::SEED) },
+    Stage { name: "otlp", run: |_| otlp() },
     Stage { name: "docs", run: |_| docs() },
     Stage { name: "doc tests", run: doc_tests },
 ];
 
 const POSTGRES: Stage = Stage { name: "postgres", run: start_postgres };
 
-const NOT_FAST: [&str; 3] = ["api", "docs", "doc tests"];
+const NOT_FAST: [&str; 4] = ["api", "otlp", "docs", "doc tests"];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let wanted = |stage: &&Stage| !(options.fast && NOT_FAST.contains(&stage.name));
@@ -63,6 +64,14 @@ fn tests(run: &mut Run) -> Result<Outcome> {
     }
     println!("cargo-nextest is not installed: testing with cargo test");
     cargo_with_postgres(run, &["test", "--workspace", "--all-targets", "--no-fail-fast"])
+}
+
+/// The program as it is with the one feature that it has.
+fn otlp() -> Result<Outcome> {
+    let build = ["--package", "jobforge-cli", "--features", "otlp"];
+    let lints = ["--all-targets", "--", "--deny", "warnings"];
+    run_command(command("cargo", &["clippy"]).args(build).args(lints))?;
+    passed(run_command(command("cargo", &["test"]).args(build).args(["--test", "it", "otlp"])))
 }
 
 fn doc_tests(run: &mut Run) -> Result<Outcome> {

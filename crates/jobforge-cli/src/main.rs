@@ -26,7 +26,9 @@ fn main() -> ExitCode {
         }
     };
     let json = cli.global.json;
-    match runtime.block_on(commands::run(cli)) {
+    let ran = runtime.block_on(commands::run(cli));
+    logging::finish();
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print(json);

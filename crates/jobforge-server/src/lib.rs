@@ -21,6 +21,7 @@ mod metrics;
 mod rate_limit;
 mod request_log;
 mod routes;
+mod trace;
 mod workers;
 
 mod api_error;

@@ -46,8 +46,8 @@ pub(crate) fn count(request: &Asked, code: u16, took: Duration) {
 
 /// What is kept of a request to count it.
 pub(crate) struct Asked {
-    route: String,
-    method: &'static str,
+    pub(crate) route: String,
+    pub(crate) method: &'static str,
 }
 
 impl Asked {

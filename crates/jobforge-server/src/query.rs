@@ -108,6 +108,12 @@ pub(crate) const IDEMPOTENCY_KEY: Param = param(
     Kind::Key,
     "Makes it safe to repeat the call: what it made before is answered again.",
 );
+/// The trace that the caller is in.
+pub(crate) const TRACEPARENT: Param = param(
+    "traceparent",
+    Kind::Free,
+    "The caller's W3C trace context, for jobs that name none of their own. What is none is passed over.",
+);
 /// The version that the caller saw.
 pub(crate) const IF_MATCH: Param =
     param("If-Match", Kind::Version, "Changes nothing unless the settings are still at this version.");

@@ -6,9 +6,11 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::Next;
 use axum::response::Response;
 use jobforge::clock::monotonic;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::metrics::{self, Asked};
+use crate::trace;
 
 /// Characters of a path or method that are logged.
 const SHOWN: usize = 200;
@@ -32,15 +34,20 @@ pub(crate) async fn log_request(mut request: Request, next: Next) -> Response {
     let method: String = request.method().as_str().chars().take(SHOWN).collect();
     let path: String = request.uri().path().chars().take(SHOWN).collect();
     let asked = Asked::of(&request);
+    let is_probe = PROBES.contains(&path.as_str());
+    let is_worker = path.starts_with(WORKERS);
+    let traced = if is_probe || is_worker { Span::none() } else { trace::serve(&request, &asked, &path, id) };
     let begun = monotonic();
-    let mut response = next.run(request).await;
+    let mut response = next.run(request).instrument(traced.clone()).await;
     let took = monotonic().duration_since(begun);
     let ms = took.as_millis() as u64;
     let status = response.status().as_u16();
     metrics::count(&asked, status, took);
+    trace::served(&traced, status);
+    drop(traced);
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
         tracing::error!(request.id = %id, method, path, status, ms, error = cause, "{method} {path:?} failed with {status}: {cause}");
-    } else if PROBES.contains(&path.as_str()) || (path.starts_with(WORKERS) && status < 400) {
+    } else if is_probe || (is_worker && status < 400) {
         tracing::debug!(request.id = %id, method, path, status, ms, "{method} {path} gave {status} in {ms} ms");
     } else {
         tracing::info!(request.id = %id, method, path, status, ms, "{method} {path:?} gave {status} in {ms} ms");

@@ -19,10 +19,12 @@ use jobforge_store::postgres::enqueue_in;
 use jobforge_store::rows::{Enqueued, JobDetail, JobFilter, JobPage, Move, Moved, WakeEvent};
 use jobforge_store::{Store, StoreError};
 use tokio::sync::broadcast::error::RecvError;
+use tracing::Instrument;
 
 use crate::error::Error;
 use crate::job_type::JobType;
 use crate::open::{OpenOptions, open_store};
+use crate::trace;
 
 /// Between two looks of [`Client::wait`] when nothing announces a change.
 const WAIT_LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
@@ -130,11 +132,15 @@ impl Client {
     /// # Errors
     /// When the database fails or a key conflicts.
     pub async fn enqueue_jobs(&self, jobs: &[NewJob]) -> Result<Vec<Receipt>, Error> {
-        let done = self.store.enqueue(jobs, Now::Database).await.inspect_err(|error| {
-            if matches!(error, StoreError::IdempotencyConflict { .. } | StoreError::DuplicateId(_)) {
-                jobs.iter().for_each(|job| refused(&job.queue));
-            }
-        })?;
+        let span = trace::send(jobs);
+        let jobs = &*trace::carried(&span, jobs);
+        let done =
+            self.store.enqueue(jobs, Now::Database).instrument(span.clone()).await.inspect_err(|error| {
+                trace::not_sent(&span, error);
+                if matches!(error, StoreError::IdempotencyConflict { .. } | StoreError::DuplicateId(_)) {
+                    jobs.iter().for_each(|job| refused(&job.queue));
+                }
+            })?;
         Ok(done.into_iter().map(Receipt::from).collect())
     }
 
@@ -357,7 +363,11 @@ impl Enqueue {
         transaction: &tokio_postgres::Transaction<'_>,
     ) -> Result<Receipt, Error> {
         let job = self.into_job()?;
-        let done = enqueue_in(transaction, std::slice::from_ref(&job)).await?;
+        let span = trace::send(std::slice::from_ref(&job));
+        let done = enqueue_in(transaction, &trace::carried(&span, std::slice::from_ref(&job)))
+            .instrument(span.clone())
+            .await
+            .inspect_err(|error| trace::not_sent(&span, error))?;
         Ok(done.first().map_or(Receipt { id: job.id, created: true }, |enqueued| Receipt::from(*enqueued)))
     }
 }

@@ -4,7 +4,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use jobforge_core::heartbeat::Report;
@@ -49,6 +49,8 @@ struct Inner {
     states: Arc<States>,
     stop: CancellationToken,
     state: Mutex<State>,
+    /// Of this run, where runs are traced.
+    traceparent: OnceLock<String>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -90,8 +92,19 @@ impl State {
 impl JobContext {
     pub(crate) fn new(job: ClaimedJob, states: Arc<States>) -> Self {
         Self {
-            inner: Arc::new(Inner { job, states, stop: CancellationToken::new(), state: Mutex::default() }),
+            inner: Arc::new(Inner {
+                job,
+                states,
+                stop: CancellationToken::new(),
+                state: Mutex::default(),
+                traceparent: OnceLock::new(),
+            }),
         }
+    }
+
+    /// Says what the span of this run is to what the handler calls.
+    pub(crate) fn runs_within(&self, traceparent: String) {
+        let _ = self.inner.traceparent.set(traceparent);
     }
 
     fn report_state(&self) -> MutexGuard<'_, State> {
@@ -135,6 +148,12 @@ impl JobContext {
     pub fn deadline(&self) -> Option<jiff::Timestamp> {
         let timeout = jiff::SignedDuration::try_from(self.inner.job.timeout?).ok()?;
         self.inner.job.started_at.checked_add(timeout).ok()
+    }
+
+    /// The W3C trace context to hand on to what the handler calls: that of this run where runs are traced (see
+    /// [`crate::trace`]), otherwise that of the enqueuer.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.inner.traceparent.get().or(self.inner.job.traceparent.as_ref()).map(String::as_str)
     }
 
     /// Returns the application's value of this type, as given to the worker's builder.

@@ -48,6 +48,7 @@ pub mod remote;
 mod schedule;
 pub mod services;
 mod tokens;
+pub mod trace;
 mod worker;
 
 pub use alert::AlertError;

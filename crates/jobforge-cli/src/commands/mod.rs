@@ -42,6 +42,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Cli, Command, Global};
 use crate::failure::{self, Failure};
+use crate::logging::Teller;
 use crate::{config as settings, logging, output};
 
 /// What most commands need: the settings, and whether to print JSON.
@@ -59,9 +60,9 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    fn new(global: &Global, flags: BTreeMap<String, String>, is_server: bool) -> Result<Self, Failure> {
+    fn new(global: &Global, flags: BTreeMap<String, String>, teller: Teller) -> Result<Self, Failure> {
         let settings::Read { settings, own, schedules, channels } = settings::settings(global, flags)?;
-        logging::start(&settings, global.log.as_deref(), is_server)?;
+        logging::start(&settings, global.log.as_deref(), teller)?;
         Ok(Self { settings, own, schedules, channels, json: global.json, reason: global.reason.clone() })
     }
 
@@ -126,17 +127,18 @@ fn who() -> String {
 /// Runs the command that was typed.
 pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     let global = cli.global;
-    let visit = |flags| Context::new(&global, flags, false);
+    let visit = |flags| Context::new(&global, flags, Teller::OneShot);
     match cli.command {
         Command::Up(args) => {
             let flags = merge(serve::flags(&args.serve), work::flags(&args.work));
-            up::run(Context::new(&global, flags, true)?, &global, &args).await
+            up::run(Context::new(&global, flags, Teller::Server)?, &global, &args).await
         }
-        Command::Serve(args) => serve::run(Context::new(&global, serve::flags(&args), true)?).await,
+        Command::Serve(args) => serve::run(Context::new(&global, serve::flags(&args), Teller::Server)?).await,
         Command::Work(args) => {
             let listener = flags(&[("metrics_listen", args.metrics_listen.as_ref())]);
             let flags = merge(work::flags(&args.work), listener);
-            work::run(Context::new(&global, flags, true)?, &global, &args.work).await
+            let teller = if args.work.supervised { Teller::Supervised } else { Teller::Server };
+            work::run(Context::new(&global, flags, teller)?, &global, &args.work).await
         }
         Command::Job(command) => job::run(visit(BTreeMap::new())?, command).await,
         Command::Queue(command) => queue::run(visit(BTreeMap::new())?, command).await,
@@ -144,7 +146,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Schedule(command) => schedule::run(visit(BTreeMap::new())?, command).await,
         Command::Dead(command) => dead::run(visit(BTreeMap::new())?, command).await,
         Command::Watchdog(command) => watchdog::run(visit(BTreeMap::new())?, command).await,
-        Command::CleanupDaemon => serve::run(Context::new(&global, serve::watchdog_only(), true)?).await,
+        Command::CleanupDaemon => {
+            serve::run(Context::new(&global, serve::watchdog_only(), Teller::Server)?).await
+        }
         Command::Db(command) => db::run(visit(BTreeMap::new())?, command).await,
         Command::Alert(command) => alert::run(visit(BTreeMap::new())?, command).await,
         Command::Audit(command) => audit::run(visit(BTreeMap::new())?, command).await,

@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Context, asked_to_stop, owner};
 use crate::cli::{Global, WorkArgs};
 use crate::failure::{self, Failure};
-use crate::output;
 use crate::supervise::{Counts, Desk, Order, Reporter, Supervisor, lifeline, orders_by_signal, work_command};
+use crate::{logging, output};
 
 /// What a draining worker may take beyond its grace and its lease before its supervisor kills it.
 const DRAIN_MARGIN: Duration = Duration::from_secs(30);
@@ -81,6 +81,7 @@ pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> R
     stopped?;
     if restarts {
         // A handler that blocks its thread would keep this process from ending.
+        logging::finish();
         lifeline::quit(failure::RESTARTED);
     }
     Ok(())

@@ -1,17 +1,34 @@
-//! Log lines on stderr: for people on a terminal, JSON otherwise.
+//! Log lines on stderr: for people on a terminal, JSON otherwise. Spans to a collector, if one is named.
 
 mod json;
+mod otlp;
 
 use std::io::IsTerminal;
 
 use jobforge::core::settings::Settings;
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
 use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
 use crate::failure::{self, Failure};
 
-/// Starts logging. One-shot commands say only what went wrong; servers tell their story.
-pub(crate) fn start(settings: &Settings, flag: Option<&str>, is_server: bool) -> Result<(), Failure> {
+/// What a process has to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Teller {
+    /// Only what went wrong.
+    OneShot,
+    /// Its story.
+    Server,
+    /// Likewise, below a parent that has said already what is wrong with their common environment.
+    Supervised,
+}
+
+/// Starts logging.
+pub(crate) fn start(settings: &Settings, flag: Option<&str>, teller: Teller) -> Result<(), Failure> {
+    let is_server = teller != Teller::OneShot;
     let configured =
         settings.get("log").filter(|resolved| resolved.source != jobforge::core::settings::Source::Default);
     let filter = flag.or(configured.map(|resolved| resolved.value.as_str())).unwrap_or(if is_server {
@@ -30,16 +47,40 @@ pub(crate) fn start(settings: &Settings, flag: Option<&str>, is_server: bool) ->
         "json" => false,
         _ => std::io::stderr().is_terminal(),
     };
-    // A log that nobody reads any more must not end the process: by default a failed line is told on the same stream.
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .log_internal_errors(false);
-    // A second start within one process (tests) changes nothing.
-    let _ = if human {
-        builder.with_target(false).compact().try_init()
-    } else {
-        builder.fmt_fields(JsonFields::new()).event_format(json::Lines).try_init()
+    let (spans, fault) = match if is_server { otlp::start() } else { Ok(None) } {
+        Ok(spans) => (spans, None),
+        Err(fault) => (None, Some(fault)),
     };
+    // A second start within one process (tests) changes nothing.
+    let _ = match spans {
+        None => registry().with(filter).with(lines(human)).try_init(),
+        Some(spans) => {
+            // Each has a filter of its own: what the log leaves out may be exported, and the other way round.
+            let only_export = format!("{}=off", jobforge::trace::TARGET).parse();
+            let filter = only_export.into_iter().fold(filter, EnvFilter::add_directive);
+            registry().with(spans).with(lines(human).with_filter(filter)).try_init()
+        }
+    };
+    if let Some(fault) = fault.filter(|_| teller == Teller::Server) {
+        tracing::warn!("{fault}");
+    }
     Ok(())
+}
+
+/// Ends what [`start`] began, as far as it has anything to send.
+pub(crate) fn finish() {
+    otlp::finish();
+}
+
+fn lines<S>(human: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    // A log that nobody reads any more must not end the process: by default a failed line is told on the same stream.
+    let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    if human {
+        lines.with_target(false).compact().boxed()
+    } else {
+        lines.fmt_fields(JsonFields::new()).event_format(json::Lines).boxed()
+    }
 }

@@ -19,6 +19,7 @@ mod ledger;
 mod life;
 mod liveness;
 mod metrics;
+mod otlp;
 mod probes;
 mod program;
 mod prometheus;

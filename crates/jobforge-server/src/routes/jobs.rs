@@ -24,7 +24,7 @@ use crate::api_error::ApiError;
 use crate::body::Sent;
 use crate::caller::Caller;
 use crate::server::App;
-use crate::{body, query, view};
+use crate::{body, query, trace, view};
 
 /// Entries of the audit log that a timeline shows.
 const MOST_DEEDS: usize = 200;
@@ -54,7 +54,8 @@ pub(super) async fn enqueue_many(
     let (mut jobs, mut refusals) = (Vec::with_capacity(requests.len()), Vec::new());
     for (index, request) in requests.into_iter().enumerate() {
         let tenant_id = caller.tenant(request.tenant_id.clone())?;
-        match client.enqueue_untyped(JobRequest { tenant_id, ..request }).into_job() {
+        let request = trace::carried(&headers, JobRequest { tenant_id, ..request });
+        match client.enqueue_untyped(request).into_job() {
             Ok(job) => jobs.push(job),
             Err(fault) => refusals.push(ApiError::from(fault).under(&format!("/jobs/{index}"))),
         }
@@ -82,7 +83,8 @@ pub(super) async fn enqueue(
     let request = idempotency::with_key(body::job_request(&headers, body).await?, key.as_deref())?;
     let tenant_id = caller.tenant(request.tenant_id.clone())?;
     let client = app.acting(caller.by());
-    let job = [client.enqueue_untyped(JobRequest { tenant_id, ..request }).into_job()?];
+    let request = trace::carried(&headers, JobRequest { tenant_id, ..request });
+    let job = [client.enqueue_untyped(request).into_job()?];
     let receipt = match client.enqueue_jobs(&job).await {
         Ok(receipts) => receipts.into_iter().next().ok_or_else(|| no_receipt(&job[0]))?,
         Err(error) => return Err(idempotency::explain(&client, &job, error).await),

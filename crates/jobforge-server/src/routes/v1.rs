@@ -32,7 +32,7 @@ use super::{
 use crate::metrics;
 use crate::query::{
     ALERTS, AUDIT, DEAD_FILTER, DEAD_PAGE, HISTORY, IDEMPOTENCY_KEY, IF_MATCH, JOB_FILTER, Kind, LAST_EVENT,
-    LIMIT, SCHEDULE_HISTORY, SCHEDULES,
+    LIMIT, SCHEDULE_HISTORY, SCHEDULES, TRACEPARENT,
 };
 
 type Handler = axum::routing::MethodRouter<std::sync::Arc<crate::server::App>>;
@@ -54,6 +54,7 @@ fn job(route: Route) -> Route {
 fn enqueues(route: Route) -> Route {
     route
         .hears(IDEMPOTENCY_KEY)
+        .hears(TRACEPARENT)
         .refuses(400, &["bad_idempotency_key"])
         .refuses(413, &["payload_too_large"])
         .refuses(409, &["idempotency_conflict", "duplicate_id"])

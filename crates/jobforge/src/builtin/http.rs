@@ -166,9 +166,9 @@ fn check(
     Ok((Call { method, url, headers, body, timeout, max_response_bytes, max_redirects }, secrets))
 }
 
-/// Hands the trace on in which the job was enqueued, unless the payload names another.
+/// Hands the trace on in which the job runs, unless the payload names another.
 pub(super) fn go_on_tracing(headers: &mut HeaderMap, ctx: &JobContext) {
-    if let Some(trace) = &ctx.job().traceparent {
+    if let Some(trace) = ctx.traceparent() {
         headers.entry("traceparent").or_insert(ascii(trace));
     }
 }

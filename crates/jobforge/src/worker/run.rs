@@ -18,6 +18,7 @@ use super::settle::{Ended, hand_over};
 use crate::clock;
 use crate::context::{JobContext, StopReason};
 use crate::job_error::{FailOutcome, JobError};
+use crate::trace;
 
 /// How long a job that was taken ahead of a slot waits for one. Jobs of its queue have been over in milliseconds; where they
 /// are not any more, another worker may have a slot, and the database counts the job's time-out from its claim.
@@ -80,7 +81,13 @@ impl Runner {
             Some(_) if permit.is_none() => ended(&ctx, Err(JobError::stopped())),
             Some(registered) => {
                 let grace = registered.stop_grace.unwrap_or(self.pool.config.stop_grace);
-                attempt(&ctx, registered, grace).instrument(span(&ctx, &worker)).await
+                let traced = trace::process(ctx.job(), &worker);
+                trace::traceparent(&traced).into_iter().for_each(|trace| ctx.runs_within(trace));
+                // The traced one within, so that it is what surrounds a handler's own enqueues.
+                let run = attempt(&ctx, registered, grace).instrument(traced.clone());
+                let outcome = run.instrument(span(&ctx, &worker)).await;
+                trace::processed(&traced, outcome.as_ref());
+                outcome
             }
         };
         // What got no slot in time tells that the queue is not quick, so that it is not taken ahead again at once.
