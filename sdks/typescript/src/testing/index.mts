@@ -1,0 +1,2 @@
+// The same classes for `import`.
+export * from "./index.js";

@@ -1,0 +1,3 @@
+export { TestContext } from "./context.js";
+export { inMemory, type MemoryQueue } from "./memory.js";
+export { TestServer, type TestServerOptions } from "./server.js";

@@ -1,0 +1,195 @@
+import { setImmediate } from "node:timers/promises";
+import { sleep } from "../clock.js";
+import { ApiError } from "../errors.js";
+import type { Logger } from "../log.js";
+import { backoff, nextInterval, type Rhythm } from "../policy/backoff.js";
+import { ask, turn, type QueueAsk } from "../policy/claims.js";
+import { dueIn, type BeatRhythm } from "../policy/beats.js";
+import type { ClaimAnswer, ClaimedJob } from "../wire.js";
+import type { WorkerConfig } from "./config.js";
+import { HeldJobs, type Held } from "./held.js";
+
+const FIRST_WAIT_MS = 100;
+const LONGEST_WAIT_MS = 5_000;
+/** Between two looks of a worker that may not take anything for the moment. */
+const LOOK_AGAIN_MS = 250;
+/** Added to the moment at which a waiting job becomes due, so that the claim does not come a hair too early. */
+const DUE_SLACK_MS = 2;
+
+export interface ClaimRequest {
+  worker_id: string;
+  queues: QueueAsk[];
+  types: string[];
+  wait_ms: number;
+  heartbeat_due_ms: number;
+  bounds: Bounds;
+  alone?: true;
+  held?: Held[];
+}
+
+/** What jobs without bounds of their own are kept to. */
+export interface Bounds {
+  timeout?: { by_type: Record<string, number> };
+  progress?: { by_type: Record<string, number> };
+}
+
+export interface ClaimerTerms {
+  workerId: string;
+  types: string[];
+  bounds: Bounds;
+  poll: Rhythm & { wait_ms: number };
+  beat: BeatRhythm;
+  claimLimit: number;
+}
+
+/** What a claimer needs of its worker. */
+export interface ClaimerEvents {
+  now(): number;
+  /** Whether this incarnation may act. */
+  acts(): boolean;
+  /** How many jobs of each queue run, until their handlers have returned. */
+  running(): ReadonlyMap<string, number>;
+  /** Whether a job runs that nothing may run beside. */
+  runsAlone(): boolean;
+  claim(request: ClaimRequest): Promise<ClaimAnswer>;
+  start(jobs: ClaimedJob[]): void;
+  giveBack(jobs: ClaimedJob[]): void;
+}
+
+/** The one claimer of an incarnation. */
+export class Claimer {
+  readonly held = new HeldJobs();
+  private stopping = false;
+  private wake: (() => void) | undefined;
+  private inFlight = 0;
+  private failures = 0;
+  private idle: number | undefined;
+  private turns = 0;
+  private aloneSince: number | undefined;
+  private lastAsked: QueueAsk[] = [];
+
+  constructor(
+    private readonly config: WorkerConfig,
+    private readonly terms: ClaimerTerms,
+    private readonly worker: ClaimerEvents,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Claims until it is stopped. */
+  async run(): Promise<void> {
+    while (!this.stopping) {
+      // Jobs that end in the same turn of the event loop make room for one claim, not for one each.
+      await setImmediate();
+      const woken = this.woken();
+      const queues = this.worker.acts() ? this.ask() : [];
+      if (queues.length === 0) {
+        await Promise.race([woken, sleep(LOOK_AGAIN_MS)]);
+        continue;
+      }
+      await this.claim(queues, woken);
+    }
+  }
+
+  /** A slot has become free. */
+  freed(): void {
+    // A claim that waits asks for every queue that had room; only another queue is worth another claim.
+    if (this.inFlight === 0 || this.ask().some(({ name }) => !this.lastAsked.some((asked) => asked.name === name))) this.wake?.();
+  }
+
+  /** There may be work in this queue, or in any. */
+  work(queue?: string): void {
+    const ours = queue === undefined || this.config.queues.some(({ name }) => name === queue);
+    // A claim that waits at the server hears of it by itself.
+    if (ours && this.inFlight === 0) this.wake?.();
+  }
+
+  /** Claims no more. The worker drains by now, so the last claim ends the one that waits and brings nothing new. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    if (this.inFlight > 0 && this.lastAsked.length > 0) await this.send(this.lastAsked, 0, false);
+    this.wake?.();
+  }
+
+  private woken(): Promise<void> {
+    return new Promise((resolve) => (this.wake = resolve));
+  }
+
+  private ask(): QueueAsk[] {
+    const { config, terms, aloneSince } = this;
+    if (this.worker.runsAlone()) return [];
+    const running = this.worker.running();
+    const whose = aloneSince === undefined ? "company" : this.turn(aloneSince);
+    if (whose === "make room") return [];
+    if (whose === "alone") return [{ name: config.queues[this.turns % config.queues.length]!.name, max: 1 }];
+    return ask(config.queues, running, config.concurrency, terms.claimLimit, this.turns);
+  }
+
+  private turn(since: number): "company" | "alone" | "make room" {
+    let busy = 0;
+    for (const count of this.worker.running().values()) busy += count;
+    return turn(this.worker.now() - since, busy, this.terms.workerId);
+  }
+
+  /** Sends a claim that the server holds while there is no work, for as long as an idle worker waits between two polls. */
+  private async claim(queues: QueueAsk[], woken: Promise<void>): Promise<void> {
+    this.turns += 1;
+    const alone = this.aloneSince !== undefined && this.turn(this.aloneSince) === "alone";
+    const pause = nextInterval(this.terms.poll, this.idle);
+    const some = queues.length < this.config.queues.length;
+    const wait = Math.floor(Math.min(pause, this.terms.poll.wait_ms, some || alone ? 1000 : Infinity));
+    const began = this.worker.now();
+    const answer = await Promise.race([this.send(queues, wait, alone), woken]);
+    if (!answer) return;
+    if (answer === "failed") {
+      await Promise.race([woken, sleep(backoff(this.failures, FIRST_WAIT_MS, LONGEST_WAIT_MS))]);
+      return;
+    }
+    this.idle = answer.jobs.length > 0 ? undefined : pause;
+    if (answer.more || answer.jobs.length > 0 || answer.alone_waits) return;
+    const rest = Math.min(began + pause - this.worker.now(), (answer.next_due_ms ?? Infinity) + DUE_SLACK_MS);
+    if (rest > 0 && !some) await Promise.race([woken, sleep(rest)]);
+  }
+
+  private async send(queues: QueueAsk[], waitMs: number, alone: boolean): Promise<ClaimAnswer | "failed"> {
+    const { terms, worker } = this;
+    const sent = worker.now();
+    const held = this.held.beforeClaim();
+    this.lastAsked = queues;
+    this.inFlight += 1;
+    try {
+      const answer = await worker.claim({
+        worker_id: terms.workerId,
+        queues,
+        types: terms.types,
+        wait_ms: waitMs,
+        heartbeat_due_ms: Math.ceil(dueIn(terms.beat, terms.beat.interval_ms)),
+        bounds: terms.bounds,
+        ...(alone ? { alone } : {}),
+        ...(held ? { held } : {}),
+      });
+      this.failures = 0;
+      this.received(this.held.claimed(answer.jobs), sent + waitMs);
+      this.aloneSince = answer.alone_waits ? (this.aloneSince ?? sent) : undefined;
+      return answer;
+    } catch (error) {
+      // A newer claim of ours has ended this one, which has taken nothing that we will not be told of.
+      if (error instanceof ApiError && error.code === "claim_superseded") return { jobs: [], more: true };
+      this.failures += 1;
+      if (this.failures === 1) this.logger.warn(`failed to claim jobs; trying again: ${error instanceof Error ? error.message : String(error)}`);
+      return "failed";
+    } finally {
+      this.inFlight -= 1;
+    }
+  }
+
+  /**
+   * Starts what was claimed: not if the worker stops or may not act any more, and not if the answer was so long on its way
+   * that the jobs may have been taken back for want of heartbeats.
+   */
+  private received(jobs: ClaimedJob[], due: number): void {
+    if (jobs.length === 0) return;
+    const late = this.worker.now() - due > dueIn(this.terms.beat, this.terms.beat.interval_ms) / 2;
+    if (this.stopping || late || !this.worker.acts()) this.worker.giveBack(jobs);
+    else this.worker.start(jobs);
+  }
+}
