@@ -94,12 +94,6 @@ export class BeatSchedule {
     }
   }
 
-  /** When the next heartbeat is to be sent; infinity if none is. */
-  nextAt(): number {
-    let soonest = Infinity;
-    for (const job of this.jobs.values()) soonest = Math.min(soonest, this.momentOf(job));
-    return soonest;
-  }
 
   /** Takes the heartbeats that are due, at most `limit`. */
   take(now: number, limit: number): Beat[] {
