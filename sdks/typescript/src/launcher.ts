@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** `jobforge-worker ./worker.js --queue http --concurrency 8`: runs the tasks that a module exports. */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";

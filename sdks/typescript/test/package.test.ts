@@ -67,7 +67,7 @@ test("jobforge-worker runs the tasks of a module until it is told to end", async
       export const double = jf.task("double.it", { queue: "maths" }, ({ n }) => 2 * n);`,
     "empty.mjs": "export const nothing = 1;",
   });
-  const launcher = join(root, "dist/launcher.js");
+  const launcher = join(root, "bin/jobforge-worker.js");
   const run = (...args: string[]) => spawn(process.execPath, [launcher, ...args], {
     cwd: directory,
     env: { ...process.env, JOBFORGE_URL: workerUrl(server) },

@@ -48,6 +48,11 @@ export class TestServer implements AsyncDisposable {
     return `http://127.0.0.1:${this.port}`;
   }
 
+  /** Its Unix socket, where no token is needed and a worker that dies is noticed at once. */
+  get socketUrl(): string {
+    return `unix:${join(this.directory, "jobforge.sock")}`;
+  }
+
   /** A client of this server. */
   client(): JobForge {
     return new JobForge({ url: this.url });

@@ -3,7 +3,7 @@ import type { TestServer } from "../../src/testing/index.js";
 
 /** Where workers reach a server. */
 export function workerUrl(server: TestServer): string {
-  return `unix:${server.directory}/jobforge.sock`;
+  return server.socketUrl;
 }
 
 /** A log that keeps its lines. */
