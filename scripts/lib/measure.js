@@ -13,7 +13,7 @@ function sdk(name = "index") {
     return require(path.join(SDK, "dist", name));
   } catch (error) {
     if (error.code !== "MODULE_NOT_FOUND") throw error;
-    throw new Error("the SDK is not built; run: npm ci --prefix sdks/typescript");
+    throw new Error("the SDK is not built; run: cd sdks/typescript && npm ci && npm run build");
   }
 }
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { ApiError, ConnectionError } from "../src/errors.js";
 import { backoff, nextInterval } from "../src/policy/backoff.js";
 import { BeatSchedule, dueIn } from "../src/policy/beats.js";
-import { ask, turn } from "../src/policy/claims.js";
+import { ask, paceOf, turn, type Filling } from "../src/policy/claims.js";
 import { Lease } from "../src/policy/lease.js";
 import { LoopWatch } from "../src/policy/loop-watch.js";
 import { retryIn } from "../src/policy/retry.js";
@@ -113,24 +113,36 @@ test("reports under another fence go nowhere", () => {
 });
 
 const queues = [{ name: "a", slots: 8 }, { name: "b", slots: 8 }];
+const empty: Filling = { queues, held: new Map(), concurrency: 8, most: 100, turn: 0, paceMs: undefined };
+const total = (asked: { max: number }[]) => asked.reduce((sum, { max }) => sum + max, 0);
 
 test("free slots are shared between queues and never exceed the concurrency", () => {
-  const total = (asked: { max: number }[]) => asked.reduce((sum, { max }) => sum + max, 0);
-  assert.deepEqual(ask(queues, new Map(), 8, 100, 0), [{ name: "a", max: 4 }, { name: "b", max: 4 }]);
-  assert.deepEqual(ask(queues, new Map([["a", 8]]), 8, 100, 0), []);
-  for (let busy = 0; busy <= 8; busy += 1) assert.equal(total(ask(queues, new Map([["a", busy]]), 8, 100, 0)), 8 - busy);
-  assert.equal(total(ask([{ name: "a", slots: 500 }], new Map(), 500, 100, 0)), 100);
+  assert.deepEqual(ask(empty), [{ name: "a", max: 4 }, { name: "b", max: 4 }]);
+  for (let busy = 0; busy <= 8; busy += 1) assert.equal(total(ask({ ...empty, held: new Map([["a", busy]]) })), 8 - busy);
+  assert.equal(total(ask({ ...empty, queues: [{ name: "a", slots: 500 }], concurrency: 500 })), 100);
 });
 
 test("with one free slot the queues are asked in turn", () => {
-  const names = [0, 1, 2].map((turn) => ask(queues, new Map([["a", 7]]), 8, 100, turn)[0]?.name);
+  const names = [0, 1, 2].map((turn) => ask({ ...empty, held: new Map([["a", 7]]), turn })[0]?.name);
   assert.deepEqual(names, ["a", "b", "a"]);
 });
 
 test("a full queue is left out and its room goes to the others", () => {
   const limited = [{ name: "a", slots: 2 }, { name: "b", slots: 30 }];
-  assert.deepEqual(ask(limited, new Map([["a", 2]]), 32, 100, 0), [{ name: "b", max: 30 }]);
-  assert.deepEqual(ask(limited, new Map(), 10, 100, 0), [{ name: "a", max: 2 }, { name: "b", max: 8 }]);
+  assert.deepEqual(ask({ ...empty, queues: limited, held: new Map([["a", 2]]), concurrency: 32 }), [{ name: "b", max: 30 }]);
+  assert.deepEqual(ask({ ...empty, queues: limited, concurrency: 10 }), [{ name: "a", max: 2 }, { name: "b", max: 8 }]);
+});
+
+test("quick jobs are taken ahead, in large claims, and long ones never", () => {
+  const quick = { ...empty, paceMs: 2 };
+  assert.equal(total(ask({ ...quick, held: new Map([["a", 8]]) })), 8);
+  assert.equal(total(ask({ ...quick, held: new Map([["a", 9]]) })), 0);
+  assert.equal(total(ask({ ...quick, held: new Map([["a", 1]]) })), 15);
+  assert.equal(total(ask({ ...empty, paceMs: 200, held: new Map([["a", 7]]) })), 1);
+  assert.equal(total(ask({ ...quick, most: 4, held: new Map([["a", 8]]) })), 4);
+  let pace: number | undefined;
+  for (const took of [1, 1, 1, 1000]) pace = paceOf(pace, took);
+  assert.ok(pace && pace > 20, "one long job is enough to stop it");
 });
 
 test("an idle worker takes a job that runs alone at once, and a busy one makes room now and then", () => {

@@ -320,3 +320,26 @@ test("a worker without tasks, or with a wrong setting, says so", async () => {
   await assert.rejects(jf.work({ concurrency: 0 }), /concurrency is 0/);
   assert.throws(() => jf.task("some.task", () => 1), /defined twice/);
 });
+
+test("a checkpoint that cannot be written as JSON fails where it is saved, and hurts nobody else", async () => {
+  const jf = connect();
+  const odd = jf.task("odd.checkpoint", { maxAttempts: 1 }, (_, ctx) => ctx.save({ big: 10n }));
+  const fine = jf.task("fine.job", () => "fine");
+  await working(jf, {}, async () => {
+    const job = await odd.enqueue({});
+    await assert.rejects(job.result(), (error: unknown) => error instanceof JobEnded && error.kind === "TypeError");
+    assert.equal(await (await fine.enqueue({})).result(), "fine");
+  });
+});
+
+test("an error that the server does not take is told without its words", async () => {
+  const jf = connect();
+  const task = jf.task("odd.error", { maxAttempts: 1 }, () => {
+    throw new Failed("half a character: \ud800");
+  });
+  await working(jf, {}, async (lines) => {
+    const job = await task.enqueue({});
+    await assert.rejects(job.result(), (error: unknown) => error instanceof JobEnded && error.status === "failed");
+    assert.ok(lines.has(/is refused/));
+  });
+});

@@ -16,21 +16,45 @@ export interface QueueAsk {
   max: number;
 }
 
+/** Jobs that take less than this are quick. */
+const QUICK_MS = 20;
+/** How much the newest job says about the pace of the next ones. */
+const NEWEST_SHARE = 0.1;
+
+/** How long jobs take, by what they took so far and what the newest one did. */
+export function paceOf(before: number | undefined, tookMs: number): number {
+  return before === undefined ? tookMs : before + (tookMs - before) * NEWEST_SHARE;
+}
+
+/** How a worker is filled at the moment. */
+export interface Filling {
+  queues: readonly QueueSlots[];
+  /** Jobs of each queue that run or wait in the worker. */
+  held: ReadonlyMap<string, number>;
+  concurrency: number;
+  /** Most jobs of one claim. */
+  most: number;
+  /** Counts the claims, so that each queue is the first now and then. */
+  turn: number;
+  /** How long jobs take. */
+  paceMs: number | undefined;
+}
+
 /**
- * What to ask for with so many jobs running. Free slots are shared between the queues that have room, the first ones
- * getting the odd ones; `turn` moves on which those are, so that with fewer slots than queues each is asked in turn.
+ * What to ask for. Free slots are shared between the queues that have room; with fewer slots than queues each is asked in
+ * turn.
+ *
+ * Of quick jobs twice as many are held as run, to hide the claim's round trip, and more are asked for only when half of
+ * that is used up, so that claims stay large under load. Long jobs are never taken ahead: a job that waits in one worker's
+ * memory cannot be taken by an idle one.
  */
-export function ask(
-  queues: readonly QueueSlots[],
-  running: ReadonlyMap<string, number>,
-  concurrency: number,
-  most: number,
-  turn: number,
-): QueueAsk[] {
+export function ask({ queues, held, concurrency, most, turn, paceMs = Infinity }: Filling): QueueAsk[] {
   let busy = 0;
-  for (const count of running.values()) busy += count;
-  let free = Math.min(concurrency - busy, most);
-  const rooms = queues.map(({ name, slots }) => ({ name, room: slots - (running.get(name) ?? 0), max: 0 }));
+  for (const count of held.values()) busy += count;
+  const times = paceMs < QUICK_MS && busy > 0 ? 2 : 1;
+  let free = Math.min(concurrency * times - busy, most);
+  if (times === 2 && free < Math.min(concurrency, most)) return [];
+  const rooms = queues.map(({ name, slots }) => ({ name, room: slots * times - (held.get(name) ?? 0), max: 0 }));
   const first = free < rooms.length ? turn % rooms.length : 0;
   const order = [...rooms.slice(first), ...rooms.slice(0, first)];
   for (let open = order.filter(({ room }) => room > 0); free > 0 && open.length > 0; ) {

@@ -45,20 +45,20 @@ export class AttemptContext implements Context {
     const whole = Number.isFinite(percent) ? Math.round(Math.min(Math.max(percent, 0), 100)) : undefined;
     this.report({
       ...(whole === undefined ? {} : { percent: whole }),
-      ...(message === undefined ? {} : { message }),
-      ...(more.phase === undefined ? {} : { phase: more.phase }),
-      ...(more.checkpoint === undefined ? {} : { checkpoint: more.checkpoint }),
+      ...(message === undefined ? {} : { message: String(message) }),
+      ...(more.phase === undefined ? {} : { phase: String(more.phase) }),
+      ...(more.checkpoint === undefined ? {} : { checkpoint: copy(more.checkpoint) }),
     });
     await setImmediate();
     this.signal.throwIfAborted();
   }
 
   phase(name: string): void {
-    this.report({ phase: name });
+    this.report({ phase: String(name) });
   }
 
   save(checkpoint: unknown): void {
-    this.report({ checkpoint });
+    this.report({ checkpoint: copy(checkpoint) });
   }
 
   count(items: Partial<Items>): void {
@@ -107,4 +107,9 @@ export class AttemptContext implements Context {
     this.news = {};
     this.passOn(news);
   }
+}
+
+/** A checkpoint as it will come back; throws here, in the handler, if it cannot be written as JSON. */
+function copy(checkpoint: unknown): unknown {
+  return JSON.parse(JSON.stringify(checkpoint) ?? "null");
 }

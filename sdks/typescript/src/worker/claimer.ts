@@ -11,8 +11,12 @@ import { HeldJobs, type Held } from "./held.js";
 
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 5_000;
+/** How long a worker asks without waiting at the server, once that has no room for more who wait. */
+const NO_SEAT_MS = 60_000;
 /** Between two looks of a worker that may not take anything for the moment. */
 const LOOK_AGAIN_MS = 250;
+/** How long is waited at some queues before the others are asked. */
+const SOON_MS = 1_000;
 /** Added to the moment at which a waiting job becomes due, so that the claim does not come a hair too early. */
 const DUE_SLACK_MS = 2;
 
@@ -47,8 +51,10 @@ export interface ClaimerEvents {
   now(): number;
   /** Whether this incarnation may act. */
   acts(): boolean;
-  /** How many jobs of each queue run, until their handlers have returned. */
-  running(): ReadonlyMap<string, number>;
+  /** How many jobs of each queue run or wait, until their handlers have returned. */
+  held(): ReadonlyMap<string, number>;
+  /** How long jobs take, if that is known. */
+  paceMs(): number | undefined;
   /** Whether a job runs that nothing may run beside. */
   runsAlone(): boolean;
   claim(request: ClaimRequest): Promise<ClaimAnswer>;
@@ -67,6 +73,7 @@ export class Claimer {
   private turns = 0;
   private aloneSince: number | undefined;
   private lastAsked: QueueAsk[] = [];
+  private noSeatUntil = -Infinity;
 
   constructor(
     private readonly config: WorkerConfig,
@@ -103,11 +110,16 @@ export class Claimer {
     if (ours && this.inFlight === 0) this.wake?.();
   }
 
-  /** Claims no more. The worker drains by now, so the last claim ends the one that waits and brings nothing new. */
-  async stop(): Promise<void> {
+  /** Claims no more. What an answer that is under way brings is given back. */
+  stop(): void {
     this.stopping = true;
-    if (this.inFlight > 0 && this.lastAsked.length > 0) await this.send(this.lastAsked, 0, false);
     this.wake?.();
+  }
+
+  /** Ends the claim that waits at the server by another, which brings nothing new, for the worker drains by now. */
+  async recall(): Promise<void> {
+    this.stop();
+    if (this.inFlight > 0) await this.send(this.lastAsked, 0, false);
   }
 
   private woken(): Promise<void> {
@@ -117,16 +129,22 @@ export class Claimer {
   private ask(): QueueAsk[] {
     const { config, terms, aloneSince } = this;
     if (this.worker.runsAlone()) return [];
-    const running = this.worker.running();
     const whose = aloneSince === undefined ? "company" : this.turn(aloneSince);
     if (whose === "make room") return [];
     if (whose === "alone") return [{ name: config.queues[this.turns % config.queues.length]!.name, max: 1 }];
-    return ask(config.queues, running, config.concurrency, terms.claimLimit, this.turns);
+    return ask({
+      queues: config.queues,
+      held: this.worker.held(),
+      concurrency: config.concurrency,
+      most: terms.claimLimit,
+      turn: this.turns,
+      paceMs: this.worker.paceMs(),
+    });
   }
 
   private turn(since: number): "company" | "alone" | "make room" {
     let busy = 0;
-    for (const count of this.worker.running().values()) busy += count;
+    for (const count of this.worker.held().values()) busy += count;
     return turn(this.worker.now() - since, busy, this.terms.workerId);
   }
 
@@ -136,8 +154,10 @@ export class Claimer {
     const alone = this.aloneSince !== undefined && this.turn(this.aloneSince) === "alone";
     const pause = nextInterval(this.terms.poll, this.idle);
     const some = queues.length < this.config.queues.length;
-    const wait = Math.floor(Math.min(pause, this.terms.poll.wait_ms, some || alone ? 1000 : Infinity));
     const began = this.worker.now();
+    // The others are to be asked soon, too.
+    const patience = some || alone ? Math.min(pause, SOON_MS) : pause;
+    const wait = Math.floor(began < this.noSeatUntil ? 0 : Math.min(patience, this.terms.poll.wait_ms));
     const answer = await Promise.race([this.send(queues, wait, alone), woken]);
     if (!answer) return;
     if (answer === "failed") {
@@ -145,9 +165,9 @@ export class Claimer {
       return;
     }
     this.idle = answer.jobs.length > 0 ? undefined : pause;
-    if (answer.more || answer.jobs.length > 0 || answer.alone_waits) return;
-    const rest = Math.min(began + pause - this.worker.now(), (answer.next_due_ms ?? Infinity) + DUE_SLACK_MS);
-    if (rest > 0 && !some) await Promise.race([woken, sleep(rest)]);
+    if (answer.more || answer.jobs.length > 0 || (answer.alone_waits && !alone)) return;
+    const rest = Math.min(began + patience - this.worker.now(), (answer.next_due_ms ?? Infinity) + DUE_SLACK_MS);
+    if (rest > 0) await Promise.race([woken, sleep(rest)]);
   }
 
   private async send(queues: QueueAsk[], waitMs: number, alone: boolean): Promise<ClaimAnswer | "failed"> {
@@ -174,6 +194,11 @@ export class Claimer {
     } catch (error) {
       // A newer claim of ours has ended this one, which has taken nothing that we will not be told of.
       if (error instanceof ApiError && error.code === "claim_superseded") return { jobs: [], more: true };
+      if (error instanceof ApiError && error.status < 500) this.held.refused();
+      if (error instanceof ApiError && error.code === "too_many_waiting") {
+        this.noSeatUntil = worker.now() + NO_SEAT_MS;
+        return { jobs: [], more: true };
+      }
       this.failures += 1;
       if (this.failures === 1) this.logger.warn(`failed to claim jobs; trying again: ${error instanceof Error ? error.message : String(error)}`);
       return "failed";

@@ -58,8 +58,8 @@ function described(error: unknown, { kind, details }: { kind?: string | undefine
   const code = (error as NodeJS.ErrnoException).code;
   const stack = error.stack?.split("\n").slice(0, STACK_LINES).join("\n");
   return {
-    message: error.message || error.name,
-    kind: kind ?? (typeof code === "string" ? code : error.name),
+    message: String(error.message || error.name),
+    kind: String(kind ?? (typeof code === "string" ? code : error.name)),
     details: asJson(details) ?? { stack },
   };
 }

@@ -19,6 +19,11 @@ export class HeldJobs {
     return lost ? [...this.jobs.values()] : undefined;
   }
 
+  /** Notes that the server has refused a claim: it has given nothing away. */
+  refused(): void {
+    this.unanswered = Math.max(0, this.unanswered - 1);
+  }
+
   /** Notes the answer to a claim, and returns the jobs in it that are new. */
   claimed(jobs: readonly ClaimedJob[]): ClaimedJob[] {
     const fresh = jobs.filter((job) => !this.jobs.has(keyOf(job)) && !this.endedMeanwhile.has(keyOf(job)));

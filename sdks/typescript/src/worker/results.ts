@@ -17,6 +17,8 @@ export interface ResultsRequest {
 interface Entry {
   workerId: string;
   result: JobResult;
+  /** It stands for a result that the server did not take. */
+  retold?: true;
 }
 
 /** Tells how attempts ended: in batches that gather while the last one is in flight, again and again until answered. */
@@ -87,11 +89,15 @@ export class Results {
         for (const result of results) await this.sendBatch(workerId, [result]);
         return;
       }
-      const [result] = results;
-      this.logger.error(`the result of job ${result?.id} is refused: ${text(error)}`);
-      const retold = final && result ? told(result, error) : undefined;
-      this.forget(workerId, results);
-      if (retold) this.waiting.push({ workerId, result: retold });
+      const entry = this.waiting.find(({ result }) => result === results[0]);
+      if (!entry) return;
+      this.logger.error(`the result of job ${entry.result.id} is refused: ${text(error)}`);
+      if (final && !entry.retold) {
+        entry.result = withoutWords(entry.result, error);
+        entry.retold = true;
+      } else {
+        this.forget(workerId, results);
+      }
       return;
     }
     this.failures += 1;
@@ -108,10 +114,12 @@ export class Results {
   }
 }
 
-/** What is told instead of a result that the server does not take; nothing if that was an error already. */
-function told({ id, fence, outcome }: JobResult, error: ApiError): JobResult | undefined {
-  if (outcome !== "succeeded") return undefined;
-  return { id, fence, outcome: "failed", error: { kind: "result_refused", message: error.detail } };
+/** What is told instead of a result that the server does not take: how it ended, and nothing that could be wrong. */
+function withoutWords({ id, fence, outcome, retry_in_ms }: JobResult, refusal: ApiError): JobResult {
+  const again = retry_in_ms === undefined ? {} : { retry_in_ms };
+  if (outcome === "snoozed" || outcome === "released") return { id, fence, outcome, ...again };
+  const error = { kind: "result_refused", message: refusal.detail };
+  return { id, fence, outcome: outcome === "succeeded" ? "failed" : outcome, error, ...again };
 }
 
 function text(error: unknown): string {

@@ -9,6 +9,8 @@ import { JobCanceled, LeaseLost, Shutdown, type StopReason } from "../stop.js";
 import { Transport, ANSWER_TIME_MS } from "../transport.js";
 import { version } from "../version.js";
 import type { ClaimAnswer, ClaimedJob, Registration } from "../wire.js";
+import { paceOf } from "../policy/claims.js";
+import { Ahead } from "./ahead.js";
 import { Attempt, STOP_GRACE_MS } from "./attempt.js";
 import { Claimer, type Bounds } from "./claimer.js";
 import { configure, type WorkerConfig } from "./config.js";
@@ -32,7 +34,6 @@ type End = "stop" | "restart";
 interface Incarnation {
   id: string;
   claimer: Claimer;
-  claiming: Promise<void>;
   /** Ends its signals. */
   over: AbortController;
 }
@@ -47,7 +48,10 @@ export class Worker {
   private readonly results: Results;
   /** Attempts whose handlers have not returned, those of lost incarnations included. */
   private readonly attempts = new Map<string, Attempt>();
+  /** How many of them there are of each queue. */
   private readonly running = new Map<string, number>();
+  private readonly ahead = new Ahead((workerId, jobs) => this.giveBack(workerId, jobs));
+  private paceMs: number | undefined;
   private incarnation: Incarnation | undefined;
   private readonly stopping = new AbortController();
   private readonly hurrying = new AbortController();
@@ -68,12 +72,10 @@ export class Worker {
     this.lifeline = new Lifeline(jf.connection, this.clock, this.config.exitWhenLost, speaks, this.logger, {
       lost: (workerId, why) => this.lost(workerId, why),
       restart: () => this.ended?.("restart"),
-      failed: (fault) => {
-        this.fault = fault;
-        this.stop();
-      },
+      failed: (fault) => this.failed(fault),
       stop: ({ job, state }) => {
-        this.attempts.get(keyOf(job))?.stop(state === "canceled" ? new JobCanceled() : new LeaseLost(`it is ${state}`));
+        if (this.ahead.forget(job)) return this.lifeline.ended([job]);
+        return this.attempts.get(keyOf(job))?.stop(state === "canceled" ? new JobCanceled() : new LeaseLost(`it is ${state}`));
       },
     });
     this.results = new Results(
@@ -116,6 +118,11 @@ export class Worker {
     this.hurrying.abort();
   }
 
+  private failed(fault: Error): void {
+    this.fault ??= fault;
+    this.stop();
+  }
+
   private now(): number {
     return elapsed(this.clock);
   }
@@ -134,15 +141,17 @@ export class Worker {
     const claimer = new Claimer(this.config, terms, {
       now: () => this.now(),
       acts: () => this.lifeline.acts(id, this.now()),
-      running: () => this.running,
+      held: () => new Map(this.config.queues.map(({ name }) => [name, this.runningOf(name) + this.ahead.count(name)])),
+      paceMs: () => this.paceMs,
       runsAlone: () => [...this.attempts.values()].some(({ job }) => job.alone),
       claim: (request): Promise<ClaimAnswer> =>
         this.transport.call("POST", "/v1/worker/claim", request, { timeoutMs: request.wait_ms + ANSWER_TIME_MS }),
-      start: (jobs) => this.start(id, jobs),
+      start: (jobs) => this.take(id, jobs),
       giveBack: (jobs) => this.giveBack(id, jobs),
     }, this.logger);
     const over = new AbortController();
-    this.incarnation = { id, claimer, claiming: claimer.run(), over };
+    this.incarnation = { id, claimer, over };
+    claimer.run().catch((fault: Error) => this.failed(fault));
     void listen(this.transport, id, {
       look: () => {
         claimer.work();
@@ -205,22 +214,45 @@ export class Worker {
     });
   }
 
-  private start(workerId: string, jobs: ClaimedJob[]): void {
+  /** Takes what was claimed, and starts as much of it as there is room for. */
+  private take(workerId: string, jobs: ClaimedJob[]): void {
     this.lifeline.started(jobs.map(({ id, fence }) => ({ id, fence })));
-    for (const job of jobs) {
-      const attempt = new Attempt(workerId, job, this.jf.tasks.get(job.type), {
-        report: ({ job }, report) => this.lifeline.report({ id: job.id, fence: job.fence }, report),
-        ended: (attempt, result) => {
-          if (result) this.results.push(attempt.workerId, result);
-          else this.dropped(attempt);
-        },
-        ignoresStop: (attempt, reason) => this.ignoresStop(attempt, reason),
-        settled: (attempt) => this.settled(attempt),
-      });
-      this.attempts.set(keyOf(job), attempt);
-      this.running.set(job.queue, (this.running.get(job.queue) ?? 0) + 1);
-      void attempt.run();
-    }
+    this.ahead.add(workerId, jobs);
+    this.startNext();
+    this.ahead.notForLong();
+  }
+
+  private startNext(): void {
+    const fits = (queue: string) => this.fits(queue);
+    for (let next = this.ahead.next(fits); next; next = this.ahead.next(fits)) this.start(next.workerId, next.job);
+  }
+
+  private fits(queue: string): boolean {
+    const slots = this.config.queues.find(({ name }) => name === queue)?.slots ?? 0;
+    return this.attempts.size < this.config.concurrency && this.runningOf(queue) < slots;
+  }
+
+  private runningOf(queue: string): number {
+    return this.running.get(queue) ?? 0;
+  }
+
+  private start(workerId: string, job: ClaimedJob): void {
+    const began = performance.now();
+    const attempt = new Attempt(workerId, job, this.jf.tasks.get(job.type), {
+      report: ({ job }, report) => this.lifeline.report({ id: job.id, fence: job.fence }, report),
+      ended: (attempt, result) => {
+        if (result) this.results.push(attempt.workerId, result);
+        else this.dropped(attempt);
+      },
+      ignoresStop: (attempt, reason) => this.ignoresStop(attempt, reason),
+      settled: (attempt) => {
+        this.paceMs = paceOf(this.paceMs, performance.now() - began);
+        this.settled(attempt);
+      },
+    });
+    this.attempts.set(keyOf(job), attempt);
+    this.running.set(job.queue, this.runningOf(job.queue) + 1);
+    void attempt.run();
   }
 
   /** Gives back what was claimed and will not be started. */
@@ -241,9 +273,10 @@ export class Worker {
 
   private settled({ job, workerId, dropped }: Attempt): void {
     this.attempts.delete(keyOf(job));
-    this.running.set(job.queue, (this.running.get(job.queue) ?? 1) - 1);
+    this.running.set(job.queue, this.runningOf(job.queue) - 1);
     // Otherwise the job is kept alive until its result has been answered.
     if (dropped) this.lifeline.ended([{ id: job.id, fence: job.fence }]);
+    this.startNext();
     this.incarnation?.claimer.freed();
     if (this.attempts.size === 0) this.onIdle?.();
     if (workerId !== this.incarnation?.id && !this.hasAttemptsOfOthers()) this.lifeline.stopped();
@@ -259,7 +292,8 @@ export class Worker {
     if (incarnation?.id !== workerId) return;
     this.incarnation = undefined;
     incarnation.over.abort();
-    void incarnation.claimer.stop();
+    incarnation.claimer.stop();
+    this.ahead.clear();
     for (const attempt of this.attempts.values()) {
       if (attempt.workerId === workerId) attempt.stop(new LeaseLost(why));
     }
@@ -277,8 +311,10 @@ export class Worker {
     if (!incarnation) return;
     const { id, claimer } = incarnation;
     this.logger.info(`worker ${id} ${why === "stop" ? "stops" : "was told to restart"}: it takes no more jobs and waits for ${this.attempts.size}`);
+    claimer.stop();
+    this.ahead.clear();
     await within(DRAIN_ANSWER_MS, this.lifeline.drain());
-    await within(DRAIN_ANSWER_MS, claimer.stop());
+    await within(DRAIN_ANSWER_MS, claimer.recall());
     if (!(await within(this.config.graceMs, this.idle(), this.hurrying.signal))) {
       this.stopAttempts(new Shutdown());
       await within(STOP_GRACE_MS + 500, this.idle());
