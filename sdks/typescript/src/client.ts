@@ -21,6 +21,10 @@ export interface JobForgeOptions {
   payloadLimitBytes?: number;
 }
 
+export interface EnqueueManyOptions extends CallOptions {
+  idempotencyKey?: string;
+}
+
 /** A client of one server, the tasks that are defined with it, and workers that run them. */
 export class JobForge implements AsyncDisposable {
   /** The tasks by their type. */
@@ -69,9 +73,13 @@ export class JobForge implements AsyncDisposable {
     return new JobRef(this.api, id, created);
   }
 
-  /** Enqueues many jobs with few calls; each thousand of them all or none. */
-  async enqueueMany(jobs: Iterable<JobRequest>, options?: CallOptions): Promise<JobRef[]> {
-    const requests = Array.from(jobs, (job) => this.complete(job));
+  /**
+   * Enqueues many jobs with few calls; each thousand of them all or none. With an `idempotencyKey` the call may be repeated:
+   * a job without a key of its own gets that one with its place, `KEY/0`, `KEY/1` and so on.
+   */
+  async enqueueMany(jobs: Iterable<JobRequest>, { idempotencyKey, ...options }: EnqueueManyOptions = {}): Promise<JobRef[]> {
+    const requests = Array.from(jobs, (job, place) =>
+      this.complete(idempotencyKey === undefined ? job : { idempotency_key: `${idempotencyKey}/${place}`, ...job }));
     const refs: JobRef[] = [];
     for (let from = 0; from < requests.length; from += BATCH) {
       const receipts = await this.api.enqueueMany(requests.slice(from, from + BATCH), options);

@@ -1,4 +1,4 @@
-export { JobForge, PAYLOAD_LIMIT_BYTES, type JobForgeOptions } from "./client.js";
+export { JobForge, PAYLOAD_LIMIT_BYTES, type EnqueueManyOptions, type JobForgeOptions } from "./client.js";
 export { Task, type EnqueueOptions, type Handler, type JobOptions, type TaskOptions } from "./task.js";
 export { JobRef, type WaitOptions } from "./job-ref.js";
 export type { Context, JobInfo } from "./context.js";

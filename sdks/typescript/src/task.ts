@@ -49,10 +49,10 @@ export class Task<I, P, R> {
     return (await this.client.enqueueJob(await this.request(payload, options))) as JobRef<R>;
   }
 
-  /** Enqueues many jobs with the same options; each thousand of them all or none. */
-  async enqueueMany(payloads: Iterable<I>, options: EnqueueOptions = {}): Promise<JobRef<R>[]> {
+  /** Enqueues many jobs with the same options; see {@link JobForge.enqueueMany} for what their `idempotencyKey` is. */
+  async enqueueMany(payloads: Iterable<I>, { idempotencyKey, ...options }: EnqueueOptions = {}): Promise<JobRef<R>[]> {
     const requests = await Promise.all(Array.from(payloads, (payload) => this.request(payload, options)));
-    return (await this.client.enqueueMany(requests)) as JobRef<R>[];
+    return (await this.client.enqueueMany(requests, idempotencyKey === undefined ? {} : { idempotencyKey })) as JobRef<R>[];
   }
 
   /** Checks a payload and runs the handler with it, as a worker does. */

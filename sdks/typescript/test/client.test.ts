@@ -106,6 +106,15 @@ test("many jobs are enqueued with few calls, all or none", async () => {
   assert.equal((await client.list({ type: "many.none" })).jobs.length, 0);
 });
 
+test("a batch with a key is enqueued once, however often it is sent", async () => {
+  const jf = server.client();
+  const task = jf.task<{ n: number }>("batch.once", () => 1);
+  const send = () => task.enqueueMany([{ n: 1 }, { n: 2 }, { n: 3 }], { idempotencyKey: "import-7" });
+  const [first, second] = [await send(), await send()];
+  assert.deepEqual(first.map(({ created }) => created), [true, true, true]);
+  assert.deepEqual(second.map(({ id, created }) => [id, created]), first.map(({ id }) => [id, false]));
+});
+
 test("jobs are looked at, canceled, run again and deleted", async () => {
   const job = await client.enqueueJob({ type: "some.work", queue: "nobody", tags: ["x"] });
   assert.equal((await client.list({ tag: "x", status: ["queued", "running"] })).jobs[0]?.id, job.id);
