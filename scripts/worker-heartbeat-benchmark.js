@@ -27,7 +27,12 @@ async function heartbeats(target, queue, duration, env) {
 }
 
 print(async () => {
-  const { "duration-ms": duration, "base-ms": base, "max-ms": most, multiplier } = options({
+  const {
+    "duration-ms": duration,
+    "base-ms": base,
+    "max-ms": most,
+    multiplier,
+  } = options({
     "duration-ms": 600_000,
     "base-ms": 30_000,
     "max-ms": 120_000,
@@ -36,7 +41,11 @@ print(async () => {
   const { url, stop } = await server();
   try {
     const steady = { HEARTBEAT_INTERVAL_MS: base, HEARTBEAT_MAX_INTERVAL_MS: base, HEARTBEAT_BACKOFF_MULTIPLIER: 1 };
-    const backing = { HEARTBEAT_INTERVAL_MS: base, HEARTBEAT_MAX_INTERVAL_MS: most, HEARTBEAT_BACKOFF_MULTIPLIER: multiplier };
+    const backing = {
+      HEARTBEAT_INTERVAL_MS: base,
+      HEARTBEAT_MAX_INTERVAL_MS: most,
+      HEARTBEAT_BACKOFF_MULTIPLIER: multiplier,
+    };
     const [without, withBackoff] = await Promise.all([
       heartbeats(url, "benchmark-steady", duration, steady),
       heartbeats(url, "benchmark-backoff", duration, backing),

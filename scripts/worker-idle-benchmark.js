@@ -28,7 +28,12 @@ async function claims(target, queue, duration, env) {
 }
 
 print(async () => {
-  const { "duration-ms": duration, "poll-ms": poll, "max-poll-ms": most, multiplier } = options({
+  const {
+    "duration-ms": duration,
+    "poll-ms": poll,
+    "max-poll-ms": most,
+    multiplier,
+  } = options({
     "duration-ms": 60_000,
     "poll-ms": 2000,
     "max-poll-ms": 10_000,

@@ -22,7 +22,9 @@ function options(defaults, argv = process.argv.slice(2)) {
   const read = { ...defaults };
   for (const argument of argv) {
     const [, name, text] = /^--([a-z-]+)=(.*)$/.exec(argument) ?? [];
-    const known = Object.keys(defaults).map((option) => `--${option}=NUMBER`).join(" ");
+    const known = Object.keys(defaults)
+      .map((option) => `--${option}=NUMBER`)
+      .join(" ");
     if (!name || !(name in defaults)) throw new Error(`${argument} is no option; there are: ${known}`);
     const value = Number(text);
     if (!Number.isFinite(value) || value <= 0) throw new Error(`--${name} is "${text}"; give a number above 0`);
@@ -68,10 +70,14 @@ async function counter(target, saw) {
 
 /** Starts a worker process that takes jobs of `benchmark.wait` from a queue, with its own environment. */
 function worker(url, queue, env) {
-  const child = spawn(process.execPath, [path.join(SDK, "bin/jobforge-worker.js"), path.join(__dirname, "waits.js"), "--queue", queue], {
-    env: { ...process.env, ...env, JOBFORGE_URL: url },
-    stdio: ["ignore", "ignore", "inherit"],
-  });
+  const child = spawn(
+    process.execPath,
+    [path.join(SDK, "bin/jobforge-worker.js"), path.join(__dirname, "waits.js"), "--queue", queue],
+    {
+      env: { ...process.env, ...env, JOBFORGE_URL: url },
+      stdio: ["ignore", "ignore", "inherit"],
+    },
+  );
   return async () => {
     if (child.exitCode !== null) throw new Error(`the worker of queue ${queue} ended with code ${child.exitCode}`);
     child.kill("SIGKILL");

@@ -46,7 +46,10 @@ interface View {
 
 async function events(path: string): Promise<View[]> {
   const text = await (await fetch(url + path)).text();
-  return text.split("\n\n").filter(Boolean).map((event) => JSON.parse(event.slice("data: ".length)) as View);
+  return text
+    .split("\n\n")
+    .filter(Boolean)
+    .map((event) => JSON.parse(event.slice("data: ".length)) as View);
 }
 
 test("a request enqueues a report, and the browser sees how it gets on", async () => {
@@ -56,13 +59,21 @@ test("a request enqueues a report, and the browser sees how it gets on", async (
   const seen = await events(`${location}/events`);
   const last = seen.at(-1);
   assert.deepEqual([last?.status, last?.percent, last?.result], ["succeeded", 100, { month: "2026-11", pages: 5 }]);
-  assert.ok(seen.some(({ status, percent }) => status === "running" && percent > 0 && percent < 100), JSON.stringify(seen));
+  assert.ok(
+    seen.some(({ status, percent }) => status === "running" && percent > 0 && percent < 100),
+    JSON.stringify(seen),
+  );
   const percents = seen.map(({ percent }) => percent);
-  assert.deepEqual(percents, [...percents].sort((a, b) => a - b));
+  assert.deepEqual(
+    percents,
+    [...percents].sort((a, b) => a - b),
+  );
 });
 
 test("a second click orders nothing new", async () => {
-  const [first, second] = (await Promise.all([order("2026-10", 3), order("2026-10", 3)].map(async (answer) => (await answer).json()))) as { id: string; created: boolean }[];
+  const [first, second] = (await Promise.all(
+    [order("2026-10", 3), order("2026-10", 3)].map(async (answer) => (await answer).json()),
+  )) as { id: string; created: boolean }[];
   assert.equal(first?.id, second?.id);
   assert.notEqual(first?.created, second?.created);
 });

@@ -9,7 +9,12 @@ import type { Settings } from "./settings.js";
 /** How much shorter than announced a file may be: one second, or a tenth of its length, whichever is more. */
 const MISSING_S = 1;
 const MISSING_SHARE = 0.1;
-const HOPELESS = ["Decoder (codec", "Unknown decoder", "Invalid data found when processing input", "Could not find codec"];
+const HOPELESS = [
+  "Decoder (codec",
+  "Unknown decoder",
+  "Invalid data found when processing input",
+  "Could not find codec",
+];
 
 /** Decodes the first picture and the first sound stream, and reports progress from 45 to 75 as it goes. */
 export async function analyze(
@@ -45,7 +50,9 @@ export async function analyze(
   if (code !== 0) throw failure(name, code, log.tail);
   const measured = log.finish(decoded, facts.video.length > 0, facts.audio.length > 0);
   if (measured.decoded_s > 0) return measured;
-  throw new Failed(`${name} cannot be decoded: ${measured.first_errors[0] ?? "no frame came out"}`, { kind: "undecodable" });
+  throw new Failed(`${name} cannot be decoded: ${measured.first_errors[0] ?? "no frame came out"}`, {
+    kind: "undecodable",
+  });
 }
 
 /** One pass, no output file. */
@@ -58,7 +65,10 @@ export function argumentsFor(path: string, { video: [video], audio: [audio] }: M
   if (audio) {
     args.push("-map", `0:${audio.index}`);
     // `framelog=verbose` silences the ten lines a second that ebur128 prints otherwise; 5.1 knows no `quiet`.
-    args.push("-af", `silencedetect=n=${checks.silence_db}dB:d=${checks.silence_min_s},ebur128=peak=true:framelog=verbose`);
+    args.push(
+      "-af",
+      `silencedetect=n=${checks.silence_db}dB:d=${checks.silence_min_s},ebur128=peak=true:framelog=verbose`,
+    );
   }
   return [...args, "-progress", "pipe:1", "-f", "null", "-"];
 }
@@ -76,7 +86,11 @@ function report(ctx: Context, decoded: number, expected: number | undefined, spe
  * Says why a file counts as cut off, if it does. What the demuxer noticed decides at once. Otherwise it must lack more than
  * a second and more than a tenth: containers round, and edit lists and audio priming make small differences normal.
  */
-export function truncation(expected: number | undefined, decoded: number, cutOff: string | undefined): string | undefined {
+export function truncation(
+  expected: number | undefined,
+  decoded: number,
+  cutOff: string | undefined,
+): string | undefined {
   const announced = expected === undefined ? "" : ` of ${expected.toFixed(1)} s`;
   if (cutOff) return `it ends after ${decoded.toFixed(1)} s${announced} (${cutOff})`;
   const missing = (expected ?? 0) - decoded;
@@ -87,5 +101,8 @@ export function truncation(expected: number | undefined, decoded: number, cutOff
 function failure(name: string, code: number, tail: string[]): Error {
   const why = tail.find((line) => HOPELESS.some((text) => line.includes(text)));
   if (why) return new Failed(`${name} cannot be decoded: ${why}`, { kind: "undecodable" });
-  return new Retry(`ffmpeg ended with exit code ${code}: ${tail.at(-1) ?? ""}`, { kind: "tool_failed", details: { stderr: tail } });
+  return new Retry(`ffmpeg ended with exit code ${code}: ${tail.at(-1) ?? ""}`, {
+    kind: "tool_failed",
+    details: { stderr: tail },
+  });
 }

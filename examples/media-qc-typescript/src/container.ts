@@ -9,7 +9,21 @@ const BOX_LIMIT = 100_000;
 const SLACK_BYTES = 8;
 /** Sizes from here on mean "not known yet" in the headers of live recordings. */
 const UNKNOWN_RIFF_SIZE = 0x7fff_0000;
-const BOXES = new Set(["ftyp", "styp", "moov", "moof", "mdat", "mfra", "sidx", "free", "skip", "wide", "uuid", "meta", "pnot"]);
+const BOXES = new Set([
+  "ftyp",
+  "styp",
+  "moov",
+  "moof",
+  "mdat",
+  "mfra",
+  "sidx",
+  "free",
+  "skip",
+  "wide",
+  "uuid",
+  "meta",
+  "pnot",
+]);
 
 /** Says what the file lacks by its container's own account; `undefined` if it is complete or its container does not say. */
 export async function lackOf(path: string): Promise<string | undefined> {
@@ -19,9 +33,12 @@ export async function lackOf(path: string): Promise<string | undefined> {
     const start = Buffer.alloc(8);
     if (length < 8) return undefined;
     await file.read(start, 0, 8, 0);
-    const { end, indexed } = start.toString("latin1", 0, 4) === "RIFF"
-      ? { end: riffEnd(start), indexed: true }
-      : BOXES.has(kindOf(start)) ? await walkBoxes(file, length) : { end: 0, indexed: true };
+    const { end, indexed } =
+      start.toString("latin1", 0, 4) === "RIFF"
+        ? { end: riffEnd(start), indexed: true }
+        : BOXES.has(kindOf(start))
+          ? await walkBoxes(file, length)
+          : { end: 0, indexed: true };
     if (end - length > SLACK_BYTES) return `it is ${end - length} bytes shorter than its container announces`;
     return indexed ? undefined : "its index is missing (no moov box)";
   } finally {

@@ -53,8 +53,10 @@ function staysBelow(path: string, root: string): boolean {
 }
 
 function refused(path: string, error: NodeJS.ErrnoException): Error {
-  if (error.code === "ENOENT" || error.code === "ENOTDIR") return new Failed(`${path} does not exist on this worker`, { kind: "file_not_found" });
-  if (error.code === "EACCES") return new Failed(`${path} cannot be read: permission denied`, { kind: "permission_denied" });
+  if (error.code === "ENOENT" || error.code === "ENOTDIR")
+    return new Failed(`${path} does not exist on this worker`, { kind: "file_not_found" });
+  if (error.code === "EACCES")
+    return new Failed(`${path} cannot be read: permission denied`, { kind: "permission_denied" });
   return new Retry(`failed to open the file: ${error.message}`, { kind: "local_io", cause: error });
 }
 
@@ -62,7 +64,9 @@ const empty = (name: string) => new Failed(`${name} is empty (0 bytes)`, { kind:
 
 async function download(url: URL, settings: Settings, ctx: Context): Promise<Fetched> {
   const name = labelOf({ url });
-  const response = await open(url, settings, ctx.signal).catch((error: unknown) => Promise.reject(networkFault(name, error, ctx)));
+  const response = await open(url, settings, ctx.signal).catch((error: unknown) =>
+    Promise.reject(networkFault(name, error, ctx)),
+  );
   judgeHead(response, name, settings.downloadLimitBytes);
   const folder = await mkdtemp(join(tmpdir(), "media-qc-"));
   const dispose = () => rm(folder, { recursive: true, force: true });
@@ -88,7 +92,10 @@ async function open(url: URL, settings: Settings, signal: AbortSignal, redirects
     request.on("timeout", () => request.destroy(new Error(`silent for ${settings.readTimeoutMs} ms`)));
     request.on("error", reject);
   });
-  const { statusCode = 0, headers: { location } } = response;
+  const {
+    statusCode = 0,
+    headers: { location },
+  } = response;
   if (statusCode < 300 || statusCode > 399 || !location) return response;
   response.destroy();
   const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
@@ -108,7 +115,8 @@ function judgeHead({ statusCode: status = 0, headers }: http.IncomingMessage, na
     throw new Retry(`${name} answered ${status}`, { kind: "http_unavailable", ...wait });
   }
   const type = headers["content-type"]?.split(";")[0]?.trim().toLowerCase() ?? "";
-  if (NO_MEDIA.includes(type)) throw new Failed(`${name} is not a media file: the server sent ${type}`, { kind: "not_media" });
+  if (NO_MEDIA.includes(type))
+    throw new Failed(`${name} is not a media file: the server sent ${type}`, { kind: "not_media" });
   if (Number(headers["content-length"]) > limit) throw tooLarge(name, limit);
 }
 

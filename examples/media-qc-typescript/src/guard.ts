@@ -4,10 +4,21 @@ import { BlockList, isIP, type LookupFunction } from "node:net";
 
 const privateAddresses = new BlockList();
 for (const [network, bits] of [
-  ["0.0.0.0", 8], ["10.0.0.0", 8], ["100.64.0.0", 10], ["127.0.0.0", 8], ["169.254.0.0", 16], ["172.16.0.0", 12],
-  ["192.0.0.0", 24], ["192.0.2.0", 24], ["192.168.0.0", 16], ["198.18.0.0", 15], ["198.51.100.0", 24],
-  ["203.0.113.0", 24], ["224.0.0.0", 3],
-] as const) privateAddresses.addSubnet(network, bits, "ipv4");
+  ["0.0.0.0", 8],
+  ["10.0.0.0", 8],
+  ["100.64.0.0", 10],
+  ["127.0.0.0", 8],
+  ["169.254.0.0", 16],
+  ["172.16.0.0", 12],
+  ["192.0.0.0", 24],
+  ["192.0.2.0", 24],
+  ["192.168.0.0", 16],
+  ["198.18.0.0", 15],
+  ["198.51.100.0", 24],
+  ["203.0.113.0", 24],
+  ["224.0.0.0", 3],
+] as const)
+  privateAddresses.addSubnet(network, bits, "ipv4");
 // Of IPv6 only 2000::/3 is given out. NAT64 and 6to4 carry an IPv4 address inside: nobody needs them for films.
 const publicSix = new BlockList();
 publicSix.addSubnet("2000::", 3, "ipv6");

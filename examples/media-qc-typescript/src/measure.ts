@@ -165,7 +165,10 @@ function value(text: string, key: string): number | undefined {
   const at = text.indexOf(key);
   // "LRA:" must not be found in "xLRA:", nor "I:" in "LUFSI:".
   if (at < 0 || /[\p{L}\p{N}]/u.test(text.charAt(at - 1))) return undefined;
-  const word = text.slice(at + key.length).trim().split(/\s+/)[0];
+  const word = text
+    .slice(at + key.length)
+    .trim()
+    .split(/\s+/)[0];
   const number = word ? Number(word) : NaN;
   return Number.isFinite(number) ? number : undefined;
 }

@@ -5,8 +5,7 @@ import { Failed } from "@jobforge/sdk";
 const SOURCE_LIMIT_BYTES = 4096;
 const DAY_S = 86_400;
 
-const within = (low: number, high: number) =>
-  v.pipe(v.number(), v.minValue(low), v.maxValue(high));
+const within = (low: number, high: number) => v.pipe(v.number(), v.minValue(low), v.maxValue(high));
 /** A limit of `null` measures without judging. */
 const limit = (low: number, high: number, fallback: number | null) =>
   v.optional(v.nullable(within(low, high)), fallback);
@@ -43,7 +42,8 @@ export function sourceOf(text: string): Source {
   const scheme = /^([^:/]*):\/\//.exec(text)?.[1]?.toLowerCase();
   if (scheme === undefined) return { path: text };
   // The scheme is shown, the rest is not: it may hold a password.
-  if (scheme !== "http" && scheme !== "https") throw invalid(`${scheme}:// is not supported; give a path or an http(s) URL`);
+  if (scheme !== "http" && scheme !== "https")
+    throw invalid(`${scheme}:// is not supported; give a path or an http(s) URL`);
   if (!URL.canParse(text)) throw invalid("is not a URL");
   return { url: new URL(text) };
 }

@@ -67,7 +67,8 @@ export async function probe(path: string, name: string, settings: Settings, { si
   });
   if (code !== 0) throw refusal(name, code, errors);
   const facts = parse(answer);
-  if (facts.video.length + facts.audio.length === 0) throw new Failed(`${name} has no audio or video stream`, { kind: "no_streams" });
+  if (facts.video.length + facts.audio.length === 0)
+    throw new Failed(`${name} has no audio or video stream`, { kind: "no_streams" });
   return facts;
 }
 
@@ -91,7 +92,13 @@ function refusal(name: string, code: number, errors: string[]): Error {
 }
 
 interface Answer {
-  streams?: (Record<string, string | undefined> & { index: number; width?: number; height?: number; channels?: number; disposition?: { attached_pic?: number } })[];
+  streams?: (Record<string, string | undefined> & {
+    index: number;
+    width?: number;
+    height?: number;
+    channels?: number;
+    disposition?: { attached_pic?: number };
+  })[];
   format: Record<string, string | undefined>;
 }
 

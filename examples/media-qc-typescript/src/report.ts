@@ -34,7 +34,11 @@ export function judge(measured: Measured, checks: Checks): Reason[] {
   ].filter((reason) => reason !== undefined);
 }
 
-function stretch(check: "black" | "silence" | "freeze", found: Stretches | null, limit: number | null): Reason | undefined {
+function stretch(
+  check: "black" | "silence" | "freeze",
+  found: Stretches | null,
+  limit: number | null,
+): Reason | undefined {
   if (!found || limit === null || found.longest_s <= limit) return undefined;
   // Shorter ones may have been dropped from the list but never a longer one, so this is found unless the list is full.
   const longest = found.listed.find(({ start_s, end_s }) => end_s - start_s >= found.longest_s - 0.001);
@@ -49,11 +53,21 @@ function loudness(found: Loudness | null, checks: Checks): Reason | undefined {
   if (target === null) return undefined;
   const lufs = found?.integrated_lufs ?? null;
   if (lufs === null) {
-    return { check: "loudness", measured: null, limit: target, message: `no sound to measure loudness of (target ${target} LUFS)` };
+    return {
+      check: "loudness",
+      measured: null,
+      limit: target,
+      message: `no sound to measure loudness of (target ${target} LUFS)`,
+    };
   }
   // ffmpeg prints tenths; a comparison of binary fractions should not fail -23.0 against -22.5 ± 0.5.
   if (Math.abs(lufs - target) <= tolerance + 1e-6) return undefined;
-  return { check: "loudness", measured: lufs, limit: target, message: `loudness of ${lufs} LUFS (target ${target} ± ${tolerance})` };
+  return {
+    check: "loudness",
+    measured: lufs,
+    limit: target,
+    message: `loudness of ${lufs} LUFS (target ${target} ± ${tolerance})`,
+  };
 }
 
 function truePeak(found: Loudness | null, { max_true_peak_dbtp: limit }: Checks): Reason | undefined {
@@ -62,7 +76,10 @@ function truePeak(found: Loudness | null, { max_true_peak_dbtp: limit }: Checks)
   return { check: "true_peak", measured: peak, limit, message: `true peak of ${peak} dBTP (limit ${limit})` };
 }
 
-function decodeErrors({ decode_errors: count, first_errors: [first] }: Measured, { max_decode_errors: limit }: Checks): Reason | undefined {
+function decodeErrors(
+  { decode_errors: count, first_errors: [first] }: Measured,
+  { max_decode_errors: limit }: Checks,
+): Reason | undefined {
   if (limit === null || count <= limit) return undefined;
   const message = `${count} errors while decoding (limit ${limit})${first ? `, the first: ${first}` : ""}`;
   return { check: "decode_errors", measured: count, limit, message };

@@ -24,10 +24,14 @@ export function run({ program, args, signal, patienceMs, onLine }: Invocation): 
     const end = (why: unknown) => {
       verdict ??= why;
       // The group, for the program may have started others. It may be gone already.
-      if (child.pid) try { process.kill(-child.pid, "SIGKILL"); } catch {}
+      if (child.pid)
+        try {
+          process.kill(-child.pid, "SIGKILL");
+        } catch {}
     };
     const stopped = () => end(signal.reason);
-    const hung = () => end(new Retry(`${program} made no progress for ${patienceMs / 1000} s and was killed`, { kind: "tool_hung" }));
+    const hung = () =>
+      end(new Retry(`${program} made no progress for ${patienceMs / 1000} s and was killed`, { kind: "tool_hung" }));
     signal.addEventListener("abort", stopped, { once: true });
     let patience = setTimeout(hung, patienceMs);
     for (const from of ["stdout", "stderr"] as const) {

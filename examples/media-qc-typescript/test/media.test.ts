@@ -40,7 +40,13 @@ function faulty(): string {
   const picture =
     "testsrc2=size=320x180:rate=25:duration=2[a];color=black:size=320x180:rate=25:duration=2[b];" +
     "testsrc2=size=320x180:rate=25:duration=2,tpad=stop_mode=clone:stop_duration=3[c];[a][b][c]concat=n=3";
-  return make("faulty.mp4", [picture, "sine=frequency=1000:duration=9"], ...H264, "-af", "volume=enable='between(t,3,5)':volume=0");
+  return make(
+    "faulty.mp4",
+    [picture, "sine=frequency=1000:duration=9"],
+    ...H264,
+    "-af",
+    "volume=enable='between(t,3,5)':volume=0",
+  );
 }
 
 function bytes(name: string, content: Buffer | string): string {
@@ -86,7 +92,20 @@ test("small differences are no truncation, a missing half is", () => {
 });
 
 test("private addresses are told from public ones", () => {
-  const closed = ["127.0.0.1", "10.1.2.3", "169.254.169.254", "100.64.0.1", "192.168.1.1", "224.0.0.1", "::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1"];
+  const closed = [
+    "127.0.0.1",
+    "10.1.2.3",
+    "169.254.169.254",
+    "100.64.0.1",
+    "192.168.1.1",
+    "224.0.0.1",
+    "::1",
+    "fe80::1",
+    "fd00::1",
+    "::ffff:127.0.0.1",
+    "2002:7f00:1::",
+    "64:ff9b::7f00:1",
+  ];
   assert.deepEqual(closed.filter(isPublic), []);
   assert.ok(isPublic("93.184.216.34") && isPublic("2606:2800:220:1::1"));
 });
@@ -100,7 +119,10 @@ test("a good film passes and a faulty one fails with reasons", async () => {
   const checks = { max_black_s: 1, max_silence_s: 1, max_freeze_s: 2.5, loudness_target_lufs: -50 };
   const bad = await mediaQc.run({ source: faulty(), checks }, new TestContext());
   assert.equal(bad.verdict, "fail");
-  assert.deepEqual(bad.reasons.map(({ check }) => check), ["black", "silence", "freeze", "loudness"]);
+  assert.deepEqual(
+    bad.reasons.map(({ check }) => check),
+    ["black", "silence", "freeze", "loudness"],
+  );
   assert.equal(bad.reasons[0]?.message, "2.00 s of black at 2.0 s (limit 1 s)");
 });
 
@@ -110,7 +132,12 @@ test("what cannot be judged says why, and whether another attempt makes sense", 
   assert.equal(await kindOf(bytes("cut.mp4", whole.subarray(0, index))), "truncated_media");
   assert.equal(await kindOf(bytes("empty.mp4", "")), "empty_file");
   assert.equal(await kindOf(bytes("letter.mp4", "Dear reader,\n".repeat(100))), "not_media");
-  assert.equal(await kindOf(bytes("list.m3u8", `#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://${join(studio, "last.mp4")}\n`)), "not_media");
+  assert.equal(
+    await kindOf(
+      bytes("list.m3u8", `#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://${join(studio, "last.mp4")}\n`),
+    ),
+    "not_media",
+  );
   assert.equal(await kindOf(join(studio, "absent.mp4")), "file_not_found");
   assert.equal(await kindOf(studio), "not_a_file");
   assert.equal(await kindOf("ftp://host/a.mp4"), "invalid_payload");
@@ -136,7 +163,12 @@ test("a worker checks what it is given, shows progress, and downloads are kept t
   const again = "../src/worker.js?again";
   const { jf, mediaQc } = (await import(again)) as typeof import("../src/worker.js");
   const stop = new AbortController();
-  const work = jf.work({ signal: stop.signal, concurrency: 2, graceMs: 0, logger: { info() {}, warn() {}, error() {} } });
+  const work = jf.work({
+    signal: stop.signal,
+    concurrency: 2,
+    graceMs: 0,
+    logger: { info() {}, warn() {}, error() {} },
+  });
   try {
     const moved = await (await mediaQc.enqueue({ source: `${base}/moved?token=secret` })).result();
     assert.deepEqual([moved.verdict, moved.source], ["pass", `${base}/moved`]);

@@ -57,7 +57,11 @@ export class JobForge implements AsyncDisposable {
     options: TaskOptions & { schema?: never },
     handler: Handler<P, R>,
   ): Task<P, P, R>;
-  task(type: string, second: TaskOptions | Handler<never, unknown>, third?: Handler<never, unknown>): Task<never, never, unknown> {
+  task(
+    type: string,
+    second: TaskOptions | Handler<never, unknown>,
+    third?: Handler<never, unknown>,
+  ): Task<never, never, unknown> {
     const options = typeof second === "function" ? {} : second;
     const handler = typeof second === "function" ? second : third;
     if (!handler) throw new JobForgeError(`task ${type} has no handler; give a function as the last argument`);
@@ -77,9 +81,13 @@ export class JobForge implements AsyncDisposable {
    * Enqueues many jobs with few calls; each thousand of them all or none. With an `idempotencyKey` the call may be repeated:
    * a job without a key of its own gets that one with its place, `KEY/0`, `KEY/1` and so on.
    */
-  async enqueueMany(jobs: Iterable<JobRequest>, { idempotencyKey, ...options }: EnqueueManyOptions = {}): Promise<JobRef[]> {
+  async enqueueMany(
+    jobs: Iterable<JobRequest>,
+    { idempotencyKey, ...options }: EnqueueManyOptions = {},
+  ): Promise<JobRef[]> {
     const requests = Array.from(jobs, (job, place) =>
-      this.complete(idempotencyKey === undefined ? job : { idempotency_key: `${idempotencyKey}/${place}`, ...job }));
+      this.complete(idempotencyKey === undefined ? job : { idempotency_key: `${idempotencyKey}/${place}`, ...job }),
+    );
     const refs: JobRef[] = [];
     for (let from = 0; from < requests.length; from += BATCH) {
       const receipts = await this.api.enqueueMany(requests.slice(from, from + BATCH), options);
@@ -155,7 +163,8 @@ export class JobForge implements AsyncDisposable {
     const whole = { ...this.defaults, ...job };
     const bytes = Buffer.byteLength(JSON.stringify(whole.payload) ?? "");
     if (bytes > this.payloadLimit) throw new PayloadTooLarge(whole.type, bytes, this.payloadLimit);
-    if (!whole.type) throw new JobForgeError("the job has no type; give one, or a default: new JobForge({ defaults: { type } })");
+    if (!whole.type)
+      throw new JobForgeError("the job has no type; give one, or a default: new JobForge({ defaults: { type } })");
     return whole;
   }
 }

@@ -17,5 +17,15 @@ export {
 } from "./errors.js";
 export type { CallOptions } from "./api.js";
 export type { StandardSchema } from "./schema.js";
-export type { Items, Job, JobDetail, JobErrorInfo, JobFilter, JobPage, JobRequest, RetryPolicy, Status } from "./wire.js";
+export type {
+  Items,
+  Job,
+  JobDetail,
+  JobErrorInfo,
+  JobFilter,
+  JobPage,
+  JobRequest,
+  RetryPolicy,
+  Status,
+} from "./wire.js";
 export { version } from "./version.js";

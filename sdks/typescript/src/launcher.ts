@@ -53,10 +53,16 @@ async function main(): Promise<void> {
 /** The client among what a module exports, itself or by one of its tasks. */
 function clientOf(exported: Record<string, unknown>, file: string): JobForge {
   const inner = exported.default;
-  const values = [...Object.values(exported), ...(inner !== null && typeof inner === "object" ? Object.values(inner) : [])];
-  const clients = new Set(values.flatMap((value) => (value instanceof JobForge ? value : value instanceof Task ? value.client : [])));
+  const values = [
+    ...Object.values(exported),
+    ...(inner !== null && typeof inner === "object" ? Object.values(inner) : []),
+  ];
+  const clients = new Set(
+    values.flatMap((value) => (value instanceof JobForge ? value : value instanceof Task ? value.client : [])),
+  );
   const [client, other] = clients;
-  if (!client) throw new JobForgeError(`${file} exports no JobForge client and no task; write: export const task = jf.task(…)`);
+  if (!client)
+    throw new JobForgeError(`${file} exports no JobForge client and no task; write: export const task = jf.task(…)`);
   if (other) throw new JobForgeError(`${file} exports tasks of several JobForge clients; a worker runs those of one`);
   return client;
 }
@@ -65,7 +71,8 @@ function queuesOf(given: string[]): string[] | Record<string, number> {
   if (!given.some((queue) => queue.includes("="))) return given;
   const pairs = given.map((queue): [string, number] => {
     const [name = "", slots] = queue.split("=");
-    if (slots === undefined) throw new JobForgeError(`--queue ${queue}: give a number to every queue or to none: ${queue}=4`);
+    if (slots === undefined)
+      throw new JobForgeError(`--queue ${queue}: give a number to every queue or to none: ${queue}=4`);
     return [name, whole("--queue", slots)];
   });
   return Object.fromEntries(pairs);
@@ -82,7 +89,9 @@ main().then(
   () => process.exit(0),
   (error: unknown) => {
     const known = error instanceof JobForgeError || (error as NodeJS.ErrnoException).code?.startsWith("ERR_PARSE_ARGS");
-    process.stderr.write(`jobforge-worker: ${known ? (error as Error).message : ((error as Error).stack ?? String(error))}\n`);
+    process.stderr.write(
+      `jobforge-worker: ${known ? (error as Error).message : ((error as Error).stack ?? String(error))}\n`,
+    );
     process.exit(1);
   },
 );

@@ -28,7 +28,10 @@ export async function validate<Output>(
 ): Promise<Output> {
   const result = await schema["~standard"].validate(value);
   if (result.issues === undefined) return result.value;
-  throw new InvalidPayload(type, result.issues.map(({ message, path }) => ({ message, path: pathText(path) })));
+  throw new InvalidPayload(
+    type,
+    result.issues.map(({ message, path }) => ({ message, path: pathText(path) })),
+  );
 }
 
 function pathText(path: Issue["path"]): string {

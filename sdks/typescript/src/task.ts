@@ -52,7 +52,10 @@ export class Task<I, P, R> {
   /** Enqueues many jobs with the same options; see {@link JobForge.enqueueMany} for what their `idempotencyKey` is. */
   async enqueueMany(payloads: Iterable<I>, { idempotencyKey, ...options }: EnqueueOptions = {}): Promise<JobRef<R>[]> {
     const requests = await Promise.all(Array.from(payloads, (payload) => this.request(payload, options)));
-    return (await this.client.enqueueMany(requests, idempotencyKey === undefined ? {} : { idempotencyKey })) as JobRef<R>[];
+    return (await this.client.enqueueMany(
+      requests,
+      idempotencyKey === undefined ? {} : { idempotencyKey },
+    )) as JobRef<R>[];
   }
 
   /** Checks a payload and runs the handler with it, as a worker does. */

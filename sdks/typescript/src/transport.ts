@@ -54,7 +54,11 @@ export class Transport {
     try {
       return JSON.parse(answer.body) as Answer;
     } catch (cause) {
-      throw new ConnectionError(`${call}: the answer is no JSON; is ${this.connection.url} a JobForge server?`, true, cause);
+      throw new ConnectionError(
+        `${call}: the answer is no JSON; is ${this.connection.url} a JobForge server?`,
+        true,
+        cause,
+      );
     }
   }
 
@@ -97,7 +101,9 @@ export class Transport {
         headers: {
           ...this.headers(),
           ...options.headers,
-          ...(body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
+          ...(body === undefined
+            ? {}
+            : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
         },
         ...(options.signal ? { signal: options.signal } : {}),
       });

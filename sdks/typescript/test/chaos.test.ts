@@ -40,12 +40,14 @@ test("workers that are killed and frozen at random, behind a bad network, lose n
   let workers: WorkerProcess[] = [];
   try {
     const client = server.client();
-    const refs = await client.enqueueMany(Array.from({ length: JOBS }, () => ({
-      type: "test.sleep",
-      payload: { ms: 100 + Math.floor(draw() * 800) },
-      max_attempts: 50,
-      retry: { base_ms: 10, max_ms: 100 },
-    })));
+    const refs = await client.enqueueMany(
+      Array.from({ length: JOBS }, () => ({
+        type: "test.sleep",
+        payload: { ms: 100 + Math.floor(draw() * 800) },
+        max_attempts: 50,
+        retry: { base_ms: 10, max_ms: 100 },
+      })),
+    );
     workers = Array.from({ length: WORKERS }, () => WorkerProcess.start(proxy.url, journal));
     for (let kills = 0; kills < KILLS; kills += 1) {
       await setTimeout(500 + draw() * 1000);
@@ -95,7 +97,10 @@ function checkNothingRanTwiceAtOnce(journal: string, still: Still[]): void {
     const before = open.get(id);
     if (what === "start") {
       const quiet = before && still.some((time) => time.pid === before.pid && time.from <= at && at <= time.to);
-      assert.ok(!before || quiet, `job ${id} starts under fence ${fence} while ${before?.fence} runs in process ${before?.pid}`);
+      assert.ok(
+        !before || quiet,
+        `job ${id} starts under fence ${fence} while ${before?.fence} runs in process ${before?.pid}`,
+      );
       open.set(id, { pid, fence });
     } else if (before?.fence === fence) open.delete(id);
   }

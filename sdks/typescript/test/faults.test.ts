@@ -77,28 +77,40 @@ test("a frozen worker stops its jobs when it thaws, and comes back under another
   start(workerUrl(server));
   await started(2);
   frozen.signal("SIGCONT");
-  const stop = await until("the frozen handler is stopped", () => notes(journal).find(({ what, pid }) => what === "stop" && pid === frozen.pid));
+  const stop = await until("the frozen handler is stopped", () =>
+    notes(journal).find(({ what, pid }) => what === "stop" && pid === frozen.pid),
+  );
   assert.equal(stop.reason, "LeaseLost");
   await job.result({ timeoutMs: RESCUED_WITHIN_MS });
   assert.equal(notes(journal).filter(({ what }) => what === "end").length, 1);
-  await until("it has registered anew", () => new Set(proxy.of("register").map(({ body }) => body.worker_id)).size === 2);
+  await until(
+    "it has registered anew",
+    () => new Set(proxy.of("register").map(({ body }) => body.worker_id)).size === 2,
+  );
 });
 
 test("a worker that cannot renew stops its jobs a margin before its lease ends, and begins anew", async () => {
   const jf = new JobForge({ url: proxy.url });
   let stoppedAt = 0;
   let reason: unknown;
-  const task = jf.task("cut.off", (_, ctx) => new Promise((_, reject) => {
-    if (ctx.job.fence > 1) return reject(new Error("once more"));
-    ctx.signal.addEventListener("abort", () => {
-      stoppedAt = performance.now();
-      reason = ctx.signal.reason;
-      reject(ctx.signal.reason);
-    });
-  }));
+  const task = jf.task(
+    "cut.off",
+    (_, ctx) =>
+      new Promise((_, reject) => {
+        if (ctx.job.fence > 1) return reject(new Error("once more"));
+        ctx.signal.addEventListener("abort", () => {
+          stoppedAt = performance.now();
+          reason = ctx.signal.reason;
+          reject(ctx.signal.reason);
+        });
+      }),
+  );
   await working(jf, {}, async (lines) => {
     await task.enqueue({}, { maxAttempts: 1 });
-    const renewal = await until("it runs and has renewed", () => reason === undefined && proxy.of("heartbeat").filter(({ body }) => body.state === "run").length >= 2);
+    const renewal = await until(
+      "it runs and has renewed",
+      () => reason === undefined && proxy.of("heartbeat").filter(({ body }) => body.state === "run").length >= 2,
+    );
     assert.ok(renewal);
     let lastRenewal = performance.now();
     let cut = false;
@@ -110,7 +122,10 @@ test("a worker that cannot renew stops its jobs a margin before its lease ends, 
     cut = true;
     await until("the handler is stopped", () => stoppedAt > 0, LEASE_MS * 2);
     const silent = stoppedAt - lastRenewal;
-    assert.ok(silent <= LEASE_MS * 0.8 + 400, `stopped ${Math.round(silent)} ms after the last renewal of a lease of ${LEASE_MS} ms`);
+    assert.ok(
+      silent <= LEASE_MS * 0.8 + 400,
+      `stopped ${Math.round(silent)} ms after the last renewal of a lease of ${LEASE_MS} ms`,
+    );
     assert.ok(reason instanceof LeaseLost);
     cut = false;
     await until("it has come back", () => lines.all.filter((line) => /^worker \S+ takes/.test(line)).length === 2);
@@ -148,10 +163,15 @@ test("what was given away in an answer that got lost is asked for again, and run
   const task = jf.task("lost.claim", (_, { job }) => void runs.push(job.id));
   const jobs = await task.enqueueMany([{}, {}, {}]);
   await working(jf, {}, async () => {
-    await until("a claim has been lost", () => proxy.of("claim").some(({ answer }) => (answer?.jobs as unknown[] | undefined)?.length));
+    await until("a claim has been lost", () =>
+      proxy.of("claim").some(({ answer }) => (answer?.jobs as unknown[] | undefined)?.length),
+    );
     lose = false;
     for (const job of jobs) await job.result();
-    assert.ok(proxy.of("claim").some(({ body }) => Array.isArray(body.held)), "the next claim says what is held");
+    assert.ok(
+      proxy.of("claim").some(({ body }) => Array.isArray(body.held)),
+      "the next claim says what is held",
+    );
     assert.deepEqual(runs.sort(), jobs.map(({ id }) => id).sort());
     for (const job of jobs) assert.equal((await job.get()).attempts, 1);
   });

@@ -13,7 +13,12 @@ class Ward {
   readonly sent: { at: number; request: HeartbeatRequest }[] = [];
   readonly told: FromThread[] = [];
   ended = false;
-  answer: (request: HeartbeatRequest) => HeartbeatAnswer | Error | undefined = () => ({ worker: "live", lease_ms: LEASE_MS, epoch: 0, jobs: [] });
+  answer: (request: HeartbeatRequest) => HeartbeatAnswer | Error | undefined = () => ({
+    worker: "live",
+    lease_ms: LEASE_MS,
+    epoch: 0,
+    jobs: [],
+  });
   readonly heart = new Heart({
     now: () => this.now,
     turns: () => this.turns,
@@ -35,7 +40,7 @@ class Ward {
 
   /** Lets time pass, a tick at a time. */
   async pass(ms: number): Promise<void> {
-    for (const until = this.now + ms; this.now < until; ) {
+    for (const until = this.now + ms; this.now < until;) {
       this.now += 250;
       this.turns += 1;
       this.heart.tick();
@@ -108,7 +113,10 @@ test("what the server says of its jobs is passed on, and a lost lease as well", 
     request.state ? { worker: "live", lease_ms: LEASE_MS, jobs: [] } : { jobs: [{ id: "a", state: "canceled" }] };
   ward.heart.told({ tell: "look", id: "a" });
   await ward.pass(250);
-  assert.deepEqual(ward.told.find(({ tell }) => tell === "stop"), { tell: "stop", job, state: "canceled" });
+  assert.deepEqual(
+    ward.told.find(({ tell }) => tell === "stop"),
+    { tell: "stop", job, state: "canceled" },
+  );
   ward.answer = () => ({ worker: "lost", jobs: [] });
   await ward.pass(5000);
   assert.match(ward.lost()?.why ?? "", /server says/);
@@ -119,7 +127,12 @@ test("when another database has taken over, a heartbeat is sent for every job", 
   ward.heart.told({ tell: "started", jobs: [job] });
   await ward.pass(2000);
   assert.equal(ward.sent.filter(({ request }) => request.jobs).length, 0);
-  ward.answer = (request) => ({ worker: "live", lease_ms: LEASE_MS, epoch: 1, jobs: (request.jobs ?? []).map(({ id }) => ({ id, state: "kept" })) });
+  ward.answer = (request) => ({
+    worker: "live",
+    lease_ms: LEASE_MS,
+    epoch: 1,
+    jobs: (request.jobs ?? []).map(({ id }) => ({ id, state: "kept" })),
+  });
   await ward.pass(5000);
   assert.equal(ward.sent.filter(({ request }) => request.jobs).length, 1);
 });

@@ -47,12 +47,32 @@ test("types are found by projects of both kinds", () => {
     }`;
   const directory = project({ "a.mts": source, "b.cts": source });
   const tsc = join(root, "node_modules/.bin/tsc");
-  const options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--lib", "es2023,esnext.disposable", "--types", "node", "--typeRoots", join(root, "node_modules/@types")];
-  execFileSync(tsc, [...options, "a.mts", "b.cts"], { cwd: directory, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  const options = [
+    "--noEmit",
+    "--strict",
+    "--module",
+    "nodenext",
+    "--target",
+    "es2022",
+    "--lib",
+    "es2023,esnext.disposable",
+    "--types",
+    "node",
+    "--typeRoots",
+    join(root, "node_modules/@types"),
+  ];
+  execFileSync(tsc, [...options, "a.mts", "b.cts"], {
+    cwd: directory,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
 });
 
 test("the version is that of the package, and the lock file names no place to get packages from", () => {
-  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string; dependencies?: object };
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    version: string;
+    dependencies?: object;
+  };
   assert.equal(version, manifest.version);
   assert.equal(manifest.dependencies, undefined);
   assert.doesNotMatch(readFileSync(join(root, "package-lock.json"), "utf8"), /"resolved"/);
@@ -68,16 +88,19 @@ test("jobforge-worker runs the tasks of a module until it is told to end", async
     "empty.mjs": "export const nothing = 1;",
   });
   const launcher = join(root, "bin/jobforge-worker.js");
-  const run = (...args: string[]) => spawn(process.execPath, [launcher, ...args], {
-    cwd: directory,
-    env: { ...process.env, JOBFORGE_URL: workerUrl(server) },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const run = (...args: string[]) =>
+    spawn(process.execPath, [launcher, ...args], {
+      cwd: directory,
+      env: { ...process.env, JOBFORGE_URL: workerUrl(server) },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
   try {
     const worker = run("./worker.mjs", "--queue", "maths", "--concurrency", "3", "--name", "night shift");
     const job = await server.client().enqueueJob({ type: "double.it", queue: "maths", payload: { n: 21 } });
     assert.equal(await job.result({ timeoutMs: 20_000 }), 42);
-    const workers = (await (await fetch(`${server.url}/v1/workers`)).json()) as { workers: { name: string; slots: number }[] };
+    const workers = (await (await fetch(`${server.url}/v1/workers`)).json()) as {
+      workers: { name: string; slots: number }[];
+    };
     assert.ok(workers.workers.some(({ name, slots }) => name === "night shift" && slots === 3));
     worker.kill("SIGTERM");
     assert.deepEqual(await once(worker, "exit"), [0, null]);

@@ -8,7 +8,13 @@ import { Lease } from "../src/policy/lease.js";
 import { LoopWatch } from "../src/policy/loop-watch.js";
 import { retryIn } from "../src/policy/retry.js";
 
-const runbook = { enabled: true, interval_ms: 30_000, max_interval_ms: 120_000, multiplier: 2, stale_after_ms: 120_000 };
+const runbook = {
+  enabled: true,
+  interval_ms: 30_000,
+  max_interval_ms: 120_000,
+  multiplier: 2,
+  stale_after_ms: 120_000,
+};
 
 test("the runbook's poll values back off 2, 4, 8, 10, 10 s and begin anew after work", () => {
   const poll = { interval_ms: 2000, max_interval_ms: 10_000, multiplier: 2 };
@@ -27,7 +33,10 @@ test("a maximum below the interval is raised to it, and odd multipliers never sh
 });
 
 test("waits double up to the longest", () => {
-  assert.deepEqual([1, 2, 3, 8, 5000].map((failures) => backoff(failures, 50, 5000)), [50, 100, 200, 5000, 5000]);
+  assert.deepEqual(
+    [1, 2, 3, 8, 5000].map((failures) => backoff(failures, 50, 5000)),
+    [50, 100, 200, 5000, 5000],
+  );
 });
 
 test("a worker stops its jobs a fifth of the lease before others may start them, counted from when it asked", () => {
@@ -76,7 +85,8 @@ test("heartbeats come after 30, 60, 120, 120 s, and every 30 s without back-off"
 });
 
 test("a healthy job is never late at any interval of the rhythm", () => {
-  for (const interval of [30_000, 60_000, 120_000]) assert.ok(dueIn(runbook, interval) >= Math.max(120_000, 2 * interval));
+  for (const interval of [30_000, 60_000, 120_000])
+    assert.ok(dueIn(runbook, interval) >= Math.max(120_000, 2 * interval));
 });
 
 test("reports are gathered, sent soon, and told again with what came since when they were not answered", () => {
@@ -112,13 +122,20 @@ test("reports under another fence go nowhere", () => {
   assert.deepEqual(schedule.take(1, 10), []);
 });
 
-const queues = [{ name: "a", slots: 8 }, { name: "b", slots: 8 }];
+const queues = [
+  { name: "a", slots: 8 },
+  { name: "b", slots: 8 },
+];
 const empty: Filling = { queues, held: new Map(), concurrency: 8, most: 100, turn: 0, paceMs: undefined };
 const total = (asked: { max: number }[]) => asked.reduce((sum, { max }) => sum + max, 0);
 
 test("free slots are shared between queues and never exceed the concurrency", () => {
-  assert.deepEqual(ask(empty), [{ name: "a", max: 4 }, { name: "b", max: 4 }]);
-  for (let busy = 0; busy <= 8; busy += 1) assert.equal(total(ask({ ...empty, held: new Map([["a", busy]]) })), 8 - busy);
+  assert.deepEqual(ask(empty), [
+    { name: "a", max: 4 },
+    { name: "b", max: 4 },
+  ]);
+  for (let busy = 0; busy <= 8; busy += 1)
+    assert.equal(total(ask({ ...empty, held: new Map([["a", busy]]) })), 8 - busy);
   assert.equal(total(ask({ ...empty, queues: [{ name: "a", slots: 500 }], concurrency: 500 })), 100);
 });
 
@@ -128,9 +145,17 @@ test("with one free slot the queues are asked in turn", () => {
 });
 
 test("a full queue is left out and its room goes to the others", () => {
-  const limited = [{ name: "a", slots: 2 }, { name: "b", slots: 30 }];
-  assert.deepEqual(ask({ ...empty, queues: limited, held: new Map([["a", 2]]), concurrency: 32 }), [{ name: "b", max: 30 }]);
-  assert.deepEqual(ask({ ...empty, queues: limited, concurrency: 10 }), [{ name: "a", max: 2 }, { name: "b", max: 8 }]);
+  const limited = [
+    { name: "a", slots: 2 },
+    { name: "b", slots: 30 },
+  ];
+  assert.deepEqual(ask({ ...empty, queues: limited, held: new Map([["a", 2]]), concurrency: 32 }), [
+    { name: "b", max: 30 },
+  ]);
+  assert.deepEqual(ask({ ...empty, queues: limited, concurrency: 10 }), [
+    { name: "a", max: 2 },
+    { name: "b", max: 8 },
+  ]);
 });
 
 test("quick jobs are taken ahead, in large claims, and long ones never", () => {

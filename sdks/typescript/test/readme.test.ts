@@ -20,16 +20,30 @@ function file(name: string): string {
 
 test("the README's first job is done in an empty folder with nothing but the package", async () => {
   const packed = mkdtempSync(join(tmpdir(), "jobforge-packed-"));
-  const npm = (...args: string[]) => execFileSync("npm", args, { cwd: packed, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
-  const archive = execFileSync("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", packed], { cwd: root, encoding: "utf8" }).trim();
+  const npm = (...args: string[]) =>
+    execFileSync("npm", args, { cwd: packed, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  const archive = execFileSync("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", packed], {
+    cwd: root,
+    encoding: "utf8",
+  }).trim();
   npm("init", "-y");
   npm("install", "--no-audit", "--no-fund", "--offline", join(packed, archive));
   for (const name of ["worker.mjs", "enqueue.mjs"]) writeFileSync(join(packed, name), file(name));
   const server = await TestServer.start();
   const env = { ...process.env, JOBFORGE_URL: workerUrl(server) };
-  const worker = spawn("npx", ["jobforge-worker", "./worker.mjs"], { cwd: packed, env, stdio: "ignore", detached: true });
+  const worker = spawn("npx", ["jobforge-worker", "./worker.mjs"], {
+    cwd: packed,
+    env,
+    stdio: "ignore",
+    detached: true,
+  });
   try {
-    const output = execFileSync(process.execPath, ["enqueue.mjs"], { cwd: packed, env, encoding: "utf8", timeout: 60_000 });
+    const output = execFileSync(process.execPath, ["enqueue.mjs"], {
+      cwd: packed,
+      env,
+      encoding: "utf8",
+      timeout: 60_000,
+    });
     assert.match(output, /^[0-9a-f-]{36} Hello, Ada!\n$/);
   } finally {
     process.kill(-worker.pid!, "SIGTERM");

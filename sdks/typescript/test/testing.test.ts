@@ -16,7 +16,10 @@ test("a handler runs directly, and what it reports is recorded", async () => {
   });
   const ctx = new TestContext({ attempt: 2, checkpoint: 1 });
   assert.deepEqual(await build.run({ pages: 3 }, ctx), { pages: 3, attempt: 2 });
-  assert.deepEqual(ctx.reports.map(({ message }) => message), ["page 1", "page 2"]);
+  assert.deepEqual(
+    ctx.reports.map(({ message }) => message),
+    ["page 1", "page 2"],
+  );
   assert.deepEqual([ctx.saved, ctx.lines, ctx.items.processed], [[2, 3], ["all rendered"], 3]);
   await assert.rejects(build.run({ pages: "three" }, ctx), InvalidPayload);
   ctx.stop(new JobCanceled());
@@ -34,7 +37,10 @@ test("jobs are recorded in memory and run when a test says so", async () => {
   await signup.enqueue({ email: "a@example.org" });
   assert.equal(memory.enqueuedOf("email.send").length, 0);
   assert.equal(await memory.drain(), 3);
-  assert.deepEqual(memory.enqueuedOf("email.send").map(({ payload }) => payload), [{ to: "a@example.org" }]);
+  assert.deepEqual(
+    memory.enqueuedOf("email.send").map(({ payload }) => payload),
+    [{ to: "a@example.org" }],
+  );
   const [mail] = memory.enqueuedOf("email.send");
   assert.deepEqual(await jf.job(mail!.id).result(), { sent: "a@example.org" });
 });

@@ -60,7 +60,10 @@ test("a payload that does not fit fails the job for good", async () => {
   jf.task("schema.strict", { schema: z.object({ n: z.number() }) }, ({ n }) => n);
   await working(jf, {}, async () => {
     const job = await jf.enqueueJob({ type: "schema.strict", payload: { n: "five" } });
-    await assert.rejects(job.result(), (error: unknown) => error instanceof JobEnded && error.kind === "invalid_payload");
+    await assert.rejects(
+      job.result(),
+      (error: unknown) => error instanceof JobEnded && error.kind === "invalid_payload",
+    );
     const { status, error, attempts } = await job.get();
     assert.deepEqual([status, attempts], ["failed", 1]);
     assert.match(error?.message ?? "", /n: .*number/);
@@ -92,15 +95,19 @@ test("what a handler throws says how the attempt ended", async () => {
     huge: () => "x".repeat(1024 * 1024),
     nothing: () => undefined,
   };
-  const task = jf.task<{ how: string }>("ends.as", { maxAttempts: 2, retry: { baseMs: 1 } }, ({ how }) => after[how]?.());
+  const task = jf.task<{ how: string }>("ends.as", { maxAttempts: 2, retry: { baseMs: 1 } }, ({ how }) =>
+    after[how]?.(),
+  );
   await working(jf, {}, async () => {
     const ended: Record<string, unknown[]> = {};
-    await Promise.all(Object.keys(after).map(async (how) => {
-      const job = await task.enqueue({ how });
-      await job.result().catch(() => undefined);
-      const { status, error, attempts } = await job.get();
-      ended[how] = [status, error?.kind, attempts];
-    }));
+    await Promise.all(
+      Object.keys(after).map(async (how) => {
+        const job = await task.enqueue({ how });
+        await job.result().catch(() => undefined);
+        const { status, error, attempts } = await job.get();
+        ended[how] = [status, error?.kind, attempts];
+      }),
+    );
     assert.deepEqual(ended, {
       plain: ["dead", "EHOSTUNREACH", 2],
       retry: ["dead", "smtp_451", 2],
@@ -194,10 +201,11 @@ test("a handler that does not listen to a cancel is shown as ignoring it", async
 test("an attempt that takes too long is stopped and may be tried again", async () => {
   const jf = connect();
   const reasons: unknown[] = [];
-  const note = (ctx: Context) => stopped(ctx).catch((error: unknown) => {
-    reasons.push(error);
-    throw new Error("wrapped by a library");
-  });
+  const note = (ctx: Context) =>
+    stopped(ctx).catch((error: unknown) => {
+      reasons.push(error);
+      throw new Error("wrapped by a library");
+    });
   const long = jf.task("too.long", { timeoutMs: 150, maxAttempts: 1 }, (_, ctx) => note(ctx));
   const still = jf.task("too.still", { progressTimeoutMs: 300, maxAttempts: 1 }, async (_, ctx) => {
     for (let step = 1; step <= 4; step += 1) {
@@ -210,7 +218,10 @@ test("an attempt that takes too long is stopped and may be tried again", async (
     const first = await (await long.enqueue({})).result().catch((error: JobEnded) => error.kind);
     const second = await (await still.enqueue({})).result().catch((error: JobEnded) => error.kind);
     assert.deepEqual([first, second], ["timeout", "no_progress"]);
-    assert.deepEqual(reasons.map((reason) => reason instanceof Timeout && reason.kind), ["timeout", "no_progress"]);
+    assert.deepEqual(
+      reasons.map((reason) => reason instanceof Timeout && reason.kind),
+      ["timeout", "no_progress"],
+    );
   });
 });
 
@@ -235,8 +246,9 @@ test("no more jobs run at once than the concurrency and the queue's own number a
     now[queue] -= 1;
   });
   await working(jf, { queues: { a: 2, b: 8 }, concurrency: 6 }, async () => {
-    const jobs = await Promise.all((["a", "b"] as const).flatMap((queue) =>
-      Array.from({ length: 25 }, () => task.enqueue({ queue }, { queue }))));
+    const jobs = await Promise.all(
+      (["a", "b"] as const).flatMap((queue) => Array.from({ length: 25 }, () => task.enqueue({ queue }, { queue }))),
+    );
     await Promise.all(jobs.map((job) => job.result()));
   });
   assert.equal(most.a, 2);
@@ -273,7 +285,8 @@ test("a handler that stops by the word Shutdown may still say how it ended", asy
   const task = jf.task("stop.tells", { queue: "telling" }, (_, ctx) =>
     stopped(ctx).catch(() => {
       throw new Retry("not now", { kind: "interrupted", afterMs: 3_600_000 });
-    }));
+    }),
+  );
   const work = jf.work({ signal: stop.signal, graceMs: 10, logger: { info() {}, warn() {}, error() {} } });
   const job = await task.enqueue({});
   await until("it runs", async () => (await job.get()).status === "running");
@@ -298,7 +311,9 @@ test("a worker that is told to restart drains, leaves and comes back as another"
   const jf = connect();
   const task = jf.task("restart.me", { queue: "restarting" }, () => "ran");
   await working(jf, {}, async (lines) => {
-    const id = await until("it takes jobs", () => lines.all.map((line) => /^worker (\S+) takes/.exec(line)?.[1]).find(Boolean));
+    const id = await until("it takes jobs", () =>
+      lines.all.map((line) => /^worker (\S+) takes/.exec(line)?.[1]).find(Boolean),
+    );
     const told = await fetch(`${server.url}/v1/workers/${id}/restart`, { method: "POST" });
     assert.equal(told.status, 202);
     await until("another has come", () => lines.all.filter((line) => /^worker \S+ takes/.test(line)).length === 2);
@@ -310,7 +325,9 @@ test("a worker that is told to restart drains, leaves and comes back as another"
 test("heartbeats are told of in the log at the start", async () => {
   const jf = connect();
   jf.task("quiet.task", () => 1);
-  await working(jf, {}, (lines) => until("a line with the word", () => lines.has(/Heartbeat: worker worker-[0-9a-f]{8} holds 0 jobs/)));
+  await working(jf, {}, (lines) =>
+    until("a line with the word", () => lines.has(/Heartbeat: worker worker-[0-9a-f]{8} holds 0 jobs/)),
+  );
 });
 
 test("a worker without tasks, or with a wrong setting, says so", async () => {

@@ -50,7 +50,16 @@ export class BeatSchedule {
   started(id: string, fence: number, now: number): void {
     const interval = nextInterval(this.rhythm);
     const next = this.after(now, interval);
-    this.jobs.set(keyOf(id, fence), { id, fence, interval, next, last: -Infinity, news: undefined, log: "", stopped: false });
+    this.jobs.set(keyOf(id, fence), {
+      id,
+      fence,
+      interval,
+      next,
+      last: -Infinity,
+      news: undefined,
+      log: "",
+      stopped: false,
+    });
   }
 
   ended(id: string, fence: number): void {
@@ -93,7 +102,6 @@ export class BeatSchedule {
       if (!job.stopped && (id === undefined || job.id === id)) job.next = now;
     }
   }
-
 
   /** Takes the heartbeats that are due, at most `limit`. */
   take(now: number, limit: number): Beat[] {

@@ -57,7 +57,7 @@ export function ask({ queues, held, concurrency, most, turn, paceMs = Infinity }
   const rooms = queues.map(({ name, slots }) => ({ name, room: slots * times - (held.get(name) ?? 0), max: 0 }));
   const first = free < rooms.length ? turn % rooms.length : 0;
   const order = [...rooms.slice(first), ...rooms.slice(0, first)];
-  for (let open = order.filter(({ room }) => room > 0); free > 0 && open.length > 0; ) {
+  for (let open = order.filter(({ room }) => room > 0); free > 0 && open.length > 0;) {
     const share = Math.max(1, Math.floor(free / open.length));
     for (const queue of open) {
       const more = Math.min(share, queue.room - queue.max, free);

@@ -14,7 +14,13 @@ const PATIENCE_MS = 60_000;
  * A call that is safe to repeat may have happened already without harm: it reads, or it has an idempotency key. Another one
  * is repeated only where nothing can have happened.
  */
-export function retryIn(error: unknown, tries: number, spentMs: number, safe: boolean, random: number): number | undefined {
+export function retryIn(
+  error: unknown,
+  tries: number,
+  spentMs: number,
+  safe: boolean,
+  random: number,
+): number | undefined {
   if (spentMs >= PATIENCE_MS) return undefined;
   const wait = spread(backoff(tries, FIRST_WAIT_MS, LONGEST_WAIT_MS), random);
   if (error instanceof ConnectionError) return tries < TRIES && (safe || !error.sent) ? wait : undefined;

@@ -39,9 +39,17 @@ export class TestContext implements Context {
     this.stopping.abort(reason);
   }
 
-  async progress(percent: number, message?: string, more: { phase?: string; checkpoint?: unknown } = {}): Promise<void> {
+  async progress(
+    percent: number,
+    message?: string,
+    more: { phase?: string; checkpoint?: unknown } = {},
+  ): Promise<void> {
     const { phase, checkpoint } = more;
-    this.reports.push({ percent, ...(message === undefined ? {} : { message }), ...(phase === undefined ? {} : { phase }) });
+    this.reports.push({
+      percent,
+      ...(message === undefined ? {} : { message }),
+      ...(phase === undefined ? {} : { phase }),
+    });
     if (checkpoint !== undefined) this.save(checkpoint);
     await Promise.resolve();
     this.signal.throwIfAborted();

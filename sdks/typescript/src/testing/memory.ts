@@ -13,7 +13,10 @@ export class MemoryQueue implements Api {
   private readonly checkpoints = new Map<string, unknown>();
 
   /** @internal */
-  constructor(private readonly jf: JobForge, private readonly before: Api) {}
+  constructor(
+    private readonly jf: JobForge,
+    private readonly before: Api,
+  ) {}
 
   /** The jobs that were enqueued, oldest first. */
   get enqueued(): JobDetail[] {
@@ -43,7 +46,11 @@ export class MemoryQueue implements Api {
   async enqueue(request: JobRequest): Promise<Receipt> {
     const { type = "", tenant_id = "default", idempotency_key = null } = request;
     const known = this.enqueued.find(
-      (job) => idempotency_key !== null && job.type === type && job.tenant_id === tenant_id && job.idempotency_key === idempotency_key,
+      (job) =>
+        idempotency_key !== null &&
+        job.type === type &&
+        job.tenant_id === tenant_id &&
+        job.idempotency_key === idempotency_key,
     );
     if (known) return { id: known.id, created: false };
     const id = randomUUID();
@@ -91,15 +98,17 @@ export class MemoryQueue implements Api {
 
   async list(filter: JobFilter): Promise<JobPage> {
     const statuses = filter.status === undefined ? undefined : [filter.status].flat();
-    const jobs = this.enqueued.reverse().filter(
-      (job) =>
-        (statuses?.includes(job.status) ?? true) &&
-        job.type === (filter.type ?? job.type) &&
-        job.queue === (filter.queue ?? job.queue) &&
-        job.tenant_id === (filter.tenant_id ?? job.tenant_id) &&
-        job.idempotency_key === (filter.idempotency_key ?? job.idempotency_key) &&
-        (filter.tag === undefined || job.tags.includes(filter.tag)),
-    );
+    const jobs = this.enqueued
+      .reverse()
+      .filter(
+        (job) =>
+          (statuses?.includes(job.status) ?? true) &&
+          job.type === (filter.type ?? job.type) &&
+          job.queue === (filter.queue ?? job.queue) &&
+          job.tenant_id === (filter.tenant_id ?? job.tenant_id) &&
+          job.idempotency_key === (filter.idempotency_key ?? job.idempotency_key) &&
+          (filter.tag === undefined || job.tags.includes(filter.tag)),
+      );
     return { jobs: jobs.slice(0, filter.limit ?? 100) };
   }
 

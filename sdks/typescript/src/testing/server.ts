@@ -84,7 +84,9 @@ export class TestServer implements AsyncDisposable {
   }
 
   private async start(): Promise<void> {
-    const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("JOBFORGE_") && name !== "DATABASE_URL");
+    const inherited = Object.entries(process.env).filter(
+      ([name]) => !name.startsWith("JOBFORGE_") && name !== "DATABASE_URL",
+    );
     const args = ["serve", "--listen", `127.0.0.1:${this.port}`, "--data-dir", this.directory];
     const child = spawn(this.binary, args, {
       env: { ...Object.fromEntries(inherited), ...this.env },

@@ -41,7 +41,11 @@ export class AttemptContext implements Context {
     };
   }
 
-  async progress(percent: number, message?: string, more: { phase?: string; checkpoint?: unknown } = {}): Promise<void> {
+  async progress(
+    percent: number,
+    message?: string,
+    more: { phase?: string; checkpoint?: unknown } = {},
+  ): Promise<void> {
     const whole = Number.isFinite(percent) ? Math.round(Math.min(Math.max(percent, 0), 100)) : undefined;
     this.report({
       ...(whole === undefined ? {} : { percent: whole }),

@@ -67,11 +67,13 @@ export class Attempt {
     const taken = reason instanceof JobCanceled || reason instanceof LeaseLost;
     if (taken) this.end(undefined);
     if (!first) return;
-    this.timers.add(setTimeout(() => {
-      this.events.ignoresStop(this, reason);
-      if (reason instanceof Timeout) this.end(timedOut(reason));
-      if (reason instanceof Shutdown) this.end({ outcome: "released" });
-    }, STOP_GRACE_MS));
+    this.timers.add(
+      setTimeout(() => {
+        this.events.ignoresStop(this, reason);
+        if (reason instanceof Timeout) this.end(timedOut(reason));
+        if (reason instanceof Shutdown) this.end({ outcome: "released" });
+      }, STOP_GRACE_MS),
+    );
   }
 
   private get stopReason(): StopReason | undefined {

@@ -100,7 +100,8 @@ export class Claimer {
   /** A slot has become free. */
   freed(): void {
     // A claim that waits asks for every queue that had room; only another queue is worth another claim.
-    if (this.inFlight === 0 || this.ask().some(({ name }) => !this.lastAsked.some((asked) => asked.name === name))) this.wake?.();
+    if (this.inFlight === 0 || this.ask().some(({ name }) => !this.lastAsked.some((asked) => asked.name === name)))
+      this.wake?.();
   }
 
   /** There may be work in this queue, or in any. */
@@ -200,7 +201,10 @@ export class Claimer {
         return { jobs: [], more: true };
       }
       this.failures += 1;
-      if (this.failures === 1) this.logger.warn(`failed to claim jobs; trying again: ${error instanceof Error ? error.message : String(error)}`);
+      if (this.failures === 1)
+        this.logger.warn(
+          `failed to claim jobs; trying again: ${error instanceof Error ? error.message : String(error)}`,
+        );
       return "failed";
     } finally {
       this.inFlight -= 1;

@@ -18,10 +18,17 @@ export interface WorkerConfig {
   logger: Logger;
 }
 
-export function configure(options: WorkOptions, taskQueues: Iterable<string | undefined>, env = process.env): WorkerConfig {
-  const given = options.queues ?? listed(env.JOBFORGE_QUEUES) ?? [...new Set([...taskQueues].map((queue) => queue ?? "default"))];
-  const pairs: [string, number | undefined][] = isList(given) ? given.map((name) => [name, undefined]) : Object.entries(given);
-  if (pairs.length === 0) throw new JobForgeError("the worker has no queue; name one: { queues: [\"default\"] }");
+export function configure(
+  options: WorkOptions,
+  taskQueues: Iterable<string | undefined>,
+  env = process.env,
+): WorkerConfig {
+  const given = options.queues ??
+    listed(env.JOBFORGE_QUEUES) ?? [...new Set([...taskQueues].map((queue) => queue ?? "default"))];
+  const pairs: [string, number | undefined][] = isList(given)
+    ? given.map((name) => [name, undefined])
+    : Object.entries(given);
+  if (pairs.length === 0) throw new JobForgeError('the worker has no queue; name one: { queues: ["default"] }');
   const sum = pairs.reduce((all, [, slots]) => all + (slots ?? 0), 0);
   const concurrency = options.concurrency ?? (sum || (count("JOBFORGE_SLOTS", env) ?? CONCURRENCY));
   if (!Number.isInteger(concurrency) || concurrency < 1) {
@@ -44,13 +51,19 @@ function isList(queues: readonly string[] | Readonly<Record<string, number>>): q
 
 /** Reads `default,mail=20`. */
 function listed(text: string | undefined): string[] | Record<string, number> | undefined {
-  const parts = text?.split(",").map((part) => part.trim()).filter(Boolean) ?? [];
+  const parts =
+    text
+      ?.split(",")
+      .map((part) => part.trim())
+      .filter(Boolean) ?? [];
   if (parts.length === 0) return undefined;
   if (!parts.some((part) => part.includes("="))) return parts;
-  return Object.fromEntries(parts.map((part) => {
-    const [name = "", slots] = part.split("=");
-    return [name.trim(), slots === undefined ? CONCURRENCY : whole("JOBFORGE_QUEUES", slots)];
-  }));
+  return Object.fromEntries(
+    parts.map((part) => {
+      const [name = "", slots] = part.split("=");
+      return [name.trim(), slots === undefined ? CONCURRENCY : whole("JOBFORGE_QUEUES", slots)];
+    }),
+  );
 }
 
 function count(name: string, env: NodeJS.ProcessEnv): number | undefined {

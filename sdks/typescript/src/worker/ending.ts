@@ -53,7 +53,10 @@ export function timedOut(reason: Timeout): Ending {
   return { outcome: "retry", error: { kind: reason.kind, message: reason.message } };
 }
 
-function described(error: unknown, { kind, details }: { kind?: string | undefined; details?: unknown }): NonNullable<Ending["error"]> {
+function described(
+  error: unknown,
+  { kind, details }: { kind?: string | undefined; details?: unknown },
+): NonNullable<Ending["error"]> {
   if (!(error instanceof Error)) return { message: String(error), kind: kind ?? "error" };
   const code = (error as NodeJS.ErrnoException).code;
   const stack = error.stack?.split("\n").slice(0, STACK_LINES).join("\n");

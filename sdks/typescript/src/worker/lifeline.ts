@@ -40,7 +40,11 @@ export class Lifeline {
     const turns = new Int32Array(new SharedArrayBuffer(4));
     const data: ThreadData = { connection, clock, pulse: turns.buffer, exitWhenLost, speaks };
     // Options of this process, such as --inspect or a loader, are not meant for the thread.
-    this.thread = new Thread(join(__dirname, "heartbeat-thread.js"), { workerData: data, execArgv: [], name: "heartbeats" });
+    this.thread = new Thread(join(__dirname, "heartbeat-thread.js"), {
+      workerData: data,
+      execArgv: [],
+      name: "heartbeats",
+    });
     this.thread.on("message", (message: FromThread) => this.heard(message));
     this.thread.on("error", (error) => this.broken(`the heartbeat thread failed: ${error.message}`));
     this.thread.on("exit", () => this.broken("the heartbeat thread ended"));

@@ -71,7 +71,10 @@ export class Results {
       const answer = await this.send({ worker_id: workerId, results });
       this.failures = 0;
       for (const { id, answer: word, status } of answer.results) {
-        if (word === "fenced") this.logger.warn(`job ${id} was taken from worker ${workerId} and is ${status ?? "elsewhere"}; its result came too late`);
+        if (word === "fenced")
+          this.logger.warn(
+            `job ${id} was taken from worker ${workerId} and is ${status ?? "elsewhere"}; its result came too late`,
+          );
         if (word === "gone") this.logger.warn(`job ${id} was deleted; its result was dropped`);
       }
       this.forget(workerId, results);

@@ -75,7 +75,9 @@ export class Worker {
       failed: (fault) => this.failed(fault),
       stop: ({ job, state }) => {
         if (this.ahead.forget(job)) return this.lifeline.ended([job]);
-        return this.attempts.get(keyOf(job))?.stop(state === "canceled" ? new JobCanceled() : new LeaseLost(`it is ${state}`));
+        return this.attempts
+          .get(keyOf(job))
+          ?.stop(state === "canceled" ? new JobCanceled() : new LeaseLost(`it is ${state}`));
       },
     });
     this.results = new Results(
@@ -92,7 +94,7 @@ export class Worker {
   /** Works until {@link stop}; returns when everything has been told. Throws if the server refuses the worker. */
   async run(): Promise<void> {
     try {
-      for (let why: End = "restart"; why === "restart"; ) {
+      for (let why: End = "restart"; why === "restart";) {
         const end = this.untilEnd();
         if (!(await this.begin())) break;
         why = await end;
@@ -138,29 +140,40 @@ export class Worker {
     this.results.setLimit(limits.results);
     const types = [...this.jf.tasks.keys()];
     const terms = { workerId: id, types, bounds: this.bounds(), poll, beat: heartbeat, claimLimit: limits.claim };
-    const claimer = new Claimer(this.config, terms, {
-      now: () => this.now(),
-      acts: () => this.lifeline.acts(id, this.now()),
-      held: () => new Map(this.config.queues.map(({ name }) => [name, this.runningOf(name) + this.ahead.count(name)])),
-      paceMs: () => this.paceMs,
-      runsAlone: () => [...this.attempts.values()].some(({ job }) => job.alone),
-      claim: (request): Promise<ClaimAnswer> =>
-        this.transport.call("POST", "/v1/worker/claim", request, { timeoutMs: request.wait_ms + ANSWER_TIME_MS }),
-      start: (jobs) => this.take(id, jobs),
-      giveBack: (jobs) => this.giveBack(id, jobs),
-    }, this.logger);
+    const claimer = new Claimer(
+      this.config,
+      terms,
+      {
+        now: () => this.now(),
+        acts: () => this.lifeline.acts(id, this.now()),
+        held: () =>
+          new Map(this.config.queues.map(({ name }) => [name, this.runningOf(name) + this.ahead.count(name)])),
+        paceMs: () => this.paceMs,
+        runsAlone: () => [...this.attempts.values()].some(({ job }) => job.alone),
+        claim: (request): Promise<ClaimAnswer> =>
+          this.transport.call("POST", "/v1/worker/claim", request, { timeoutMs: request.wait_ms + ANSWER_TIME_MS }),
+        start: (jobs) => this.take(id, jobs),
+        giveBack: (jobs) => this.giveBack(id, jobs),
+      },
+      this.logger,
+    );
     const over = new AbortController();
     this.incarnation = { id, claimer, over };
     claimer.run().catch((fault: Error) => this.failed(fault));
-    void listen(this.transport, id, {
-      look: () => {
-        claimer.work();
-        this.lifeline.look();
+    void listen(
+      this.transport,
+      id,
+      {
+        look: () => {
+          claimer.work();
+          this.lifeline.look();
+        },
+        work: (queue) => claimer.work(queue),
+        renew: () => this.lifeline.renew(),
+        moved: (moved) => this.lifeline.look(moved),
       },
-      work: (queue) => claimer.work(queue),
-      renew: () => this.lifeline.renew(),
-      moved: (moved) => this.lifeline.look(moved),
-    }, over.signal);
+      over.signal,
+    );
     const names = this.config.queues.map(({ name }) => name).join(", ");
     this.logger.info(`worker ${id} takes jobs from ${names}, up to ${this.config.concurrency} at once`);
     return true;
@@ -186,7 +199,10 @@ export class Worker {
         return { registration: await this.transport.call("POST", "/v1/worker/register", request), at };
       } catch (error) {
         if (error instanceof ApiError && error.status < 500 && error.status !== 429) throw error;
-        if (failures === 1) this.logger.warn(`failed to register; trying again: ${error instanceof Error ? error.message : String(error)}`);
+        if (failures === 1)
+          this.logger.warn(
+            `failed to register; trying again: ${error instanceof Error ? error.message : String(error)}`,
+          );
         await sleep(backoff(failures, FIRST_WAIT_MS, LONGEST_WAIT_MS), this.stopping.signal);
       }
     }
@@ -266,9 +282,12 @@ export class Worker {
   }
 
   private ignoresStop({ workerId, job }: Attempt, reason: StopReason): void {
-    this.logger.warn(`the handler of job ${job.id} (${job.type}) goes on although it was asked to stop: ${reason.message}`);
+    this.logger.warn(
+      `the handler of job ${job.id} (${job.type}) goes on although it was asked to stop: ${reason.message}`,
+    );
     const taken = reason instanceof JobCanceled || reason instanceof LeaseLost;
-    if (taken && workerId === this.incarnation?.id) this.lifeline.report({ id: job.id, fence: job.fence }, { ignores_stop: true });
+    if (taken && workerId === this.incarnation?.id)
+      this.lifeline.report({ id: job.id, fence: job.fence }, { ignores_stop: true });
   }
 
   private settled({ job, workerId, dropped }: Attempt): void {
@@ -310,7 +329,9 @@ export class Worker {
     const { incarnation } = this;
     if (!incarnation) return;
     const { id, claimer } = incarnation;
-    this.logger.info(`worker ${id} ${why === "stop" ? "stops" : "was told to restart"}: it takes no more jobs and waits for ${this.attempts.size}`);
+    this.logger.info(
+      `worker ${id} ${why === "stop" ? "stops" : "was told to restart"}: it takes no more jobs and waits for ${this.attempts.size}`,
+    );
     claimer.stop();
     this.ahead.clear();
     await within(DRAIN_ANSWER_MS, this.lifeline.drain());
@@ -323,7 +344,10 @@ export class Worker {
     incarnation.over.abort();
     if (this.incarnation !== incarnation) return;
     this.incarnation = undefined;
-    const request = { worker_id: id, reason: why === "stop" ? "stopped in good order" : "it restarted, as it was told" };
+    const request = {
+      worker_id: id,
+      reason: why === "stop" ? "stopped in good order" : "it restarted, as it was told",
+    };
     await this.transport.call("POST", "/v1/worker/leave", request, { timeoutMs: LEAVE_ANSWER_MS }).then(
       () => this.logger.info(`worker ${id} has left`),
       (error: unknown) => this.logger.warn(`could not say goodbye; the lease will run out: ${String(error)}`),
@@ -341,7 +365,10 @@ export class Worker {
 /** Whether a promise resolves within a time, and before a signal fires. */
 async function within(ms: number, promise: Promise<unknown>, signal?: AbortSignal): Promise<boolean> {
   const over = new AbortController();
-  const done = promise.then(() => true, () => true);
+  const done = promise.then(
+    () => true,
+    () => true,
+  );
   const late = sleep(ms, signal ? AbortSignal.any([signal, over.signal]) : over.signal).then(() => false);
   const result = await Promise.race([done, late]);
   over.abort();

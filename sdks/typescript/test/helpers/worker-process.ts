@@ -61,7 +61,10 @@ export interface Note {
 
 export function notes(journal: string): Note[] {
   const text = readFileSync(journal, { encoding: "utf8", flag: "a+" });
-  return text.split("\n").filter(Boolean).map((line) => JSON.parse(line) as Note);
+  return text
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Note);
 }
 
 /** The moment now, on the journal's clock. */
