@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { z } from "zod";
@@ -25,7 +28,7 @@ before(async () => {
   server = await TestServer.start();
 });
 
-after(() => server.stop());
+after(() => server?.stop());
 
 const connect = () => new JobForge({ url: workerUrl(server) });
 
@@ -359,4 +362,16 @@ test("an error that the server does not take is told without its words", async (
     await assert.rejects(job.result(), (error: unknown) => error instanceof JobEnded && error.status === "failed");
     assert.ok(lines.has(/is refused/));
   });
+});
+
+test("a process ends by itself once its worker has stopped, whatever the poll interval", async () => {
+  const program = `
+    const { JobForge } = require(${JSON.stringify(join(__dirname, "../src/index.js"))});
+    const jf = new JobForge({ url: ${JSON.stringify(workerUrl(server))} });
+    jf.task("ends.soon", () => setTimeout(() => process.kill(process.pid, "SIGTERM"), 200));
+    jf.enqueueJob({ type: "ends.soon" }).then(() => jf.work());`;
+  const env = { ...process.env, POLL_INTERVAL_MS: "60000" };
+  const child = spawn(process.execPath, ["--eval", program], { env, stdio: "ignore" });
+  const [code, signal] = (await once(child, "exit", { signal: AbortSignal.timeout(20_000) })) as unknown[];
+  assert.deepEqual([code, signal], [0, null]);
 });

@@ -49,8 +49,7 @@ export interface Filling {
  * memory cannot be taken by an idle one.
  */
 export function ask({ queues, held, concurrency, most, turn, paceMs = Infinity }: Filling): QueueAsk[] {
-  let busy = 0;
-  for (const count of held.values()) busy += count;
+  const busy = sum(held.values());
   const times = paceMs < QUICK_MS && busy > 0 ? 2 : 1;
   let free = Math.min(concurrency * times - busy, most);
   if (times === 2 && free < Math.min(concurrency, most)) return [];
@@ -67,6 +66,12 @@ export function ask({ queues, held, concurrency, most, turn, paceMs = Infinity }
     open = open.filter(({ room, max }) => max < room);
   }
   return rooms.filter(({ max }) => max > 0).map(({ name, max }) => ({ name, max }));
+}
+
+export function sum(counts: Iterable<number>): number {
+  let all = 0;
+  for (const count of counts) all += count;
+  return all;
 }
 
 /**

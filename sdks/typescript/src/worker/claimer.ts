@@ -3,7 +3,7 @@ import { sleep } from "../clock.js";
 import { ApiError } from "../errors.js";
 import type { Logger } from "../log.js";
 import { backoff, nextInterval, type Rhythm } from "../policy/backoff.js";
-import { ask, turn, type QueueAsk } from "../policy/claims.js";
+import { ask, sum, turn, type QueueAsk } from "../policy/claims.js";
 import { dueIn, type BeatRhythm } from "../policy/beats.js";
 import type { ClaimAnswer, ClaimedJob } from "../wire.js";
 import type { WorkerConfig } from "./config.js";
@@ -90,7 +90,7 @@ export class Claimer {
       const woken = this.woken();
       const queues = this.worker.acts() ? this.ask() : [];
       if (queues.length === 0) {
-        await Promise.race([woken, sleep(LOOK_AGAIN_MS)]);
+        await pause(LOOK_AGAIN_MS, woken);
         continue;
       }
       await this.claim(queues, woken);
@@ -144,31 +144,29 @@ export class Claimer {
   }
 
   private turn(since: number): "company" | "alone" | "make room" {
-    let busy = 0;
-    for (const count of this.worker.held().values()) busy += count;
-    return turn(this.worker.now() - since, busy, this.terms.workerId);
+    return turn(this.worker.now() - since, sum(this.worker.held().values()), this.terms.workerId);
   }
 
   /** Sends a claim that the server holds while there is no work, for as long as an idle worker waits between two polls. */
   private async claim(queues: QueueAsk[], woken: Promise<void>): Promise<void> {
     this.turns += 1;
     const alone = this.aloneSince !== undefined && this.turn(this.aloneSince) === "alone";
-    const pause = nextInterval(this.terms.poll, this.idle);
+    const interval = nextInterval(this.terms.poll, this.idle);
     const some = queues.length < this.config.queues.length;
     const began = this.worker.now();
     // The others are to be asked soon, too.
-    const patience = some || alone ? Math.min(pause, SOON_MS) : pause;
+    const patience = some || alone ? Math.min(interval, SOON_MS) : interval;
     const wait = Math.floor(began < this.noSeatUntil ? 0 : Math.min(patience, this.terms.poll.wait_ms));
     const answer = await Promise.race([this.send(queues, wait, alone), woken]);
     if (!answer) return;
     if (answer === "failed") {
-      await Promise.race([woken, sleep(backoff(this.failures, FIRST_WAIT_MS, LONGEST_WAIT_MS))]);
+      await pause(backoff(this.failures, FIRST_WAIT_MS, LONGEST_WAIT_MS), woken);
       return;
     }
-    this.idle = answer.jobs.length > 0 ? undefined : pause;
+    this.idle = answer.jobs.length > 0 ? undefined : interval;
     if (answer.more || answer.jobs.length > 0 || (answer.alone_waits && !alone)) return;
     const rest = Math.min(began + patience - this.worker.now(), (answer.next_due_ms ?? Infinity) + DUE_SLACK_MS);
-    if (rest > 0) await Promise.race([woken, sleep(rest)]);
+    if (rest > 0) await pause(rest, woken);
   }
 
   private async send(queues: QueueAsk[], waitMs: number, alone: boolean): Promise<ClaimAnswer | "failed"> {
@@ -221,4 +219,11 @@ export class Claimer {
     if (this.stopping || late || !this.worker.acts()) this.worker.giveBack(jobs);
     else this.worker.start(jobs);
   }
+}
+
+/** Waits for a time, or less; leaves no timer behind that would keep the process. */
+async function pause(ms: number, woken: Promise<void>): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([woken, sleep(ms, over.signal)]);
+  over.abort();
 }

@@ -1,27 +1,22 @@
-import { randomBytes } from "node:crypto";
 import type { JobForge } from "../client.js";
 import { clockBase, elapsed, sleep } from "../clock.js";
-import { ApiError } from "../errors.js";
 import { stderrLogger, type Logger } from "../log.js";
-import { backoff } from "../policy/backoff.js";
+import { paceOf } from "../policy/claims.js";
 import { rhythmOf } from "../settings.js";
 import { JobCanceled, LeaseLost, Shutdown, type StopReason } from "../stop.js";
 import { Transport, ANSWER_TIME_MS } from "../transport.js";
-import { version } from "../version.js";
-import type { ClaimAnswer, ClaimedJob, Registration } from "../wire.js";
-import { paceOf } from "../policy/claims.js";
+import type { ClaimAnswer, ClaimedJob } from "../wire.js";
 import { Ahead } from "./ahead.js";
 import { Attempt, STOP_GRACE_MS } from "./attempt.js";
-import { Claimer, type Bounds } from "./claimer.js";
+import { Claimer } from "./claimer.js";
 import { configure, type WorkerConfig } from "./config.js";
 import { keyOf } from "./held.js";
 import { Lifeline } from "./lifeline.js";
 import type { WorkOptions } from "./options.js";
+import { boundsOf, register } from "./register.js";
 import { Results } from "./results.js";
 import { listen } from "./signals.js";
 
-const FIRST_WAIT_MS = 50;
-const LONGEST_WAIT_MS = 5_000;
 /** How long a stopping worker waits for the server to say that it knows. */
 const DRAIN_ANSWER_MS = 3_000;
 /** How long a stopping worker goes on telling results. */
@@ -131,15 +126,16 @@ export class Worker {
 
   /** Registers as a new incarnation and begins to claim; false if the worker is stopped before. */
   private async begin(): Promise<boolean> {
-    const sent = await this.register();
-    if (!sent) return false;
-    const { registration, at } = sent;
+    const types = [...this.jf.tasks.keys()];
+    const registered = await register(this.transport, this.config, types, () => this.now(), this.stopping.signal);
+    if (!registered) return false;
+    const { registration, sent } = registered;
     const { heartbeat, poll } = rhythmOf(registration);
     const { worker_id: id, limits } = registration;
-    this.lifeline.begin({ ...registration, heartbeat }, at);
+    this.lifeline.begin({ ...registration, heartbeat }, sent);
     this.results.setLimit(limits.results);
-    const types = [...this.jf.tasks.keys()];
-    const terms = { workerId: id, types, bounds: this.bounds(), poll, beat: heartbeat, claimLimit: limits.claim };
+    const bounds = boundsOf(this.jf.tasks.values());
+    const terms = { workerId: id, types, bounds, poll, beat: heartbeat, claimLimit: limits.claim };
     const claimer = new Claimer(
       this.config,
       terms,
@@ -177,50 +173,6 @@ export class Worker {
     const names = this.config.queues.map(({ name }) => name).join(", ");
     this.logger.info(`worker ${id} takes jobs from ${names}, up to ${this.config.concurrency} at once`);
     return true;
-  }
-
-  private async register(): Promise<{ registration: Registration; at: number } | undefined> {
-    // Chosen here, so that a request that is sent again is the same worker.
-    const workerId = `worker-${randomBytes(4).toString("hex")}`;
-    const { name, host, queues, concurrency } = this.config;
-    const request = {
-      worker_id: workerId,
-      ...(name ? { name } : {}),
-      host,
-      pid: process.pid,
-      sdk: `jobforge-typescript/${version}`,
-      queues: queues.map((queue) => queue.name),
-      types: [...this.jf.tasks.keys()],
-      slots: concurrency,
-    };
-    for (let failures = 1; !this.stopping.signal.aborted; failures += 1) {
-      const at = this.now();
-      try {
-        return { registration: await this.transport.call("POST", "/v1/worker/register", request), at };
-      } catch (error) {
-        if (error instanceof ApiError && error.status < 500 && error.status !== 429) throw error;
-        if (failures === 1)
-          this.logger.warn(
-            `failed to register; trying again: ${error instanceof Error ? error.message : String(error)}`,
-          );
-        await sleep(backoff(failures, FIRST_WAIT_MS, LONGEST_WAIT_MS), this.stopping.signal);
-      }
-    }
-    return undefined;
-  }
-
-  /** What jobs are kept to that were enqueued without the bounds of their task. */
-  private bounds(): Bounds {
-    const timeout: Record<string, number> = {};
-    const progress: Record<string, number> = {};
-    for (const { type, options } of this.jf.tasks.values()) {
-      if (options.timeoutMs !== undefined) timeout[type] = options.timeoutMs;
-      if (options.progressTimeoutMs !== undefined) progress[type] = options.progressTimeoutMs;
-    }
-    return {
-      ...(Object.keys(timeout).length > 0 ? { timeout: { by_type: timeout } } : {}),
-      ...(Object.keys(progress).length > 0 ? { progress: { by_type: progress } } : {}),
-    };
   }
 
   private untilEnd(): Promise<End> {
