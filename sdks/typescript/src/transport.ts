@@ -9,6 +9,8 @@ import type { Problem } from "./wire.js";
 export const ANSWER_TIME_MS = 15_000;
 /** Connections that are open at once; more requests wait for one. */
 const CONNECTIONS = 32;
+/** Idle connections are closed before the server does it after 15 s: a request that it closes on may be lost or not. */
+const IDLE_MS = 10_000;
 
 export interface RequestOptions {
   /** Bound on the time from sending to the end of the answer. */
@@ -33,7 +35,7 @@ export class Transport {
       this.target = { socketPath: url.slice("unix:".length).replace(/^\/\/(?=\/)/, ""), host: "localhost" };
       this.basePath = "";
       this.send = http.request;
-      this.agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+      this.agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS, timeout: IDLE_MS });
       return;
     }
     const parsed = parse(url);
@@ -41,7 +43,11 @@ export class Transport {
     this.target = { host: parsed.hostname.replace(/^\[|\]$/g, ""), port: parsed.port || (secure ? 443 : 80) };
     this.basePath = parsed.pathname.replace(/\/+$/, "");
     this.send = secure ? https.request : http.request;
-    this.agent = new (secure ? https.Agent : http.Agent)({ keepAlive: true, maxSockets: CONNECTIONS });
+    this.agent = new (secure ? https.Agent : http.Agent)({
+      keepAlive: true,
+      maxSockets: CONNECTIONS,
+      timeout: IDLE_MS,
+    });
   }
 
   /** Sends a request and reads its answer as JSON; an empty one is `undefined`. */

@@ -57,7 +57,8 @@ export interface ClaimerEvents {
   paceMs(): number | undefined;
   /** Whether a job runs that nothing may run beside. */
   runsAlone(): boolean;
-  claim(request: ClaimRequest): Promise<ClaimAnswer>;
+  /** Sends a claim; the signal breaks its connection off. */
+  claim(request: ClaimRequest, signal?: AbortSignal): Promise<ClaimAnswer>;
   start(jobs: ClaimedJob[]): void;
   giveBack(jobs: ClaimedJob[]): void;
 }
@@ -67,7 +68,8 @@ export class Claimer {
   readonly held = new HeldJobs();
   private stopping = false;
   private wake: (() => void) | undefined;
-  private inFlight = 0;
+  private inFlight: Promise<unknown> | undefined;
+  private readonly breaking = new AbortController();
   private failures = 0;
   private idle: number | undefined;
   private turns = 0;
@@ -99,16 +101,12 @@ export class Claimer {
 
   /** A slot has become free. */
   freed(): void {
-    // A claim that waits asks for every queue that had room; only another queue is worth another claim.
-    if (this.inFlight === 0 || this.ask().some(({ name }) => !this.lastAsked.some((asked) => asked.name === name)))
-      this.wake?.();
+    this.wake?.();
   }
 
   /** There may be work in this queue, or in any. */
   work(queue?: string): void {
-    const ours = queue === undefined || this.config.queues.some(({ name }) => name === queue);
-    // A claim that waits at the server hears of it by itself.
-    if (ours && this.inFlight === 0) this.wake?.();
+    if (queue === undefined || this.config.queues.some(({ name }) => name === queue)) this.wake?.();
   }
 
   /** Claims no more. What an answer that is under way brings is given back. */
@@ -117,10 +115,16 @@ export class Claimer {
     this.wake?.();
   }
 
-  /** Ends the claim that waits at the server by another, which brings nothing new, for the worker drains by now. */
+  /**
+   * Breaks off the claim that waits at the server, and asks what it may have given away unheard. The worker drains by now,
+   * so nothing new comes.
+   */
   async recall(): Promise<void> {
     this.stop();
-    if (this.inFlight > 0) await this.send(this.lastAsked, 0, false);
+    if (!this.inFlight) return;
+    this.breaking.abort();
+    await this.inFlight;
+    await this.send(this.lastAsked, 0, false);
   }
 
   private woken(): Promise<void> {
@@ -154,11 +158,14 @@ export class Claimer {
     const interval = nextInterval(this.terms.poll, this.idle);
     const some = queues.length < this.config.queues.length;
     const began = this.worker.now();
-    // The others are to be asked soon, too.
+    const seated = began >= this.noSeatUntil;
+    // The others are to be asked as soon as they have room, and one claim at a time is under way: it must not wait then.
     const patience = some || alone ? Math.min(interval, SOON_MS) : interval;
-    const wait = Math.floor(began < this.noSeatUntil ? 0 : Math.min(patience, this.terms.poll.wait_ms));
-    const answer = await Promise.race([this.send(queues, wait, alone), woken]);
-    if (!answer) return;
+    const wait = Math.floor(seated && !some ? Math.min(patience, this.terms.poll.wait_ms) : 0);
+    const sending = this.send(queues, wait, alone, this.breaking.signal);
+    this.inFlight = sending;
+    const answer = await sending;
+    this.inFlight = undefined;
     if (answer === "failed") {
       await pause(backoff(this.failures, FIRST_WAIT_MS, LONGEST_WAIT_MS), woken);
       return;
@@ -169,43 +176,47 @@ export class Claimer {
     if (rest > 0) await pause(rest, woken);
   }
 
-  private async send(queues: QueueAsk[], waitMs: number, alone: boolean): Promise<ClaimAnswer | "failed"> {
+  private async send(
+    queues: QueueAsk[],
+    waitMs: number,
+    alone: boolean,
+    signal?: AbortSignal,
+  ): Promise<ClaimAnswer | "failed"> {
     const { terms, worker } = this;
     const sent = worker.now();
     const held = this.held.beforeClaim();
     this.lastAsked = queues;
-    this.inFlight += 1;
+    const request: ClaimRequest = {
+      worker_id: terms.workerId,
+      queues,
+      types: terms.types,
+      wait_ms: waitMs,
+      heartbeat_due_ms: Math.ceil(dueIn(terms.beat, terms.beat.interval_ms)),
+      bounds: terms.bounds,
+      ...(alone ? { alone } : {}),
+      ...(held ? { held } : {}),
+    };
     try {
-      const answer = await worker.claim({
-        worker_id: terms.workerId,
-        queues,
-        types: terms.types,
-        wait_ms: waitMs,
-        heartbeat_due_ms: Math.ceil(dueIn(terms.beat, terms.beat.interval_ms)),
-        bounds: terms.bounds,
-        ...(alone ? { alone } : {}),
-        ...(held ? { held } : {}),
-      });
+      const answer = await worker.claim(request, signal);
       this.failures = 0;
       this.received(this.held.claimed(answer.jobs), sent + waitMs);
       this.aloneSince = answer.alone_waits ? (this.aloneSince ?? sent) : undefined;
       return answer;
     } catch (error) {
-      // A newer claim of ours has ended this one, which has taken nothing that we will not be told of.
-      if (error instanceof ApiError && error.code === "claim_superseded") return { jobs: [], more: true };
-      if (error instanceof ApiError && error.status < 500) this.held.refused();
-      if (error instanceof ApiError && error.code === "too_many_waiting") {
-        this.noSeatUntil = worker.now() + NO_SEAT_MS;
-        return { jobs: [], more: true };
+      if (error instanceof ApiError && error.status < 500) {
+        // It gave nothing away.
+        this.held.refused();
+        if (error.status === 401 || error.status === 403) throw error;
+        if (error.code === "too_many_waiting") {
+          this.noSeatUntil = worker.now() + NO_SEAT_MS;
+          return { jobs: [], more: true };
+        }
       }
       this.failures += 1;
-      if (this.failures === 1)
-        this.logger.warn(
-          `failed to claim jobs; trying again: ${error instanceof Error ? error.message : String(error)}`,
-        );
+      if (this.failures === 1 && !this.stopping) {
+        this.logger.warn(`failed to claim jobs; trying again: ${String(error)}`);
+      }
       return "failed";
-    } finally {
-      this.inFlight -= 1;
     }
   }
 

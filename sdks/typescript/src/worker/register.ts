@@ -21,8 +21,7 @@ export async function register(
   stop: AbortSignal,
 ): Promise<{ registration: Registration; sent: number } | undefined> {
   const request = {
-    // Chosen here, so that a request that is sent again is the same worker.
-    worker_id: `worker-${randomBytes(4).toString("hex")}`,
+    worker_id: newWorkerId(),
     ...(name ? { name } : {}),
     host,
     pid: process.pid,
@@ -36,12 +35,18 @@ export async function register(
     try {
       return { registration: await transport.call("POST", "/v1/worker/register", request), sent };
     } catch (error) {
-      if (error instanceof ApiError && error.status < 500 && error.status !== 429) throw error;
+      if (error instanceof ApiError && error.code === "worker_id_taken") request.worker_id = newWorkerId();
+      else if (error instanceof ApiError && error.status < 500 && error.status !== 429) throw error;
       if (failures === 1) logger.warn(`failed to register; trying again: ${String(error)}`);
       await sleep(backoff(failures, FIRST_WAIT_MS, LONGEST_WAIT_MS), stop);
     }
   }
   return undefined;
+}
+
+/** Chosen here, so that a registration that is sent again makes the same worker. */
+function newWorkerId(): string {
+  return `worker-${randomBytes(4).toString("hex")}`;
 }
 
 /** What jobs are kept to that were enqueued without the bounds of their task. */

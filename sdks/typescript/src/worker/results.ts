@@ -8,6 +8,8 @@ import { portion } from "./portions.js";
 
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 5_000;
+/** Refusals that say nothing of the results: of the token, of slowness, of too much. */
+const PASSING = [401, 403, 408, 429];
 
 export interface ResultsRequest {
   worker_id: string;
@@ -84,7 +86,7 @@ export class Results {
   }
 
   private async failed(workerId: string, results: JobResult[], error: unknown): Promise<void> {
-    const final = error instanceof ApiError && error.status < 500 && error.status !== 429 && error.status !== 408;
+    const final = error instanceof ApiError && error.status < 500 && !PASSING.includes(error.status);
     const internal = error instanceof ApiError && error.status === 500;
     if (final || internal) {
       if (results.length > 1) {

@@ -146,8 +146,10 @@ export class Worker {
           new Map(this.config.queues.map(({ name }) => [name, this.runningOf(name) + this.ahead.count(name)])),
         paceMs: () => this.paceMs,
         runsAlone: () => [...this.attempts.values()].some(({ job }) => job.alone),
-        claim: (request): Promise<ClaimAnswer> =>
-          this.transport.call("POST", "/v1/worker/claim", request, { timeoutMs: request.wait_ms + ANSWER_TIME_MS }),
+        claim: (request, signal): Promise<ClaimAnswer> => {
+          const timeoutMs = request.wait_ms + ANSWER_TIME_MS;
+          return this.transport.call("POST", "/v1/worker/claim", request, { timeoutMs, ...(signal ? { signal } : {}) });
+        },
         start: (jobs) => this.take(id, jobs),
         giveBack: (jobs) => this.giveBack(id, jobs),
       },
