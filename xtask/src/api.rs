@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use testkit::postgres::TestDatabase;
 
 use crate::stages::{Outcome, Run};
-use crate::{command, repository, run as run_command};
+use crate::{beside_this_program, command, repository, run as run_command};
 
 /// What is installed, each package with its version.
 const REQUIREMENTS: &str = "xtask/schemathesis/requirements.txt";
@@ -171,9 +171,4 @@ fn schemathesis() -> Result<PathBuf> {
     run_command(&mut command(&pip.to_string_lossy(), &arguments))?;
     fs::copy(&wanted, &installed).context("failed to note what was installed")?;
     Ok(program)
-}
-
-/// A name in the directory of this program, which is that of the build.
-fn beside_this_program(name: &str) -> Result<PathBuf> {
-    Ok(std::env::current_exe().context("failed to find this program")?.with_file_name(name))
 }

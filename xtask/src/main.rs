@@ -9,6 +9,7 @@ mod ci;
 mod deps;
 mod openapi;
 mod postgres;
+mod sdks;
 mod sim;
 mod stages;
 mod test;
@@ -42,6 +43,8 @@ enum Chore {
     Tidy,
     /// Ask a real server everything that docs/openapi.json describes
     Api,
+    /// Check and test the SDKs in other languages against the server of this build
+    Sdks,
     /// List what breaks callers of the API since a revision
     Openapi(openapi::Options),
     /// Simulate workers, watchdogs and all that goes wrong between them
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Chore::Deps => deps::install(),
         Chore::Tidy => tidy::check(&repository()),
         Chore::Api => test::api(),
+        Chore::Sdks => sdks::check().map(drop),
         Chore::Openapi(options) => openapi::run(&options),
         Chore::Sim(options) => sim::run(&options),
         Chore::Postgres => postgres::run(),
@@ -75,6 +79,11 @@ fn main() -> ExitCode {
 fn repository() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest).to_path_buf()
+}
+
+/// Returns the path of a name in the directory of this program, which is that of the build.
+fn beside_this_program(name: &str) -> Result<PathBuf> {
+    Ok(std::env::current_exe().context("failed to find this program")?.with_file_name(name))
 }
 
 /// Returns a command that runs in the repository's root and never waits for a keyboard.

@@ -4,17 +4,17 @@ use anyhow::Result;
 use testkit::postgres::{Cluster, ClusterOptions, SHARED_SERVER_VARIABLE};
 
 use crate::stages::{self, Outcome, Run, Stage};
-use crate::{api, command, deps, openapi, repository, run as run_command, succeeds, tidy};
+use crate::{api, command, deps, openapi, repository, run as run_command, sdks, succeeds, tidy};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Leave out the documentation, its examples, the feature `otlp`, and asking servers all that is described
+    /// Leave out the documentation, its examples, the feature `otlp`, the SDKs, and asking servers all that is described
     #[arg(long)]
     fast: bool,
 }
 
 /// Cheap and often wrong comes first.
-pub(crate) const STAGES: [Stage; 11] = [
+pub(crate) const STAGES: [Stage; 12] = [
     Stage { name: "tidy", run: |_| passed(tidy::check(&repository())) },
     Stage { name: "format", run: |_| cargo(&["fmt", "--all", "--check"]) },
     Stage { name: "api changes", run: |_| openapi::check() },
@@ -26,6 +26,7 @@ pub(crate) const STAGES: [Stage; 11] = [
     POSTGRES,
     Stage { name: "tests", run: tests },
     Stage { name: "api", run: |run| api::check(run, api::SEED) },
+    Stage { name: "sdks", run: |_| sdks::check() },
     Stage { name: "otlp", run: |_| otlp() },
     Stage { name: "docs", run: |_| docs() },
     Stage { name: "doc tests", run: doc_tests },
@@ -33,7 +34,7 @@ pub(crate) const STAGES: [Stage; 11] = [
 
 const POSTGRES: Stage = Stage { name: "postgres", run: start_postgres };
 
-const NOT_FAST: [&str; 4] = ["api", "otlp", "docs", "doc tests"];
+const NOT_FAST: [&str; 5] = ["api", "sdks", "otlp", "docs", "doc tests"];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let wanted = |stage: &&Stage| !(options.fast && NOT_FAST.contains(&stage.name));
