@@ -56,7 +56,10 @@ pub(super) async fn enqueue_many(
         let tenant_id = caller.tenant(request.tenant_id.clone())?;
         let request = trace::carried(&headers, JobRequest { tenant_id, ..request });
         match client.enqueue_untyped(request).into_job() {
-            Ok(job) => jobs.push(job),
+            Ok(job) => {
+                caller.require_queues([&job.queue])?;
+                jobs.push(job);
+            }
             Err(fault) => refusals.push(ApiError::from(fault).under(&format!("/jobs/{index}"))),
         }
     }
@@ -85,6 +88,7 @@ pub(super) async fn enqueue(
     let client = app.acting(caller.by());
     let request = trace::carried(&headers, JobRequest { tenant_id, ..request });
     let job = [client.enqueue_untyped(request).into_job()?];
+    caller.require_queues([&job[0].queue])?;
     let receipt = match client.enqueue_jobs(&job).await {
         Ok(receipts) => receipts.into_iter().next().ok_or_else(|| no_receipt(&job[0]))?,
         Err(error) => return Err(idempotency::explain(&client, &job, error).await),
