@@ -30,6 +30,7 @@ mod restart;
 mod roles;
 mod runbooks;
 mod schedules;
+mod service_manager;
 mod settings_load;
 mod shell;
 mod socket;
