@@ -43,7 +43,7 @@ pub(crate) fn work_command(
     command.arg0(output::program()).arg("work");
     if let Some(url) = &global.database_url {
         // Not as an argument, where every user of the machine could read its password.
-        command.env("DATABASE_URL", url).env_remove("SUPABASE_DB_URL");
+        command.env("DATABASE_URL", url).env_remove("SUPABASE_DB_URL").env_remove("DATABASE_URL_FILE");
     }
     let paths = [("--data-dir", &global.data_dir), ("--config", &global.config)];
     for (flag, path) in paths {

@@ -12,6 +12,7 @@ mod admin;
 mod alerts;
 mod backup;
 mod bad_input;
+mod compose;
 mod dead;
 mod faults;
 mod faults_store;

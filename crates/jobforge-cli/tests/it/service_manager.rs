@@ -188,6 +188,10 @@ fn process_the_url_of_the_database_and_tokens_are_taken_from_credentials_and_fil
     let refused = done(both.output().unwrap());
     assert_eq!(refused.code, 78, "{}", refused.err);
     assert!(refused.err.contains("database_url and database_url_file are both set"), "{}", refused.err);
+    // A flag is stronger, for the worker of a supervisor as well.
+    let mut work = site.home.command(&["work", "--database-url", &url]);
+    work.env_remove("DATABASE_URL").env("DATABASE_URL_FILE", "/nowhere");
+    assert_eq!(Running::start(work, "takes jobs from").terminate(), 0);
     let away = site.home.run(&["health", "--listen", &listen]);
     assert_eq!(away.code, 6, "{}", away.err);
 }
