@@ -15,7 +15,7 @@ struct Need {
     is_there: fn(&Need) -> bool,
 }
 
-const NEEDS: [Need; 10] = [
+const NEEDS: [Need; 12] = [
     Need { program: "the PostgreSQL server", package: "postgresql", is_there: |_| find_binaries().is_ok() },
     Need { program: "psql", package: "postgresql-client", is_there: in_path },
     Need { program: "pgbouncer", package: "pgbouncer", is_there: in_path },
@@ -25,7 +25,11 @@ const NEEDS: [Need; 10] = [
     Need { program: "prometheus", package: "prometheus", is_there: in_path },
     Need { program: "amtool", package: "prometheus-alertmanager", is_there: in_path },
     Need { program: "curl", package: "curl", is_there: in_path },
-    // For schemathesis, which the tests install from Python's package index themselves.
+    // Its units are checked and enabled offline.
+    Need { program: "systemd-analyze", package: "systemd", is_there: in_path },
+    // For the schemas that `deploy/check` installs.
+    Need { program: "npm", package: "npm", is_there: in_path },
+    // For schemathesis and the tools of `deploy/check`, which are installed from Python's package index.
     Need { program: "python3 with venv", package: "python3-venv", is_there: |_| makes_venvs() },
 ];
 

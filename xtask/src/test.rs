@@ -8,13 +8,14 @@ use crate::{api, command, deps, openapi, repository, run as run_command, sdks, s
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Leave out the documentation, its examples, the feature `otlp`, the SDKs, and asking servers all that is described
+    /// Leave out the documentation, its examples, the feature `otlp`, the SDKs, deploy/, and asking servers all that is
+    /// described
     #[arg(long)]
     fast: bool,
 }
 
 /// Cheap and often wrong comes first.
-pub(crate) const STAGES: [Stage; 12] = [
+pub(crate) const STAGES: [Stage; 13] = [
     Stage { name: "tidy", run: |_| passed(tidy::check(&repository())) },
     Stage { name: "format", run: |_| cargo(&["fmt", "--all", "--check"]) },
     Stage { name: "api changes", run: |_| openapi::check() },
@@ -28,13 +29,14 @@ pub(crate) const STAGES: [Stage; 12] = [
     Stage { name: "api", run: |run| api::check(run, api::SEED) },
     Stage { name: "sdks", run: |_| sdks::check() },
     Stage { name: "otlp", run: |_| otlp() },
+    Stage { name: "deploy", run: |_| passed(run_command(&mut command("deploy/check", &[]))) },
     Stage { name: "docs", run: |_| docs() },
     Stage { name: "doc tests", run: doc_tests },
 ];
 
 const POSTGRES: Stage = Stage { name: "postgres", run: start_postgres };
 
-const NOT_FAST: [&str; 5] = ["api", "sdks", "otlp", "docs", "doc tests"];
+const NOT_FAST: [&str; 6] = ["api", "sdks", "otlp", "deploy", "docs", "doc tests"];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let wanted = |stage: &&Stage| !(options.fast && NOT_FAST.contains(&stage.name));

@@ -116,7 +116,10 @@ pub(crate) enum Command {
     /// Measure this installation
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Ask the server of this machine whether it is ready, as health checks of containers do
+    Health(HealthArgs),
     /// Print a completion script for a shell
+    #[command(visible_alias = "completions")]
     Completion {
         /// The shell
         shell: clap_complete::Shell,
@@ -252,6 +255,15 @@ pub(crate) struct ServeArgs {
     /// Address at which metrics are told without a token, such as 127.0.0.1:9464 [env: JOBFORGE_METRICS_LISTEN]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics_listen: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    /// Ask the listener for metrics, the only one that a worker has
+    #[arg(long)]
+    pub(crate) metrics: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -10,6 +10,7 @@ use jobforge::live::OwnSettings;
 use jobforge::notify::ChannelTable;
 
 use crate::cli::Global;
+use crate::credentials;
 use crate::failure::{self, Failure};
 
 /// What flags, environment and file say.
@@ -43,37 +44,9 @@ pub(crate) fn settings(global: &Global, mut flags: BTreeMap<String, String>) -> 
     }
     let File { settings: file, schedules, channels } =
         global.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
-    let own = OwnSettings { flags, env: Arc::new(environment), file };
-    match own.above(BTreeMap::new()) {
-        Ok(settings) => Ok(Read { settings, own, schedules, channels }),
-        Err(errors) => {
-            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            Err(Failure::new(failure::CONFIG, lines.join("\n       "))
-                .hint("`jobforge help-settings` lists every setting"))
-        }
-    }
-}
-
-/// A token that is given, or the content of the file that is named for it.
-pub(crate) fn token(settings: &Settings, key: &str) -> Result<Option<String>, Failure> {
-    let (given, file) = (settings.text(key), settings.text(&format!("{key}_file")));
-    let fail = |what: String| Failure::new(failure::CONFIG, what);
-    match (given.is_empty(), file.is_empty()) {
-        (true, true) => Ok(None),
-        (false, true) => Ok(Some(given.to_owned())),
-        (false, false) => Err(fail(format!("{key} and {key}_file are both set; remove one of them"))),
-        (true, false) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| fail(format!("{key}_file is {file}, which cannot be read: {error}")))?;
-            let text = text.trim().to_owned();
-            // A blank file is a mistake that would leave the server open.
-            if text.is_empty() {
-                Err(fail(format!("{key}_file is {file}, which is empty")))
-            } else {
-                Ok(Some(text))
-            }
-        }
-    }
+    let mut own = OwnSettings { flags, env: Arc::new(environment), file };
+    let settings = credentials::with_files(&mut own)?;
+    Ok(Read { settings, own, schedules, channels })
 }
 
 #[expect(

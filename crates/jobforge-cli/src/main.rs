@@ -5,9 +5,11 @@
 mod cli;
 mod commands;
 mod config;
+mod credentials;
 mod failure;
 mod logging;
 mod output;
+mod service_manager;
 mod supervise;
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ mod db;
 mod dead;
 mod demo;
 mod drill;
+mod health;
 mod help;
 mod job;
 mod job_enqueue;
@@ -157,6 +158,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Flag(command) => config::flag(visit(BTreeMap::new())?, command).await,
         Command::Bench(command) => bench::run(visit(BTreeMap::new())?, command).await,
         Command::Drill(command) => drill::run(visit(BTreeMap::new())?, &global, command).await,
+        Command::Health(args) => health::run(&visit(serve::flags(&args.serve))?, args.metrics),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "jobforge", &mut script);

@@ -24,8 +24,9 @@ use tokio_util::sync::CancellationToken;
 use super::parts::Parts;
 use super::{Context, stop_signals};
 use crate::cli::ServeArgs;
-use crate::config::token;
+use crate::credentials::secret;
 use crate::failure::{self, Failure};
+use crate::service_manager::ServiceManager;
 
 pub(crate) fn flags(args: &ServeArgs) -> BTreeMap<String, String> {
     super::flags(&[
@@ -45,28 +46,30 @@ pub(crate) async fn run(context: Context) -> Result<(), Failure> {
     let roles = roles(&context.settings)?;
     let store = context.own().await?;
     let stop = CancellationToken::new();
-    let Serving { address, mut parts, draining } = start(&context, &store, &stop).await?;
+    let manager = ServiceManager::of_environment();
+    let Serving { address, mut parts, draining } = start(&context, &store, &stop, &manager).await?;
     // Listened for before it is said, so that nobody who believes the line kills us.
     let mut signals = stop_signals()?;
     let only_watches = roles.iter().eq([&Role::Watchdog]);
-    match address {
-        Some(address) => {
-            tracing::info!("serving {} on http://{address}; stop with Ctrl-C", store.location());
-        }
-        None if only_watches => tracing::info!(
+    let said = match address {
+        Some(address) => format!("serving {} on http://{address}", store.location()),
+        None if only_watches => format!(
             "Cleanup daemon started on {}: checks at least every {}, and at once when a worker's lease has run out",
             store.location(),
             words(context.settings.millis("watchdog_check_interval_ms"))
         ),
         None => {
             let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
-            tracing::info!("serving {} as {} only; stop with Ctrl-C", store.location(), roles.join(" and "));
+            format!("serving {} as {} only", store.location(), roles.join(" and "))
         }
-    }
+    };
+    manager.ready(&said);
+    tracing::info!("{said}{}", if only_watches { "" } else { "; stop with Ctrl-C" });
     let broken = tokio::select! {
         _ = signals.next() => None,
         broken = parts.broken() => Some(broken),
     };
+    manager.stopping();
     draining.cancel();
     let patience = context.settings.millis("drain_delay_ms");
     if address.is_some() && !patience.is_zero() && broken.is_none() {
@@ -89,7 +92,7 @@ pub(crate) async fn run(context: Context) -> Result<(), Failure> {
 }
 
 /// What this server is to do.
-fn roles(settings: &Settings) -> Result<BTreeSet<Role>, Failure> {
+pub(super) fn roles(settings: &Settings) -> Result<BTreeSet<Role>, Failure> {
     let words = settings.list("roles");
     Role::of(words.iter().map(String::as_str))
         .map_err(|error| Failure::new(failure::CONFIG, format!("roles: {error}")))
@@ -110,6 +113,7 @@ pub(crate) async fn start(
     context: &Context,
     store: &Arc<dyn Store>,
     stop: &CancellationToken,
+    manager: &ServiceManager,
 ) -> Result<Serving, Failure> {
     let (follower, live) = context.follow(Arc::clone(store) as Arc<dyn WorkerStore>).await;
     let settings = live.now();
@@ -171,9 +175,11 @@ pub(crate) async fn start(
             .declaring(Source::Builtin, vec![cleanup()]);
         parts.spawn("the scheduler", scheduler.run(stop.clone()));
     }
+    let mut passes = None;
     if roles.contains(&Role::Watchdog) {
         let interval = settings.millis("watchdog_check_interval_ms");
         let watchdog = Watchdog::new(Arc::clone(store), settings.rescue_policy(), interval).live(live);
+        passes = Some(watchdog.passes());
         parts.spawn("the watchdog", watchdog.run(stop.clone()));
     }
     if roles.contains(&Role::Housekeeper) {
@@ -183,6 +189,10 @@ pub(crate) async fn start(
             SystemRunner::new(Arc::clone(store), retention).run(stop.clone()),
         );
         parts.spawn("the housekeeper", Housekeeper::new(Arc::clone(store)).run(stop.clone()));
+    }
+    if let Some(every) = manager.sign_every() {
+        let vouching = manager.clone().vouch(every, Some(Arc::clone(store)), passes, stop.clone());
+        parts.spawn("the giver of signs of life", vouching);
     }
     parts.spawn("the follower of settings", follower.run(stop.clone()));
     Ok(Serving { address, parts, draining })
@@ -197,7 +207,7 @@ async fn api(settings: &Settings, client: Client, live: Live) -> Result<Server, 
             format!("listen is {listen:?}; it must be an address and a port, such as 127.0.0.1:8080"),
         )
     })?;
-    let (auth_token, admin_token) = (token(settings, "auth_token")?, token(settings, "admin_token")?);
+    let (auth_token, admin_token) = (secret(settings, "auth_token")?, secret(settings, "admin_token")?);
     let options = ServerOptions { listen, auth_token, admin_token };
     bind(options, client, live).await.map_err(|error| Failure::new(failure::CONFIG, error.to_string()))
 }

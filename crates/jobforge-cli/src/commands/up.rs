@@ -21,6 +21,7 @@ use super::{Context, asked_to_stop, demo, serve};
 use crate::cli::{Global, UpArgs};
 use crate::failure::{self, Failure};
 use crate::output;
+use crate::service_manager::ServiceManager;
 use crate::supervise::{Order, Supervisor};
 
 /// How long the first worker process may take before `up` says that it is there all the same.
@@ -38,7 +39,8 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
     drop(visit);
     let store = context.own().await?;
     let stop = CancellationToken::new();
-    let Serving { address, mut parts, draining } = serve::start(&context, &store, &stop).await?;
+    let manager = ServiceManager::of_environment();
+    let Serving { address, mut parts, draining } = serve::start(&context, &store, &stop, &manager).await?;
     let mut working = if work::supervises(&args.work) {
         Working::beside(work::supervisor(&context, global, &args.work, true).await?)
     } else {
@@ -50,6 +52,7 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
             worker = who.words(&*store) => worker,
             asked = asked_to_stop() => return asked,
         };
+        manager.ready(&format!("up on {}", store.location()));
         greet(&context, store.location(), address, &worker);
         if args.demo {
             let shown = tokio::select! {
@@ -69,6 +72,7 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
         failed = working.ended() => failed,
         broken = parts.broken() => Err(broken),
     };
+    manager.stopping();
     draining.cancel();
     working.stop(&context.settings).await?;
     stop.cancel();

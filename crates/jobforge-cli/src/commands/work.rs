@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Context, asked_to_stop, owner};
 use crate::cli::{Global, WorkArgs};
 use crate::failure::{self, Failure};
+use crate::service_manager::ServiceManager;
 use crate::supervise::{Counts, Desk, Order, Reporter, Supervisor, lifeline, orders_by_signal, work_command};
 use crate::{logging, output};
 
@@ -38,6 +39,7 @@ pub(crate) fn flags(args: &WorkArgs) -> BTreeMap<String, String> {
 pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> Result<(), Failure> {
     if supervises(args) {
         let supervisor = supervisor(&context, global, args, false).await?;
+        let supervisor = Supervisor { manager: ServiceManager::of_environment(), ..supervisor };
         // Here and not in the worker: what it has counted outlives it.
         super::metrics::listen(&context.settings, None, &CancellationToken::new()).await?;
         let (follower, live) = context.follow(supervisor.reporter.store()).await;
@@ -61,7 +63,7 @@ pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> R
     }
     let worker = prepare(&live.now(), store, false)?.live(live);
     tokio::spawn(follower.run(following.clone()));
-    let _until_the_end = following.drop_guard();
+    let _until_the_end = following.clone().drop_guard();
     let worker = if args.supervised {
         let worker = worker.last_resort(|| lifeline::quit(failure::SELF_FENCED));
         worker.restarts_process(|| lifeline::quit(failure::RESTARTED))
@@ -70,10 +72,20 @@ pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> R
     };
     let worker = worker.start().await?;
     tracing::info!(worker.id = %worker.id(), "worker {} takes jobs from {place}; stop with Ctrl-C", worker.id());
+    if let Some(Err(error)) = counts.as_ref().map(Counts::works) {
+        tracing::debug!(%error, "the supervisor does not listen any more");
+    }
+    // A supervised worker is not who the manager has started.
+    let manager = if args.supervised { ServiceManager::default() } else { ServiceManager::of_environment() };
+    manager.ready(&format!("worker {} takes jobs from {place}", worker.id()));
+    if let Some(every) = manager.sign_every() {
+        tokio::spawn(manager.clone().vouch(every, None, None, following.clone()));
+    }
     let restarts = tokio::select! {
         asked = asked.wait_for_drain() => asked.map(|()| false)?,
         () = worker.restart_asked() => true,
     };
+    manager.stopping();
     let stopped = stop(worker, &context.settings, &mut asked).await;
     if let Some(Err(error)) = counts.map(|counts| counts.hand_over()) {
         tracing::debug!(%error, "the supervisor does not listen any more");
@@ -122,7 +134,8 @@ pub(crate) async fn supervisor(
     let drain_limit = settings.millis("shutdown_grace_ms") + 2 * lease + DRAIN_MARGIN;
     let (global, args) = (global.clone(), args.clone());
     let command = Box::new(move || work_command(&global, &settings, &args, any_program));
-    Ok(Supervisor { command, reporter, drain_limit, started: watch::Sender::new(None) })
+    let manager = ServiceManager::default();
+    Ok(Supervisor { command, reporter, drain_limit, started: watch::Sender::new(None), manager })
 }
 
 /// Who tells a worker to stop.

@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::process::{ChildStderr, ChildStdout, Command};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{Order, counts};
@@ -43,7 +43,7 @@ pub(crate) fn work_command(
     command.arg0(output::program()).arg("work");
     if let Some(url) = &global.database_url {
         // Not as an argument, where every user of the machine could read its password.
-        command.env("DATABASE_URL", url).env_remove("SUPABASE_DB_URL");
+        command.env("DATABASE_URL", url).env_remove("SUPABASE_DB_URL").env_remove("DATABASE_URL_FILE");
     }
     let paths = [("--data-dir", &global.data_dir), ("--config", &global.config)];
     for (flag, path) in paths {
@@ -92,6 +92,7 @@ pub(super) struct Child {
     process: Option<ProcessId>,
     control: OwnedWriteHalf,
     counts: JoinHandle<()>,
+    works: watch::Receiver<bool>,
     tail: Tail,
     relays: Vec<oneshot::Receiver<()>>,
     kills: Option<u64>,
@@ -115,6 +116,7 @@ impl Child {
             .process_group(0)
             .spawn()?;
         let pid = child.id().unwrap_or_default();
+        let (heard, works) = watch::channel(false);
         let tail = Tail::default();
         let mut relays = Vec::new();
         let pipes = [
@@ -131,7 +133,8 @@ impl Child {
             process: process::of(pid),
             pid,
             control,
-            counts: tokio::spawn(counts::listen(said)),
+            counts: tokio::spawn(counts::listen(said, heard)),
+            works,
             child,
             tail,
             relays,
@@ -147,6 +150,11 @@ impl Child {
     /// Which process it is, if this system tells.
     pub(super) fn process(&self) -> Option<&ProcessId> {
         self.process.as_ref()
+    }
+
+    /// Tells when it takes jobs.
+    pub(super) fn works(&self) -> watch::Receiver<bool> {
+        self.works.clone()
     }
 
     /// Passes an order on. A worker that cannot be told any more has ended or is about to.

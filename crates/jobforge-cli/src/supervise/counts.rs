@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use jobforge::core::metric::{Change, Marks, process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::sync::watch;
 
 /// Between two looks whether there is anything new.
 const EVERY: Duration = Duration::from_millis(500);
+/// The line of a worker that takes jobs from now on.
+const WORKS: &str = "works";
 /// How long a supervisor may take to listen.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
 
@@ -41,6 +44,14 @@ impl Counts {
             }
         })?;
         Ok(counts)
+    }
+
+    /// Says that the worker takes jobs from now on.
+    pub(crate) fn works(&self) -> std::io::Result<()> {
+        let mut desk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        desk.unsent.extend_from_slice(WORKS.as_bytes());
+        desk.unsent.push(b'\n');
+        desk.send()
     }
 
     /// Hands over what is new, or says that the supervisor has gone. One that does not listen for a while gets it later.
@@ -76,10 +87,14 @@ impl Desk {
     }
 }
 
-/// The supervisor's end: adds what a worker has counted, until it has ended.
-pub(super) async fn listen(worker: impl AsyncRead + Unpin) {
+/// The supervisor's end: adds what a worker has counted and hears when it takes jobs, until it has ended.
+pub(super) async fn listen(worker: impl AsyncRead + Unpin, works: watch::Sender<bool>) {
     let mut lines = BufReader::new(worker).lines();
     while let Ok(Some(line)) = lines.next_line().await {
+        if line == WORKS {
+            works.send_replace(true);
+            continue;
+        }
         match serde_json::from_str::<Vec<Change>>(&line) {
             Ok(changes) => process().absorb(changes),
             Err(error) => tracing::debug!(%error, "a line of a worker's counts cannot be read"),

@@ -23,6 +23,7 @@ use self::child::{Child, Ended};
 pub(crate) use self::counts::Counts;
 pub(crate) use self::report::{Desk, Reporter};
 use crate::failure::{self, Failure};
+use crate::service_manager::ServiceManager;
 
 /// First and longest wait before a worker that ended soon after its start is started again.
 const RESTART: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
@@ -65,6 +66,8 @@ pub(crate) struct Supervisor {
     pub(crate) drain_limit: Duration,
     /// Told of each worker process that is started.
     pub(crate) started: watch::Sender<Option<ProcessId>>,
+    /// Told when a worker takes jobs, and that this process and its worker live.
+    pub(crate) manager: ServiceManager,
 }
 
 impl Supervisor {
@@ -94,6 +97,7 @@ impl Supervisor {
             self.started.send_replace(child.process().cloned());
             let ended = self.watch(&mut child, &mut orders).await?;
             kill_orphans().await;
+            self.manager.status("no worker process runs");
             let asked = *orders.borrow();
             if asked != Order::Run && ended.death.proof == (Proof::Exited { code: 0 }) {
                 break;
@@ -148,11 +152,14 @@ impl Supervisor {
         })?;
         let mut kills = tokio::time::interval(KILLS_EVERY);
         let mut stopped = tokio::time::interval(STOPPED_EVERY);
+        let mut works = child.works();
+        let mut signs = self.manager.sign_every().map(tokio::time::interval);
         let mut told = Order::Run;
         let mut kill_at = None;
         loop {
             let order = *orders.borrow_and_update();
             if order != told {
+                self.manager.stopping();
                 child.tell(order).await;
                 let limit = if order == Order::Drain { self.drain_limit } else { HARD_STOP };
                 kill_at = Some(tokio::time::Instant::from_std(clock::monotonic() + limit));
@@ -173,6 +180,13 @@ impl Supervisor {
                 }
                 _ = kills.tick() => child.note_kills(),
                 _ = stopped.tick() => look(child),
+                Ok(()) = works.changed() => {
+                    self.manager.ready(&format!("worker process {} takes jobs", child.pid()));
+                }
+                // None for a worker that is stopped: only its end would let its jobs go on.
+                () = next(&mut signs) => if child.stopped_since().is_none() {
+                    self.manager.alive();
+                },
             }
         }
     }
@@ -199,6 +213,13 @@ fn look(child: &mut Child) {
             );
         }
         (None, None) | (Some(_), Some(_)) => {}
+    }
+}
+
+async fn next(signs: &mut Option<tokio::time::Interval>) {
+    match signs {
+        Some(signs) => drop(signs.tick().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -140,6 +140,22 @@ pub const SETTINGS: &[Setting] = &[
         doc: "PostgreSQL without a pooler in between, for LISTEN and migrations when database_url goes through one.",
     },
     Setting {
+        key: "database_url_file",
+        env: &[plain("DATABASE_URL_FILE")],
+        kind: Kind::Text,
+        default: "",
+        effect: Effect::Local,
+        doc: "File that holds database_url, for secrets that are mounted.",
+    },
+    Setting {
+        key: "database_direct_url_file",
+        env: &[plain("DATABASE_DIRECT_URL_FILE")],
+        kind: Kind::Text,
+        default: "",
+        effect: Effect::Local,
+        doc: "File that holds database_direct_url.",
+    },
+    Setting {
         key: "data_dir",
         env: &[plain("JOBFORGE_DATA_DIR")],
         kind: Kind::Text,

@@ -15,6 +15,7 @@ use jobforge_core::watchdog::{
 };
 use jobforge_core::worker::least_lease;
 use jobforge_store::{Store, StoreError};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -52,6 +53,7 @@ pub struct Watchdog {
     check_interval: Duration,
     name: String,
     live: Option<Live>,
+    passes: Arc<watch::Sender<u64>>,
 }
 
 impl std::fmt::Debug for Watchdog {
@@ -82,7 +84,7 @@ impl Watchdog {
     /// A watchdog that sweeps at least every `check_interval`, and at once when a lease has run out.
     pub fn new(store: Arc<dyn Store>, policy: RescuePolicy, check_interval: Duration) -> Self {
         let name = format!("{}:{}", crate::process::hostname(), std::process::id());
-        Self { store, policy, check_interval, name, live: None }
+        Self { store, policy, check_interval, name, live: None, passes: Arc::default() }
     }
 
     /// Goes by the settings as they change.
@@ -90,6 +92,12 @@ impl Watchdog {
     pub fn live(mut self, live: Live) -> Self {
         self.live = Some(live);
         self
+    }
+
+    /// How often [`Self::run`] has looked at the workers' leases and done what followed: about once a second while the
+    /// database answers.
+    pub fn passes(&self) -> watch::Receiver<u64> {
+        self.passes.subscribe()
     }
 
     /// Takes over what has changed. Heartbeats that were off and are on again count only after a while: until the workers
@@ -140,11 +148,14 @@ impl Watchdog {
         };
         loop {
             self.refresh(&mut memory);
-            if let Err(error) = self.tick(&mut memory).await {
-                // The workers that were just marked lost are not told again: the next tick must sweep.
-                memory.last_sweep = None;
-                memory.presences.forget();
-                tracing::error!(error = error.chain(), "[QCWorker] Stuck job check failed");
+            match self.tick(&mut memory).await {
+                Ok(()) => self.passes.send_modify(|passes| *passes += 1),
+                Err(error) => {
+                    // The workers that were just marked lost are not told again: the next tick must sweep.
+                    memory.last_sweep = None;
+                    memory.presences.forget();
+                    tracing::error!(error = error.chain(), "[QCWorker] Stuck job check failed");
+                }
             }
             tokio::select! {
                 biased;

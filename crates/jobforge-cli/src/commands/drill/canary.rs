@@ -123,6 +123,7 @@ impl Canary {
         let mut command = supervise::work_command(global, &context.settings, &args, false);
         if let Some(url) = url {
             command.env("DATABASE_URL", url).env("DATABASE_DIRECT_URL", url).env_remove("SUPABASE_DB_URL");
+            command.env_remove("DATABASE_URL_FILE").env_remove("DATABASE_DIRECT_URL_FILE");
         }
         // What it says is of interest only to who asked for a log.
         let said = || if global.log.is_some() { Stdio::inherit() } else { Stdio::null() };

@@ -8,6 +8,7 @@
 mod alerts;
 mod backup;
 mod blocks;
+pub(crate) mod deploy;
 mod fleet;
 mod http;
 mod links;
@@ -46,7 +47,7 @@ fn verdict_of(fleet: &mut Fleet, block: &Block) -> Verdict {
         Language::Sql => sql::run(fleet, &block.text),
         Language::Shell => shell::run(fleet, &block.text),
         Language::Yaml if block.text.contains("alert:") => alerts::check(&block.text),
-        Language::Yaml | Language::Ini => Verdict::Waits(Part::Deploy),
+        Language::Yaml | Language::Ini => Verdict::of(deploy::file(fleet, &block.text)),
         Language::TypeScript => Verdict::Waits(Part::Sdk),
         Language::Other(word) => Verdict::Fails(format!("nothing here can run {word}")),
     }

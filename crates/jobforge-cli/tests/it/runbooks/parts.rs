@@ -5,8 +5,6 @@ use std::path::Path;
 /// A part that is still to be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Units, compose files and manifests.
-    Deploy,
     /// The TypeScript SDK.
     Sdk,
 }
@@ -14,7 +12,6 @@ pub(super) enum Part {
 impl Part {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Deploy => "deploy/: units, compose files, manifests",
             Self::Sdk => "the TypeScript SDK",
         }
     }
@@ -22,7 +19,6 @@ impl Part {
     /// Looks for the mark that each part leaves in the repository.
     pub(super) fn exists(self, repository: &Path) -> bool {
         match self {
-            Self::Deploy => repository.join("deploy").exists(),
             Self::Sdk => {
                 ["sdk", "sdks"].iter().any(|folder| repository.join(folder).join("typescript").exists())
             }

@@ -12,33 +12,6 @@ use super::shell::assignments;
 use super::{six, sql};
 use crate::program::{Running, done};
 
-/// Starts the daemon with the block's variables and the fleet's database, and looks for it as the runbook does.
-pub(super) fn cleanup_daemon(fleet: &Fleet, text: &str) -> Result<String, String> {
-    let settings: String =
-        text.lines().filter(|line| !line.contains(".py")).map(|line| format!("{line}\n")).collect();
-    let mut command = fleet.home.command(&["cleanup-daemon"]);
-    for (name, value) in
-        assignments(&settings).ok_or("it does more than set variables and start the daemon")?
-    {
-        if name != "DATABASE_URL" {
-            command.env(name, value);
-        }
-    }
-    let daemon = Running::start(command, "Cleanup daemon started");
-    let seen = Command::new("sh")
-        .args(["-c", "ps aux | grep cleanup"])
-        .output()
-        .map_err(|error| error.to_string())?;
-    let seen = String::from_utf8_lossy(&seen.stdout).into_owned();
-    if !seen.contains(&daemon.pid().to_string()) {
-        return Err(format!("`ps aux | grep cleanup` does not show process {}: {seen}", daemon.pid()));
-    }
-    match daemon.terminate() {
-        0 => Ok("`jobforge cleanup-daemon` runs with just these".to_owned()),
-        code => Err(format!("it ended with exit code {code}")),
-    }
-}
-
 /// Kills a worker that runs a job, and asks the block's own question until the answer is the promised one.
 pub(super) fn kill_a_worker(fleet: &mut Fleet, text: &str) -> Result<String, String> {
     let question =

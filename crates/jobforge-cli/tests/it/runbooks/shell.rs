@@ -5,9 +5,8 @@ use std::process::{Child, Command, Stdio};
 use testkit::postgres::find_binaries;
 
 use super::fleet::Fleet;
-use super::parts::Part;
 use super::verdict::Verdict;
-use super::{backup, http, processes, schedules, sql};
+use super::{backup, deploy, http, processes, schedules, sql};
 use crate::program::eventually;
 
 /// Runs a block by what it is about.
@@ -18,9 +17,9 @@ pub(super) fn run(fleet: &mut Fleet, text: &str) -> Verdict {
     } else if has("pg_restore") {
         Verdict::of(backup::restore(fleet, text))
     } else if has("kill -9") && has("worker.py") {
-        Verdict::of(processes::kill_a_worker(fleet, text))
+        Verdict::of(deploy::worker(fleet, text).and_then(|()| processes::kill_a_worker(fleet, text)))
     } else if has("cleanup_daemon.py") {
-        Verdict::of(processes::cleanup_daemon(fleet, text))
+        Verdict::of(deploy::cleanup_daemon(fleet, text))
     } else if has("psql ") {
         Verdict::of(in_psql(fleet, text))
     } else if has("/admin/jobs/trigger")
@@ -40,8 +39,10 @@ pub(super) fn run(fleet: &mut Fleet, text: &str) -> Verdict {
         Verdict::of(processes::logs(fleet, text))
     } else if has("env | grep") {
         Verdict::of(processes::interval_names(fleet, text))
-    } else if has("docker-compose") || has("systemctl") {
-        Verdict::Waits(Part::Deploy)
+    } else if has("docker-compose") {
+        Verdict::of(deploy::scaled(text))
+    } else if has("systemctl") {
+        Verdict::of(deploy::systemctl(text))
     } else if has("kubectl ") {
         Verdict::NotApplicable("asks the reader's own cluster about its pods and deployments")
     } else if has("journalctl") {
