@@ -3,6 +3,7 @@
 mod admin;
 mod alert;
 mod db;
+mod protocol_test;
 mod schedule;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use admin::{AuditArgs, AuditCommand, ConfigCommand, FlagCommand, TokenCommand};
 pub(crate) use alert::AlertCommand;
 pub(crate) use db::{BackupArgs, DbCommand, PurgeArgs, RestoreArgs};
+pub(crate) use protocol_test::ProtocolTestArgs;
 pub(crate) use schedule::{MissedWord, OverlapWord, ScheduleCommand, ScheduleFields};
 
 /// Durable background jobs that can always say what they are doing
@@ -116,6 +118,8 @@ pub(crate) enum Command {
     /// Measure this installation
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// See whether a worker program, in any language, keeps to the worker protocol when things go wrong
+    ProtocolTest(ProtocolTestArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell

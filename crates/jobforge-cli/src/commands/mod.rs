@@ -13,8 +13,10 @@ mod job;
 mod job_enqueue;
 mod job_follow;
 mod metrics;
+mod own_directory;
 mod owner;
 mod parts;
+mod protocol_test;
 mod queue;
 mod schedule;
 mod serve;
@@ -153,6 +155,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Flag(command) => config::flag(visit(BTreeMap::new())?, command).await,
         Command::Bench(command) => bench::run(visit(BTreeMap::new())?, command).await,
         Command::Drill(command) => drill::run(visit(BTreeMap::new())?, &global, command).await,
+        Command::ProtocolTest(args) => protocol_test::run(args, global.json).await,
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "jobforge", &mut script);
