@@ -59,7 +59,7 @@ beat() {
     fi
     # Others may run our jobs from the lease's end on, so a fifth before it they must be over here.
     now && [ $((now - heard)) -lt $((lease_ms * 4 / 5)) ] || live=lost
-    [ "$live" != lost ] || { touch "$dir/lost" && kill -USR1 $$ && end "$at" lost; return; }
+    [ "$live" != lost ] || { touch "$dir/lost"; end "$(echo "$dir"/job-*)" lost & kill -USR1 $$; return; }
     [ "${restart-}" != true ] || { touch "$dir/restart" && kill -USR1 $$; }
     [ "$state" = kept ] || end "$at" "$state" &
   done
@@ -71,10 +71,12 @@ run() { # ID FENCE TYPE ATTEMPT TIMEOUT_MS CHECKPOINT PAYLOAD
   JOB_ID=$1 JOB_FENCE=$2 JOB_ATTEMPT=$4 JOB_CHECKPOINT=$6 JOB_REPORT=$at/report "$handlers/$3" <<<"$7" >"$at/out" 2>"$at/err" &
   handler=$! && echo "$handler" >"$at/pid"
   [ "$5" = null ] || { { sleep "$(seconds "$5")" && end "$at" timeout; } & timers+=("$!"); }
-  while wait "$handler" || code=$?; kill -0 "$handler" 2>/dev/null; do # a signal ends the waiting, not the job
-    code=0
+  while # a signal ends the waiting, not the job
+    [ ! -e "$dir/lost" ] || end "$at" lost &
     [ -z "$stopping" ] || { { sleep "$(seconds "$SHUTDOWN_GRACE_MS")" && end "$at" released; } & timers+=("$!"); }
-  done
+    code=0 && wait "$handler" || code=$?
+    kill -0 "$handler" 2>/dev/null
+  do :; done
   for timer in "${timers[@]}"; do kill -- "-$timer" 2>/dev/null; done
   [ ! -e "$at/why" ] || why=$(<"$at/why")
   jq -nc --arg w "$worker" --arg id "$1" --argjson fence "$2" --argjson code "$code" --arg why "$why" --rawfile out "$at/out" \
@@ -99,12 +101,12 @@ while [ -z "$stopping" ] && register; do
   beat & beater=$!
   while [ -z "$stopping" ] && [ ! -e "$dir/lost" ] && [ ! -e "$dir/restart" ]; do
     ask claim $((wait_ms + 15000)) "$dir/claimed" <<<"${claim%\}}, \"wait_ms\": $wait_ms ${unheard:+, \"held\": []}}" & claimer=$!
-    if wait "$claimer"; then
+    if wait "$claimer" || { kill -- "-$claimer" 2>/dev/null; wait "$claimer"; }; then
       unheard=''
       mapfile -t job < <(jq -r '.jobs[0] // empty | .id, .fence, .type, .attempt, (.timeout_ms, .checkpoint, .payload | tojson)' "$dir/claimed")
       [ ${#job[@]} -eq 0 ] || run "${job[@]}"
     else # what it gave may not have arrived: held asks for it again
-      unheard=1 && kill -- "-$claimer" 2>/dev/null || sleep 0.2
+      unheard=1 && sleep 0.1
     fi
   done
   kill -- "-$beater" 2>/dev/null

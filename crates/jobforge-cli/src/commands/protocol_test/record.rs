@@ -154,7 +154,8 @@ impl Record {
     pub(super) fn given(&self) -> Vec<Given<'_>> {
         let mut given = Vec::new();
         // Results may carry the next claim.
-        for exchange in self.0.iter().filter(|exchange| matches!(exchange.call, Call::Claim | Call::Results)) {
+        for exchange in self.0.iter().filter(|exchange| matches!(exchange.call, Call::Claim | Call::Results))
+        {
             for job in exchange.answer["jobs"].as_array().into_iter().flatten() {
                 given.push(Given { id: text(job, "id"), fence: fence(job), arrived: exchange.arrived() });
             }
@@ -165,6 +166,11 @@ impl Record {
     /// Whether the worker was given a job.
     pub(super) fn has(&self, id: &str) -> bool {
         self.given().iter().any(|given| given.id == id && given.arrived)
+    }
+
+    /// Whether the worker has said something about a job, and so has certainly taken note of it.
+    pub(super) fn works_on(&self, id: &str) -> bool {
+        self.beats().iter().any(|beat| beat.id == id) || self.sent().iter().any(|sent| sent.id == id)
     }
 
     pub(super) fn sent(&self) -> Vec<Sent<'_>> {

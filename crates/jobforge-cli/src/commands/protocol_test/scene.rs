@@ -70,7 +70,7 @@ impl Scene {
             token,
             said: Said::default(),
             worker: None,
-            proxy: Proxy::start(home.path().join("jobforge.sock")).await?,
+            proxy: Proxy::start(server.socket()).await?,
             client: visit(home.path()).await?,
             server: Some(server),
             home,
@@ -164,7 +164,7 @@ impl Scene {
 
     pub(super) async fn start_server(&mut self) -> Result<()> {
         let server = Server::start(self.home.path(), &self.token, self.lease()).await?;
-        self.proxy.lead_to(Some(self.home.path().join("jobforge.sock")));
+        self.proxy.lead_to(Some(server.socket()));
         self.server = Some(server);
         Ok(())
     }
@@ -253,12 +253,17 @@ impl Scene {
     /// Waits until the worker was given all of the jobs.
     pub(super) async fn until_given(&mut self, ids: &[JobId]) -> Result<Record> {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let what = if ids.len() == 1 {
-            "the worker claims its job"
-        } else {
-            "the worker claims as many jobs as it has slots"
+        let what = match ids.len() {
+            1 => "the worker claims its job",
+            _ => "the worker claims as many jobs as it has slots",
         };
         self.until(SOON, what, |record| ids.iter().all(|id| record.has(id))).await
+    }
+
+    /// Waits until the worker has taken note of a job that it was given.
+    pub(super) async fn until_under_way(&mut self, id: JobId) -> Result<Record> {
+        let id = id.to_string();
+        self.until(SOON, "the worker says something of its job", |record| record.works_on(&id)).await
     }
 
     /// Waits until the server does not count a job as running any more.

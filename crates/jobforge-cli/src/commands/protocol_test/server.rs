@@ -1,15 +1,14 @@
 //! A real server of the suite's own: this very program, with a database that goes away with it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use jobforge::Client;
-use jobforge::{OpenOptions, Purpose, open_store};
+use jobforge::remote::socket_path;
+use jobforge::{Client, OpenOptions, Purpose, open_store};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::oneshot;
@@ -17,7 +16,9 @@ use tokio::sync::oneshot;
 /// How long the server may take to begin.
 const BEGIN: Duration = Duration::from_secs(30);
 /// What it says when it serves.
-const SERVING: &str = "on http://";
+const SERVING: &str = "stop with Ctrl-C";
+/// Its database, in the directory that it is given.
+const DATABASE: &str = "jobforge.db";
 /// Lines that are kept of what it, or a worker, says.
 const LINES: usize = 200;
 
@@ -39,7 +40,7 @@ const SETTINGS: [(&str, &str); 9] = [
 /// A running server; it is killed when this is dropped.
 pub(super) struct Server {
     child: Child,
-    address: SocketAddr,
+    socket: PathBuf,
 }
 
 impl Server {
@@ -53,15 +54,16 @@ impl Server {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("cannot start a server")?;
         let log = child.stderr.take().context("the server has no log")?;
-        let address = match tokio::time::timeout(BEGIN, address(log)).await {
-            Ok(address) => address?,
+        match tokio::time::timeout(BEGIN, serves(log)).await {
+            Ok(serves) => serves?,
             Err(_) => bail!("the server did not begin within {} s", BEGIN.as_secs()),
-        };
-        Ok(Self { child, address })
+        }
+        Ok(Self { child, socket: socket_path(&home.join(DATABASE)) })
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it takes workers.
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// kill -9.
@@ -78,8 +80,8 @@ pub(super) async fn visit(home: &Path) -> Result<Client> {
     Ok(Client::new(open_store(&options).await.context("cannot open the server's database")?))
 }
 
-/// Reads the log until the server says where it is, and goes on reading, so that it never waits for us.
-async fn address(log: ChildStderr) -> Result<SocketAddr> {
+/// Reads the log until the server says that it serves, and goes on reading, so that it never waits for us.
+async fn serves(log: ChildStderr) -> Result<()> {
     let (tell, told) = oneshot::channel();
     let said = Said::default();
     let keeper = said.clone();
@@ -87,9 +89,8 @@ async fn address(log: ChildStderr) -> Result<SocketAddr> {
         let mut tell = Some(tell);
         let mut lines = BufReader::new(log).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            let found = line.split_once(SERVING).and_then(|(_, rest)| rest.split(';').next()?.parse().ok());
-            if let Some((address, tell)) = found.and_then(|address| Some((address, tell.take()?))) {
-                let _ = tell.send(address);
+            if let Some(tell) = tell.take_if(|_| line.contains(SERVING)) {
+                let _ = tell.send(());
             }
             keeper.keep(line);
         }

@@ -15,8 +15,8 @@ pub(super) enum Going {
     Pass,
     /// It takes longer.
     Wait(Duration),
-    /// The connection breaks before the server sees it.
-    Lose,
+    /// The connection breaks after this time, before the server has seen anything.
+    Lose(Duration),
     /// The connection breaks after this time, unless the answer is there.
     Cut(Duration),
     /// It arrives when the gate is opened, even if the worker has hung up meanwhile.
@@ -68,7 +68,7 @@ impl Weather {
         let (mut requests, mut answers) = (Dice::new(seed), Dice::new(!seed));
         Self {
             going: Box::new(move |_| match requests.throw() {
-                roll if roll < 0.12 => Going::Lose,
+                roll if roll < 0.12 => Going::Lose(Duration::ZERO),
                 roll if roll < 0.24 => Going::Cut(Duration::from_millis((requests.throw() * 300.0) as u64)),
                 _ => Going::Pass,
             }),

@@ -26,7 +26,7 @@ pub(super) async fn late_result(scene: &mut Scene) -> Result<String> {
             dark = true;
             Going::Late
         }
-        _ if dark => Going::Cut(Duration::from_secs(1)),
+        _ if dark => Going::Lose(Duration::from_secs(1)),
         _ => Going::Pass,
     }));
     let id = scene.enqueue("protocol.echo", json!({})).await?;
@@ -78,8 +78,7 @@ pub(super) async fn duplicate_result(scene: &mut Scene) -> Result<String> {
 pub(super) async fn lost_claim(scene: &mut Scene) -> Result<String> {
     let mut lost = false;
     scene.weather(Weather::coming(move |call, answer| {
-        let gave =
-            call == Call::Claim && answer["jobs"].as_array().is_some_and(|jobs| !jobs.is_empty());
+        let gave = call == Call::Claim && answer["jobs"].as_array().is_some_and(|jobs| !jobs.is_empty());
         let lose = gave && !lost;
         lost |= lose;
         if lose { Coming::Lose } else { Coming::Pass }

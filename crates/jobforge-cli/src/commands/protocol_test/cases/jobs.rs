@@ -108,7 +108,8 @@ pub(super) async fn snooze(scene: &mut Scene) -> Result<String> {
     let end = scene.end(id, SOON).await?;
     end.succeeded_at_once()?;
     end.gave(&json!({ "woken": true }))?;
-    let snoozed = scene.record().sent().iter().any(|sent| (sent.outcome, sent.answer) == ("snoozed", Some("applied")));
+    let snoozed =
+        scene.record().sent().iter().any(|sent| (sent.outcome, sent.answer) == ("snoozed", Some("applied")));
     ensure!(snoozed, "no result said that it was snoozed");
     Ok(String::new())
 }

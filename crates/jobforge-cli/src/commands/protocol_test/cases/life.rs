@@ -42,7 +42,7 @@ pub(super) async fn cancel(scene: &mut Scene) -> Result<String> {
 pub(super) async fn lost_lease(scene: &mut Scene) -> Result<String> {
     let id = scene.enqueue("protocol.sleep", json!({ "ms": VERY_LONG_MS })).await?;
     scene.start_worker()?;
-    let before = scene.until_given(&[id]).await?;
+    let before = scene.until_under_way(id).await?;
     scene.worker()?.freeze();
     scene.until_taken_back(id).await?;
     scene.cancel(&[id]).await?;
@@ -64,7 +64,7 @@ pub(super) async fn lost_lease(scene: &mut Scene) -> Result<String> {
 pub(super) async fn drain(scene: &mut Scene) -> Result<String> {
     let long = scene.enqueue("protocol.sleep", json!({ "ms": 1500 })).await?;
     scene.start_worker()?;
-    scene.until_given(&[long]).await?;
+    scene.until_under_way(long).await?;
     let mut ids = scene.enqueue_many(5, "protocol.echo", json!({})).await?;
     let told = scene.elapsed();
     scene.stop_worker(SOON).await?;
@@ -85,7 +85,7 @@ pub(super) async fn drain(scene: &mut Scene) -> Result<String> {
 pub(super) async fn release(scene: &mut Scene) -> Result<String> {
     let id = scene.enqueue("protocol.sleep", json!({ "ms": VERY_LONG_MS })).await?;
     scene.start_worker_with_grace(Duration::from_secs(1))?;
-    scene.until_given(&[id]).await?;
+    scene.until_under_way(id).await?;
     let told = scene.elapsed();
     scene.stop_worker(SOON).await?;
     let took = scene.elapsed().saturating_sub(told);
@@ -109,7 +109,7 @@ pub(super) async fn restart(scene: &mut Scene) -> Result<String> {
     // At best it begins anew in a new process, which is its supervisor's affair.
     scene.supervise();
     scene.start_worker()?;
-    scene.until_given(&[id]).await?;
+    scene.until_under_way(id).await?;
     scene.restart_workers().await?;
     scene.end(id, SOON).await?.succeeded_at_once()?;
     let anew = |record: &Record| record.incarnations().len() >= 2;
