@@ -3,6 +3,7 @@
 mod admin;
 mod alert;
 mod db;
+mod protocol_test;
 mod schedule;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use admin::{AuditArgs, AuditCommand, ConfigCommand, FlagCommand, TokenCommand};
 pub(crate) use alert::AlertCommand;
 pub(crate) use db::{BackupArgs, DbCommand, PurgeArgs, RestoreArgs};
+pub(crate) use protocol_test::ProtocolTestArgs;
 pub(crate) use schedule::{MissedWord, OverlapWord, ScheduleCommand, ScheduleFields};
 
 /// Durable background jobs that can always say what they are doing
@@ -118,6 +120,8 @@ pub(crate) enum Command {
     Bench(BenchCommand),
     /// Ask the server of this machine whether it is ready, as health checks of containers do
     Health(HealthArgs),
+    /// See whether a worker program, in any language, keeps to the worker protocol when things go wrong
+    ProtocolTest(ProtocolTestArgs),
     /// Print a completion script for a shell
     #[command(visible_alias = "completions")]
     Completion {

@@ -14,8 +14,10 @@ mod job;
 mod job_enqueue;
 mod job_follow;
 mod metrics;
+mod own_directory;
 mod owner;
 mod parts;
+mod protocol_test;
 mod queue;
 mod schedule;
 mod serve;
@@ -159,6 +161,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bench(command) => bench::run(visit(BTreeMap::new())?, command).await,
         Command::Drill(command) => drill::run(visit(BTreeMap::new())?, &global, command).await,
         Command::Health(args) => health::run(&visit(serve::flags(&args.serve))?, args.metrics),
+        Command::ProtocolTest(args) => protocol_test::run(args, global.json).await,
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "jobforge", &mut script);

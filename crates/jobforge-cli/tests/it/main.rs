@@ -24,6 +24,7 @@ mod otlp;
 mod probes;
 mod program;
 mod prometheus;
+mod protocol_test;
 // What `jobforge drill partition` cuts workers off with.
 #[path = "../../src/commands/drill/proxy.rs"]
 mod proxy;

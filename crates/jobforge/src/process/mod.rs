@@ -11,4 +11,4 @@ pub use cpu::cpu_time_with_children;
 pub use identity::{hostname, is_stopped, of, own};
 pub use oom::kernel_kills;
 pub use slot::SlotLock;
-pub use tree::{kill_children, reap_children};
+pub use tree::{kill_children, reap_children, tree};

@@ -33,9 +33,43 @@ pub fn kill_children(except: Option<u32>) -> usize {
     living.len()
 }
 
+/// A process and all that it has started, directly or not, parents before children; as far as they live.
+pub fn tree(root: u32) -> Vec<u32> {
+    let all = stat::all();
+    let mut found = Vec::new();
+    let mut next: Vec<u32> = all.iter().map(|(pid, _)| *pid).filter(|pid| *pid == root).collect();
+    while let Some(pid) = next.pop() {
+        found.push(pid);
+        let own = |stat: &Stat| u32::try_from(stat.parent) == Ok(pid) && !stat.has_ended;
+        next.extend(all.iter().filter(|(_, stat)| own(stat)).map(|(child, _)| *child));
+    }
+    found
+}
+
 fn children(except: Option<u32>) -> Vec<(Pid, Stat)> {
     let own = getpid().as_raw();
     let ours = |(pid, stat): &(u32, Stat)| stat.parent == own && Some(*pid) != except;
     let with_pid = |(pid, stat)| Some((Pid::from_raw(i32::try_from(pid).ok()?), stat));
     stat::all().into_iter().filter(ours).filter_map(with_pid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn the_children_of_children_belong_to_a_process_tree_and_others_do_not() {
+        let script = "sh -c 'sleep 60 & echo; wait' & wait";
+        let mut root = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().expect("sh");
+        let mut said = root.stdout.take().expect("its output");
+        std::io::Read::read_exact(&mut said, &mut [0]).expect("it has begun");
+        let found = tree(root.id());
+        assert_eq!((found.first(), found.len()), (Some(&root.id()), 3), "{found:?}");
+        for pid in found {
+            let _ = kill(Pid::from_raw(i32::try_from(pid).expect("a process number")), Signal::SIGKILL);
+        }
+        root.wait().expect("it ends");
+    }
 }

@@ -1,8 +1,7 @@
 //! The drill's own workers, jobs and ledger.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::Child;
 
+use super::super::own_directory::OwnDirectory;
 use super::Context;
 use crate::cli::{Global, WorkArgs};
 use crate::failure::{self, Failure};
@@ -34,7 +34,7 @@ echo "$JOB_ID $beside" >> "$0/ledger"
 /// Where a drill happens: a queue and a directory of its own.
 pub(super) struct Place {
     queue: String,
-    directory: PathBuf,
+    directory: OwnDirectory,
 }
 
 /// One start of a job.
@@ -47,19 +47,18 @@ pub(super) struct Start {
 impl Place {
     pub(super) fn new() -> Result<Self, Failure> {
         let queue = format!("drill-{}-{}", std::process::id(), clock::wall().as_millisecond());
-        let directory = std::env::temp_dir().join(format!("jobforge-{queue}"));
-        // For its user alone: what lies there may lead to the database.
-        let made = DirBuilder::new().mode(0o700).create(&directory);
-        made.map_err(|error| failed("make a directory for its ledger", &error))?;
+        let directory = OwnDirectory::new(&queue);
+        let directory = directory.map_err(|error| failed("make a directory for its ledger", &error))?;
         Ok(Self { queue, directory })
     }
 
     pub(super) fn directory(&self) -> &Path {
-        &self.directory
+        self.directory.path()
     }
 
     pub(super) async fn enqueue(&self, client: &Client, count: usize) -> Result<Vec<JobId>, Failure> {
-        let payload = serde_json::json!({ "argv": ["sh", "-c", SCRIPT, self.directory], "grace_ms": 100 });
+        let payload =
+            serde_json::json!({ "argv": ["sh", "-c", SCRIPT, self.directory.path()], "grace_ms": 100 });
         let payload = Payload::parse(&payload.to_string()).map_err(jobforge::Error::from)?;
         let mut ids = Vec::with_capacity(count);
         for _ in 0..count {
@@ -76,7 +75,7 @@ impl Place {
 
     /// What the ledger says so far.
     pub(super) fn starts(&self) -> Vec<Start> {
-        let ledger = fs::read_to_string(self.directory.join("ledger")).unwrap_or_default();
+        let ledger = fs::read_to_string(self.directory.path().join("ledger")).unwrap_or_default();
         let start = |(job, beside): (&str, &str)| Start { job: job.to_owned(), beside: beside == "yes" };
         ledger.lines().filter_map(|line| line.split_once(' ')).map(start).collect()
     }
@@ -91,12 +90,6 @@ impl Place {
         let mut workers = client.store().workers(Now::Database).await?;
         workers.retain(|worker| worker.state.is_active() && worker.queues.contains(&self.queue));
         Ok(workers)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
