@@ -71,7 +71,7 @@ async fn a_job_of_another_tenant_is_answered_as_one_that_does_not_exist(engine: 
                     let (theirs, nobodys) =
                         (speaker.ok(call, at_them).await?, speaker.ok(call, at_nobody).await?);
                     let theirs = theirs.to_string().replace(id, NOBODYS);
-                    ensure!(theirs == nobodys.to_string() && theirs.contains("gone"), "{what}: {theirs}");
+                    ensure!(theirs == nobodys && theirs.contains("gone"), "{what}: {theirs}");
                 }
             }
         }
