@@ -93,6 +93,7 @@ export class TestServer implements AsyncDisposable {
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.child = child;
+    let [listening, serving] = [false, false];
     await new Promise<void>((resolve, reject) => {
       const fail = (why: string) => reject(new JobForgeError(`${this.binary} ${why}\n${this.output.join("\n")}`));
       const timer = setTimeout(() => fail(`did not start within ${START_LIMIT_MS / 1000} s`), START_LIMIT_MS);
@@ -109,7 +110,10 @@ export class TestServer implements AsyncDisposable {
         if (this.output.length > 200) this.output.shift();
         const port = LISTENING.exec(line)?.[1];
         if (port) this.port = Number(new URL(port).port);
-        if (!SERVING.test(line)) return;
+        // The two lines may come in either order.
+        listening ||= port !== undefined;
+        serving ||= SERVING.test(line);
+        if (!listening || !serving) return;
         clearTimeout(timer);
         resolve();
       });

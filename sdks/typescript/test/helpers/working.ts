@@ -1,9 +1,9 @@
 import type { JobForge, Logger, WorkOptions } from "../../src/index.js";
 import type { TestServer } from "../../src/testing/index.js";
 
-/** Where workers reach a server. */
+/** Where workers reach a server: over the network. */
 export function workerUrl(server: TestServer): string {
-  return server.socketUrl;
+  return server.url;
 }
 
 /** A log that keeps its lines. */
