@@ -110,6 +110,7 @@ pub fn new_worker(id: &str) -> NewWorker {
         lease: LONG_LEASE,
         lease_scales: false,
         place: None,
+        registered_by: None,
     }
 }
 
@@ -138,6 +139,7 @@ pub fn asking(worker: &WorkerId, queue: &str, limit: usize) -> ClaimAsk {
         worker: worker.clone(),
         queues: vec![QueueAsk { queue: queue.to_owned(), limit }],
         types: None,
+        tenant: None,
         beat_due_in: BEAT_DUE_IN,
         alone: false,
         bounds: TypeBounds::default(),

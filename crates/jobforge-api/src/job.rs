@@ -376,6 +376,9 @@ pub struct WorkerView {
     pub restart_at: Option<Timestamp>,
     /// How it ended, if it did.
     pub end_reason: Option<String>,
+    /// The token that registered it, by its public id, if it came over the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_by: Option<String>,
 }
 
 /// Every worker that is active or ended within the last day.
@@ -401,6 +404,7 @@ impl From<WorkerRow> for WorkerView {
             lease_expires_at: worker.lease_expires_at,
             restart_at: worker.restart_at,
             end_reason: worker.end_reason,
+            registered_by: worker.registered_by,
         }
     }
 }

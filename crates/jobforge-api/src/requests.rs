@@ -76,9 +76,12 @@ pub struct TokenRequest {
     pub name: String,
     /// What it allows.
     pub scopes: Vec<Scope>,
-    /// The only tenant that it sees; not together with the scopes `admin` and `worker`.
+    /// The only tenant that it sees; not together with the scope `admin`.
     #[serde(default)]
     pub tenant_id: Option<String>,
+    /// The only queues that it puts jobs into and takes jobs from; only with the scopes `enqueue` and `worker`.
+    #[serde(default)]
+    pub queues: Option<Vec<String>>,
     /// Until when it is good: in the future, and not together with `for_ms`.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,

@@ -20,6 +20,8 @@ pub struct ClaimAsk {
     pub queues: Vec<QueueAsk>,
     /// The types it can run; `None` is every type.
     pub types: Option<Vec<String>>,
+    /// The only tenant whose jobs it may run; `None` is every tenant.
+    pub tenant: Option<String>,
     /// How long until the first heartbeat of a claimed job is due.
     pub beat_due_in: Duration,
     /// One job that must run alone, and nothing else: asked by a worker that runs nothing. Without it none of those comes.

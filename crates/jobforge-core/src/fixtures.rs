@@ -110,5 +110,6 @@ pub(crate) fn worker(heard: i64, expires: i64) -> WorkerRow {
         slot: None,
         death: None,
         died_with: None,
+        registered_by: None,
     }
 }

@@ -17,6 +17,9 @@ use crate::enqueue::check_name;
 /// Digits of the public id, of the secret, and of the checksum.
 const DIGITS: (usize, usize, usize) = (16, 64, 6);
 
+/// The most queues that a token may be bound to.
+const MAX_QUEUES: usize = 100;
+
 /// What a token allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -98,6 +101,8 @@ pub struct NewToken {
     pub scopes: Vec<Scope>,
     /// The only tenant that it sees.
     pub tenant_id: Option<String>,
+    /// The only queues that it puts jobs into and takes jobs from; `None` is every queue.
+    pub queues: Option<Vec<String>>,
     /// Until when it is good.
     pub expires_at: Option<Timestamp>,
 }
@@ -114,6 +119,9 @@ pub struct TokenRow {
     pub scopes: Vec<Scope>,
     /// The only tenant that it sees.
     pub tenant_id: Option<String>,
+    /// The only queues that it puts jobs into and takes jobs from; absent is every queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queues: Option<Vec<String>>,
     /// SHA-256 of the whole token, as hex. Never shown.
     #[serde(skip)]
     pub hash: String,
@@ -180,12 +188,25 @@ pub enum BadToken {
     /// It would open nothing.
     #[error("the token needs a scope: read, enqueue, worker, operate or admin")]
     NoScope,
-    /// Settings, tokens and workers belong to all tenants.
+    /// Settings and tokens belong to all tenants.
     #[error("a token of one tenant cannot have the scope {0}, which concerns all of them")]
     Scope(Scope),
     /// The tenant is no name.
     #[error("the tenant {0}")]
     Tenant(String),
+    /// It looks or operates beyond its queues.
+    #[error(
+        "a token of some queues can only have the scopes enqueue and worker, not {0}, which is not of queues"
+    )]
+    QueueScope(Scope),
+    /// It would open nothing.
+    #[error(
+        "a token of some queues needs 1 to {MAX_QUEUES} of them; name them, or leave them out for every queue"
+    )]
+    Queues,
+    /// A queue is no name.
+    #[error("the queue {0}")]
+    Queue(String),
     /// It would never be good.
     #[error("the token would have expired already")]
     Expired,
@@ -206,15 +227,28 @@ pub fn check(token: &NewToken, now: Timestamp) -> Result<(), BadToken> {
     }
     if let Some(tenant) = &token.tenant_id {
         check_name(tenant).map_err(|fault| BadToken::Tenant(fault.to_string()))?;
-        let all = token.scopes.iter().find(|scope| matches!(scope, Scope::Admin | Scope::Worker));
-        if let Some(scope) = all {
-            return Err(BadToken::Scope(*scope));
+        if token.scopes.contains(&Scope::Admin) {
+            return Err(BadToken::Scope(Scope::Admin));
         }
+    }
+    if let Some(queues) = &token.queues {
+        check_queues(queues, &token.scopes)?;
     }
     if token.expires_at.is_some_and(|end| end <= now) {
         return Err(BadToken::Expired);
     }
     Ok(())
+}
+
+fn check_queues(queues: &[String], scopes: &[Scope]) -> Result<(), BadToken> {
+    if !(1..=MAX_QUEUES).contains(&queues.len()) {
+        return Err(BadToken::Queues);
+    }
+    let wider = scopes.iter().find(|scope| !matches!(scope, Scope::Enqueue | Scope::Worker));
+    if let Some(scope) = wider {
+        return Err(BadToken::QueueScope(*scope));
+    }
+    queues.iter().try_for_each(|queue| check_name(queue).map_err(|fault| BadToken::Queue(fault.to_string())))
 }
 
 /// The text of a token. It is a secret, so `Debug` shows its public part only.
@@ -335,15 +369,37 @@ mod tests {
             name: "deploy".to_owned(),
             scopes: scopes.to_vec(),
             tenant_id: tenant.map(str::to_owned),
+            queues: None,
             expires_at: None,
         };
         assert_eq!(check(&token(&[Scope::Operate], Some("acme")), now), Ok(()));
         assert_eq!(check(&token(&[Scope::Admin], None), now), Ok(()));
+        assert_eq!(check(&token(&[Scope::Worker], Some("acme")), now), Ok(()));
         assert_eq!(check(&token(&[Scope::Admin], Some("acme")), now), Err(BadToken::Scope(Scope::Admin)));
         assert_eq!(check(&token(&[], None), now), Err(BadToken::NoScope));
         let nameless = NewToken { name: " ".to_owned(), ..token(&[Scope::Read], None) };
         assert_eq!(check(&nameless, now), Err(BadToken::Name));
         let over = NewToken { expires_at: Some(now), ..token(&[Scope::Read], None) };
         assert_eq!(check(&over, now), Err(BadToken::Expired));
+    }
+
+    #[test]
+    fn a_token_of_some_queues_names_them_and_does_nothing_beyond() {
+        let token = |scopes: &[Scope], queues: &[&str]| NewToken {
+            name: "mailer".to_owned(),
+            scopes: scopes.to_vec(),
+            tenant_id: None,
+            queues: Some(queues.iter().map(|&queue| queue.to_owned()).collect()),
+            expires_at: None,
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        let both = [Scope::Enqueue, Scope::Worker];
+        assert_eq!(check(&token(&both, &["mail", "http"]), now), Ok(()));
+        assert_eq!(check(&token(&both, &[]), now), Err(BadToken::Queues));
+        assert_eq!(check(&token(&both, &["mail"; MAX_QUEUES + 1]), now), Err(BadToken::Queues));
+        assert!(matches!(check(&token(&both, &["a b"]), now), Err(BadToken::Queue(_))));
+        for scope in [Scope::Read, Scope::Operate, Scope::Admin] {
+            assert_eq!(check(&token(&[scope], &["mail"]), now), Err(BadToken::QueueScope(scope)));
+        }
     }
 }

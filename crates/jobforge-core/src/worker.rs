@@ -112,6 +112,8 @@ pub struct NewWorker {
     pub lease_scales: bool,
     /// Where it runs, if that can be told: what proofs of death go by.
     pub place: Option<Place>,
+    /// Who registered it over the network: only they may speak as this worker. `None` when nobody stood between.
+    pub registered_by: Option<String>,
 }
 
 /// Where a worker stands.
@@ -201,6 +203,8 @@ pub struct WorkerRow {
     pub death: Option<Death>,
     /// How many jobs its process was running then.
     pub died_with: Option<u32>,
+    /// Who registered it over the network.
+    pub registered_by: Option<String>,
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use jobforge::core::audit::By;
-use jobforge::core::token::Scope;
+use jobforge::core::token::{Scope, TokenRow};
 
 use crate::api_error::ApiError;
 
@@ -13,19 +13,41 @@ const REASON: &str = "x-reason";
 
 /// Who asks while there is no token.
 pub(crate) const LOCAL: &str = "local";
+/// Who asks through the socket that only the server's own user can reach.
+const SOCKET: &str = "socket";
 
 /// Who asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     by: By,
+    /// What workers that they register belong to: a stored token's id, which outlives its name, or how they are named.
+    id: String,
     scopes: Vec<Scope>,
     tenant: Option<String>,
+    queues: Option<Vec<String>>,
 }
 
 impl Caller {
-    /// Somebody with these scopes, bound to a tenant or not.
-    pub(crate) fn new(actor: impl Into<String>, scopes: Vec<Scope>, tenant: Option<String>) -> Self {
-        Self { by: By::named(actor), scopes, tenant }
+    /// Somebody with this scope, bound to nothing.
+    pub(crate) fn new(actor: impl Into<String>, scope: Scope) -> Self {
+        let by = By::named(actor);
+        Self { id: by.actor.clone(), by, scopes: vec![scope], tenant: None, queues: None }
+    }
+
+    /// Whoever has this token.
+    pub(crate) fn with(token: &TokenRow) -> Self {
+        Self {
+            by: By::named(format!("token:{} ({})", token.prefix(), token.name)),
+            id: token.id.clone(),
+            scopes: token.scopes.clone(),
+            tenant: token.tenant_id.clone(),
+            queues: token.queues.clone(),
+        }
+    }
+
+    /// The server's own user, and root.
+    pub(crate) fn of_socket() -> Self {
+        Self::new(SOCKET, Scope::Admin)
     }
 
     /// The same, with what is known of the request.
@@ -84,6 +106,42 @@ impl Caller {
     /// Whether it is anybody on this machine, while there is no token.
     pub(crate) fn is_local(&self) -> bool {
         self.by.actor == LOCAL
+    }
+
+    /// Whether they come through the socket.
+    pub(crate) fn is_of_socket(&self) -> bool {
+        self.by.actor == SOCKET
+    }
+
+    /// What workers that they register belong to; `None` for the socket, whose workers belong to nobody in particular.
+    pub(crate) fn registrar(&self) -> Option<&str> {
+        (!self.is_of_socket()).then_some(self.id.as_str())
+    }
+
+    /// Whether they are bound to a tenant or to queues.
+    pub(crate) fn is_narrow(&self) -> bool {
+        self.tenant.is_some() || self.queues.is_some()
+    }
+
+    /// Whether a job of this tenant and queue is one of theirs.
+    pub(crate) fn has(&self, tenant: &str, queue: &str) -> bool {
+        self.sees(tenant) && self.queues.as_ref().is_none_or(|own| own.iter().any(|own| own == queue))
+    }
+
+    /// Refuses queues that the token is not for.
+    pub(crate) fn require_queues<'a>(
+        &self,
+        asked: impl IntoIterator<Item = &'a String>,
+    ) -> Result<(), ApiError> {
+        let Some(own) = &self.queues else { return Ok(()) };
+        let foreign: Vec<&str> =
+            asked.into_iter().filter(|asked| !own.contains(asked)).map(String::as_str).collect();
+        if foreign.is_empty() {
+            return Ok(());
+        }
+        let detail =
+            format!("the token is for the queues {}, not for {}", own.join(", "), foreign.join(", "));
+        Err(ApiError::new(StatusCode::FORBIDDEN, "queue_bound", "the token may not do this", detail))
     }
 
     /// Whether they are bound to one tenant.

@@ -97,7 +97,7 @@ async fn named(
 }
 
 /// Half of the files that this process may open; the other half is for databases and jobs.
-fn most_connections() -> usize {
+pub(crate) fn most_connections() -> usize {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(MOST * 2);
     usize::try_from((files / 2).clamp(64, MOST)).unwrap_or(64)
 }

@@ -173,7 +173,7 @@ impl Gate {
             }
         }
         if let Some((name, scope)) = found {
-            return Ok(Caller::new(format!("token:{name}"), vec![scope], None));
+            return Ok(Caller::new(format!("token:{name}"), scope));
         }
         let unknown = || {
             ApiError::unauthorized(
@@ -204,8 +204,7 @@ impl Gate {
             }
         }
         self.note_use(token, now);
-        let actor = format!("token:{} ({})", token.prefix(), token.name);
-        Ok(Caller::new(actor, token.scopes.clone(), token.tenant_id.clone()))
+        Ok(Caller::with(token))
     }
 
     async fn look_up(&self, id: &str) -> Result<LookedUp, ApiError> {
@@ -336,7 +335,7 @@ async fn identify(gate: &Gate, request: &Parts, needed: bool) -> Result<Option<C
                 "there is no token yet; make one on the server's machine, with `jobforge token create`",
             ));
         }
-        let local = Caller::new(LOCAL, vec![Scope::Admin], None);
+        let local = Caller::new(LOCAL, Scope::Admin);
         let address = address.map(|address| address.to_string());
         return Ok(Some(local.asking(&request.headers, id, address)));
     }
@@ -359,7 +358,7 @@ pub(crate) async fn require_local(State(gate): State<Arc<Gate>>, request: Reques
 /// Who speaks through the socket that only the server's own user can reach.
 pub(crate) async fn trust_socket(mut request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().map(|id| id.0.to_string());
-    let caller = Caller::new("socket", vec![Scope::Admin], None).asking(request.headers(), id, None);
+    let caller = Caller::of_socket().asking(request.headers(), id, None);
     request.extensions_mut().insert(caller);
     next.run(request).await
 }

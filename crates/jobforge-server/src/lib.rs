@@ -1,8 +1,8 @@
 //! JobForge over HTTP: put jobs in, ask about them, move them.
 //!
 //! [`bind`] checks the options and takes the port; [`Server::run`] answers until it is told to stop. [`bind_socket`]
-//! does the same with a Unix socket, where worker processes of this machine find the worker protocol. Who may ask is
-//! decided in `gate`, what each route
+//! does the same with a Unix socket, where worker processes of this machine need no token. Who may ask is decided in
+//! `gate`, what each route
 //! needs stands beside it in `routes`, what is refused and how in `api_error` and `body`, and the routes only translate between HTTP
 //! and [`jobforge::Client`]. Each answer carries an `x-request-id` that the log line of the request has too.
 

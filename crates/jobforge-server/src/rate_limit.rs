@@ -92,24 +92,30 @@ fn tell(headers: &mut HeaderMap, allowance: Allowance) {
     }
 }
 
-/// Seats for those who listen to events.
+/// Seats for those whose requests last: who listens to events, and workers that wait for jobs.
 #[derive(Debug)]
-pub(crate) struct Streams {
+pub(crate) struct Seats {
     all: Arc<Semaphore>,
+    most_each: usize,
     each: Mutex<HashMap<String, usize>>,
 }
 
 /// A seat that is given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    streams: Arc<Streams>,
+    seats: Arc<Seats>,
     caller: String,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Streams {
-    pub(crate) fn new() -> Self {
-        Self { all: Arc::new(Semaphore::new(MOST_STREAMS)), each: Mutex::default() }
+impl Seats {
+    pub(crate) fn new(most: usize, most_each: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(most)), most_each, each: Mutex::default() }
+    }
+
+    /// Those of streams of events.
+    pub(crate) fn of_streams() -> Self {
+        Self::new(MOST_STREAMS, MOST_STREAMS_EACH)
     }
 
     fn each(&self) -> MutexGuard<'_, HashMap<String, usize>> {
@@ -122,18 +128,18 @@ impl Streams {
         {
             let mut each = self.each();
             let taken = each.entry(caller.to_owned()).or_default();
-            if *taken >= MOST_STREAMS_EACH {
+            if *taken >= self.most_each {
                 return None;
             }
             *taken += 1;
         }
-        Some(Seat { streams: self, caller: caller.to_owned(), _permit: permit })
+        Some(Seat { seats: self, caller: caller.to_owned(), _permit: permit })
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut each = self.streams.each();
+        let mut each = self.seats.each();
         if let Some(taken) = each.get_mut(&self.caller) {
             *taken -= 1;
             if *taken == 0 {
@@ -149,15 +155,15 @@ mod tests {
 
     #[test]
     fn one_caller_cannot_take_every_seat_and_seats_come_back() {
-        let streams = Arc::new(Streams::new());
-        let seat = |caller: &str| Arc::clone(&streams).seat(caller);
+        let seats = Arc::new(Seats::of_streams());
+        let seat = |caller: &str| Arc::clone(&seats).seat(caller);
         let taken: Vec<Seat> = (0..MOST_STREAMS_EACH).filter_map(|_| seat("a")).collect();
         assert_eq!(taken.len(), MOST_STREAMS_EACH);
         assert!(seat("a").is_none());
         assert!(seat("b").is_some(), "others still may listen");
         drop(taken);
         assert!(seat("a").is_some());
-        assert!(streams.each().is_empty(), "who listens no more is forgotten");
+        assert!(seats.each().is_empty(), "who listens no more is forgotten");
     }
 
     #[test]

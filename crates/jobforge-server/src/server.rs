@@ -18,8 +18,9 @@ use crate::connections;
 use crate::error::ServerError;
 use crate::gate::Gate;
 use crate::health::Health;
-use crate::rate_limit::Streams;
+use crate::rate_limit::Seats;
 use crate::routes;
+use crate::workers::Workers;
 
 /// How long requests that are under way at the stop may take; a client that stalls must not hold the process.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -53,7 +54,7 @@ pub(crate) struct App {
     /// What is told at `/metrics`.
     pub(crate) numbers: Arc<Numbers>,
     /// Streams of events that may be open at once.
-    pub(crate) streams: Arc<Streams>,
+    pub(crate) streams: Arc<Seats>,
     pub(crate) closing: CancellationToken,
     /// Fires when no new work shall be sent here, though everything is still answered.
     pub(crate) draining: CancellationToken,
@@ -75,7 +76,7 @@ impl App {
             client,
             live,
             health: Health::new(probes),
-            streams: Arc::new(Streams::new()),
+            streams: Arc::new(Seats::of_streams()),
             closing: CancellationToken::new(),
             draining: CancellationToken::new(),
             started: AtomicBool::new(false),
@@ -111,7 +112,9 @@ pub async fn bind(options: ServerOptions, client: Client, live: Live) -> Result<
     let listener = TcpListener::bind(wanted).await.map_err(|source| ServerError::listen(wanted, source))?;
     let address = listener.local_addr().map_err(|source| ServerError::listen(wanted, source))?;
     let (app, gate) = (Arc::new(App::new(client, live, probes.clone())), Arc::new(gate));
-    let router = routes::router(Arc::clone(&app), Arc::clone(&gate));
+    let store = Arc::clone(app.client.store());
+    let workers = Arc::new(Workers::new(store, app.live.clone(), app.closing.clone()));
+    let router = routes::router(Arc::clone(&app), Arc::clone(&gate), workers);
     Ok(Server { listener, address, router, gate, app, probes })
 }
 
@@ -154,7 +157,7 @@ impl Server {
         let told = async move {
             stopped.cancelled().await;
             draining.cancel();
-            // Streams would hold the stop up for as long as somebody listens.
+            // Streams and waiting claims would hold the stop up for as long as somebody listens.
             closing.cancel();
         };
         tokio::select! {

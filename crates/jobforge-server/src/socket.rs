@@ -47,8 +47,9 @@ pub struct SocketServer {
 pub fn bind_socket(options: SocketOptions, client: Client, live: Live) -> Result<SocketServer, ServerError> {
     let path = options.path;
     let listener = listen(&path)?;
-    let workers = Arc::new(Workers::new(Arc::clone(client.store()), live.clone()));
-    let (presence, closing) = (Arc::clone(&workers.presence), workers.closing.clone());
+    let closing = CancellationToken::new();
+    let workers = Arc::new(Workers::new(Arc::clone(client.store()), live.clone(), closing.clone()));
+    let presence = Arc::clone(&workers.presence);
     let probes = Probes::new(&[]).map_err(ServerError::BadProbe)?;
     let app = Arc::new(App::new(client, live, probes));
     let router = routes::socket_router(app, workers);

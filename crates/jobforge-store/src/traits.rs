@@ -219,6 +219,8 @@ pub trait Inspect: Send + Sync {
     async fn gauges(&self, at: Now) -> Result<Gauges>;
     /// Every queue that has jobs, is paused or is served.
     async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>>;
+    /// One worker, however it ended, as long as it is kept.
+    async fn worker(&self, id: &WorkerId) -> Result<Option<WorkerRow>>;
     /// Every worker that is active or ended within the last day.
     async fn workers(&self, at: Now) -> Result<Vec<WorkerRow>>;
     /// Every watchdog that gave a sign of life within the last day, the last first.

@@ -81,6 +81,7 @@ fn row(new: NewToken, text: &TokenText, created_by: String, now: Timestamp) -> T
         name: new.name,
         scopes: new.scopes,
         tenant_id: new.tenant_id,
+        queues: new.queues,
         hash: text.hash(),
         created_at: now,
         created_by,

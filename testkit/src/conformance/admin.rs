@@ -167,6 +167,7 @@ fn token(name: &str, number: u8) -> TokenRow {
         name: name.to_owned(),
         scopes,
         tenant_id: Some("acme".to_owned()),
+        queues: Some(vec!["mail".to_owned(), "http".to_owned()]),
         hash: text.hash(),
         created_at: moment(0),
         created_by: String::new(),

@@ -184,6 +184,25 @@ pub async fn a_worker_gets_only_the_types_it_asks_for(store: Arc<dyn Store>) -> 
     Ok(())
 }
 
+pub async fn a_claim_of_one_tenant_takes_and_tells_of_only_its_jobs(store: Arc<dyn Store>) -> Result<()> {
+    let worker = register(&store, "worker-00000001", at(0)).await?;
+    let of = |tenant: &str, priority| NewJob { tenant_id: tenant.to_owned(), priority, ..job("email") };
+    let mut acme = Vec::new();
+    for number in 0..3 {
+        enqueue(&store, of("globex", -1), at(number)).await?;
+        acme.push(enqueue(&store, of("acme", 0), at(number)).await?);
+    }
+    let asked = |tenant: &str| ClaimAsk { tenant: Some(tenant.to_owned()), ..asking(&worker, "default", 2) };
+    assert_eq!(ids(&claim_as(&store, &asked("initech"), at(9)).await?.jobs), []);
+    let first = claim_as(&store, &asked("acme"), at(9)).await?;
+    let rest = claim_as(&store, &asked("acme"), at(9)).await?;
+    let claimed: Vec<JobId> = ids(&first.jobs).into_iter().chain(ids(&rest.jobs)).collect();
+    assert_eq!(claimed, acme);
+    assert!(first.jobs.iter().chain(&rest.jobs).all(|job| job.tenant_id == "acme"));
+    assert_eq!(ids(&claim_as(&store, &asked("acme"), at(9)).await?.jobs), []);
+    Ok(())
+}
+
 pub async fn a_paused_queue_gives_nothing_until_it_is_resumed(store: Arc<dyn Store>) -> Result<()> {
     let worker = register(&store, "worker-00000001", at(0)).await?;
     let first = enqueue(&store, job("email"), at(0)).await?;

@@ -115,6 +115,7 @@ macro_rules! conformance {
                 the_most_urgent_come_first_then_the_longest_due_then_the_oldest,
                 a_more_urgent_job_that_comes_later_is_claimed_first,
                 a_job_is_claimed_only_when_its_time_has_come,
+                a_claim_of_one_tenant_takes_and_tells_of_only_its_jobs,
                 a_claim_tells_when_the_next_job_becomes_due,
                 a_full_claim_says_that_there_may_be_more,
                 one_claim_takes_no_more_than_its_limit_whatever_is_asked,

@@ -65,6 +65,12 @@ pub async fn a_job_that_was_there_twice_comes_only_to_who_asks_for_it_alone(
     assert_eq!((claimed.jobs.len(), claimed.alone_waits), (0, true));
     let other_type = ClaimAsk { types: Some(vec!["c".to_owned()]), ..asking(&worker, "default", 10) };
     assert!(!claim_as(&store, &other_type, at(3)).await?.alone_waits, "it could not run them");
+    for alone in [false, true] {
+        let tenant = Some("globex".to_owned());
+        let other_tenant = ClaimAsk { alone, tenant, ..asking(&worker, "default", 10) };
+        let claimed = claim_as(&store, &other_tenant, at(3)).await?;
+        assert_eq!((claimed.jobs.len(), claimed.alone_waits), (0, false), "they are another's");
+    }
     let healthy = enqueue(&store, job("c"), at(3)).await?;
     assert_eq!(claim_one(&store, &worker, at(3)).await?.id, healthy);
     let alone = ClaimAsk { alone: true, ..asking(&worker, "default", 1) };

@@ -85,6 +85,7 @@ pub async fn a_token_that_ended_stays_but_not_when_it_was_last_used(store: Arc<d
             name: format!("t{number}"),
             scopes: vec![Scope::Read],
             tenant_id: None,
+            queues: None,
             hash: text.hash(),
             created_at: moment(0),
             created_by: String::new(),

@@ -22,10 +22,15 @@ pub async fn a_registered_worker_is_live_and_known_in_every_field(store: Arc<dyn
         types: Some(vec!["email.send".to_owned()]),
         slots: 32,
         lease: s(20),
+        registered_by: Some("1f2e3d4c5b6a7980".to_owned()),
         ..new_worker("worker-00000001")
     };
+    assert!(store.worker(&new.id).await?.is_none());
     store.register(&new, at(5)).await?;
     let stored = row(&store, &new.id, 5).await?.expect("the worker is listed");
+    let alone = store.worker(&new.id).await?.expect("the worker is found");
+    assert_eq!(format!("{alone:?}"), format!("{stored:?}"));
+    assert_eq!(stored.registered_by, new.registered_by);
     assert_eq!((stored.name, stored.hostname, stored.pid), (new.name, new.hostname, new.pid));
     assert_eq!((stored.queues, stored.types, stored.slots), (new.queues, new.types, new.slots));
     assert_eq!(

@@ -241,6 +241,7 @@ impl Runner {
             types: random
                 .percent(20)
                 .then(|| vec![random.pick(&TYPES).to_owned(), random.pick(&TYPES).to_owned()]),
+            tenant: None,
             beat_due_in: Duration::from_secs(random.pick(&[3, 30, 120])),
             queues,
             alone: random.percent(10),

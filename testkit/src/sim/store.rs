@@ -251,6 +251,11 @@ impl Inspect for SimStore {
         self.call("queues", move |world| wait(world.store().queues(world.at()))).await
     }
 
+    async fn worker(&self, id: &WorkerId) -> Result<Option<WorkerRow>> {
+        let id = id.clone();
+        self.call("worker", move |world| wait(world.store().worker(&id))).await
+    }
+
     async fn workers(&self, _: Now) -> Result<Vec<WorkerRow>> {
         self.call("workers", move |world| wait(world.store().workers(world.at()))).await
     }

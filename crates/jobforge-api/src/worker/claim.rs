@@ -44,6 +44,40 @@ pub struct ClaimRequest {
     pub held: Option<Vec<HeldJob>>,
 }
 
+/// The same beside results, whose worker asks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NextClaim {
+    /// How many from each queue, in order of preference.
+    pub queues: Vec<QueueRoomView>,
+    /// The types it can run; absent is every type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<Vec<String>>,
+    /// How long the server may hold the request until there is work, and with it the answers to the results.
+    #[serde(default)]
+    pub wait_ms: u64,
+    /// As in [`ClaimRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_due_ms: Option<u64>,
+    /// As in [`ClaimRequest`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
+    /// As in [`ClaimRequest`].
+    #[serde(default, skip_serializing_if = "is_unbound")]
+    pub bounds: TypeBounds,
+    /// As in [`ClaimRequest`]; without the jobs whose ends are reported beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Vec<HeldJob>>,
+}
+
+impl ClaimRequest {
+    /// Who asks, and for what.
+    pub fn parts(self) -> (WorkerId, NextClaim) {
+        let Self { worker_id, queues, types, wait_ms, heartbeat_due_ms, alone, bounds, held } = self;
+        (worker_id, NextClaim { queues, types, wait_ms, heartbeat_due_ms, alone, bounds, held })
+    }
+}
+
 fn is_unbound(bounds: &TypeBounds) -> bool {
     bounds.timeout.is_empty() && bounds.progress.is_empty()
 }

@@ -14,7 +14,7 @@ use jobforge_core::retention::Retention;
 use jobforge_core::state::Status;
 use serde::{Deserialize, Serialize};
 
-pub use claim::{ClaimAnswer, ClaimRequest, ClaimedJobView, HeldJob, QueueRoomView};
+pub use claim::{ClaimAnswer, ClaimRequest, ClaimedJobView, HeldJob, NextClaim, QueueRoomView};
 pub use deaths::{DeathAnswer, DeathRequest, ProcessEnd, ProcessView, TakenBack};
 pub use heartbeat::{
     BeatAnswer, HeartbeatAnswer, HeartbeatRequest, HoldState, JobBeat, JobReport, LeaseState, WorkerMode,

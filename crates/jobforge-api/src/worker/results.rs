@@ -9,6 +9,7 @@ use jobforge_core::state::Status;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::claim::{ClaimAnswer, NextClaim};
 use super::heartbeat::JobReport;
 use crate::millis;
 
@@ -20,6 +21,9 @@ pub struct ResultsRequest {
     pub worker_id: WorkerId,
     /// The attempts that ended.
     pub results: Vec<JobResult>,
+    /// What the worker asks for next, once they are stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<NextClaim>,
 }
 
 /// How one attempt ended.
@@ -86,10 +90,13 @@ fn unnamed() -> String {
 }
 
 /// What the server says to results.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ResultsAnswer {
     /// One answer for each result, in the order of the request.
     pub results: Vec<ResultAnswer>,
+    /// What the claim beside them gave; absent if there was none, or if it failed.
+    #[serde(flatten)]
+    pub claim: Option<ClaimAnswer>,
 }
 
 /// What became of one result.

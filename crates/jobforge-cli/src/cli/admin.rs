@@ -51,6 +51,9 @@ pub(crate) enum TokenCommand {
         /// Bind it to one tenant
         #[arg(long)]
         tenant: Option<String>,
+        /// Bind a token with the scope enqueue or worker to a queue; may be repeated or separated by commas
+        #[arg(long = "queue", value_delimiter = ',', value_name = "QUEUE")]
+        queues: Vec<String>,
         /// How long it is good, such as 90d [default: until it is revoked]
         #[arg(long = "for", value_name = "TIME")]
         good_for: Option<String>,

@@ -11,8 +11,9 @@ use crate::output;
 
 pub(crate) async fn run(context: Context, command: TokenCommand) -> Result<(), Failure> {
     match command {
-        TokenCommand::Create { name, scope, tenant, good_for } => {
-            create(&context, name, &scope, tenant, good_for.as_deref()).await
+        TokenCommand::Create { name, scope, tenant, queues, good_for } => {
+            let queues = (!queues.is_empty()).then_some(queues);
+            create(&context, name, &scope, (tenant, queues), good_for.as_deref()).await
         }
         TokenCommand::List => list(&context).await,
         TokenCommand::Revoke { id } => revoke(&context, &id).await,
@@ -23,7 +24,7 @@ async fn create(
     context: &Context,
     name: String,
     scopes: &[String],
-    tenant_id: Option<String>,
+    (tenant_id, queues): (Option<String>, Option<Vec<String>>),
     good_for: Option<&str>,
 ) -> Result<(), Failure> {
     let scopes = scopes.iter().map(|word| word.trim().parse::<Scope>()).collect::<Result<Vec<_>, _>>();
@@ -34,7 +35,7 @@ async fn create(
     let good_for = good_for.map_err(|fault| Failure::usage(format!("--for: {fault}")))?;
     let client = context.visit().await?;
     let now = client.store().now().await?;
-    let new = NewToken { name, scopes, tenant_id, expires_at: good_for.map(|time| add(now, time)) };
+    let new = NewToken { name, scopes, tenant_id, queues, expires_at: good_for.map(|time| add(now, time)) };
     let (text, row) = client.create_token(new).await.map_err(|error| match error {
         TokenError::Bad(fault) => Failure::usage(fault.to_string()),
         TokenError::Store(error) => context.explain_open(&error),
@@ -72,6 +73,7 @@ async fn list(context: &Context) -> Result<(), Failure> {
             token.name.clone(),
             scopes.join(","),
             token.tenant_id.clone().unwrap_or_else(|| "all".to_owned()),
+            token.queues.as_ref().map_or_else(|| "all".to_owned(), |queues| queues.join(",")),
             token.standing(now).as_str().to_owned(),
             token.expires_at.map_or_else(|| "never".to_owned(), |at| format!("{at:.0}")),
             token.last_used_at.map_or_else(|| "never".to_owned(), ago),
@@ -79,7 +81,7 @@ async fn list(context: &Context) -> Result<(), Failure> {
         ]
     };
     output::table(
-        &["token", "name", "scopes", "tenant", "is", "expires", "last used", "made"],
+        &["token", "name", "scopes", "tenant", "queues", "is", "expires", "last used", "made"],
         &[],
         tokens.iter().map(row).collect(),
     );

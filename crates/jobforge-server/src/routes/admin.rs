@@ -85,8 +85,8 @@ pub(super) async fn create_token(
         (at, None) => at,
         (None, Some(ms)) => Some(add(now, lasting(ms)?)),
     };
-    let TokenRequest { name, scopes, tenant_id, .. } = request;
-    let new = NewToken { name, scopes, tenant_id, expires_at };
+    let TokenRequest { name, scopes, tenant_id, queues, .. } = request;
+    let new = NewToken { name, scopes, tenant_id, queues, expires_at };
     let made = app.acting(caller.by()).create_token(new).await;
     let (text, row) = made.map_err(|fault| match fault {
         TokenError::Bad(fault) => ApiError::invalid_request(fault.to_string()),

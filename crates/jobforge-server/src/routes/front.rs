@@ -35,6 +35,9 @@ Queues, workers, dead letters
   GET    /v1/watchdog/runs         what watchdogs did; POST /v1/watchdog/run sweeps now
   GET    /v1/dead/groups           what jobs died of; /v1/dead/jobs lists them
 
+Run them, in a program of yours (docs/worker-protocol.md)
+  POST   /v1/worker/register       then /claim, /heartbeat, /results and /leave; GET /v1/worker/signals
+
 Schedules
   GET    /v1/schedules             schedules and how they are; POST adds one. One of them is below its
                                    name: PATCH, DELETE, /run, /pause, /resume, /history, /next

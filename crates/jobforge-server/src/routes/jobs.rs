@@ -55,7 +55,10 @@ pub(super) async fn enqueue_many(
     for (index, request) in requests.into_iter().enumerate() {
         let tenant_id = caller.tenant(request.tenant_id.clone())?;
         match client.enqueue_untyped(JobRequest { tenant_id, ..request }).into_job() {
-            Ok(job) => jobs.push(job),
+            Ok(job) => {
+                caller.require_queues([&job.queue])?;
+                jobs.push(job);
+            }
             Err(fault) => refusals.push(ApiError::from(fault).under(&format!("/jobs/{index}"))),
         }
     }
@@ -83,6 +86,7 @@ pub(super) async fn enqueue(
     let tenant_id = caller.tenant(request.tenant_id.clone())?;
     let client = app.acting(caller.by());
     let job = [client.enqueue_untyped(JobRequest { tenant_id, ..request }).into_job()?];
+    caller.require_queues([&job[0].queue])?;
     let receipt = match client.enqueue_jobs(&job).await {
         Ok(receipts) => receipts.into_iter().next().ok_or_else(|| no_receipt(&job[0]))?,
         Err(error) => return Err(idempotency::explain(&client, &job, error).await),

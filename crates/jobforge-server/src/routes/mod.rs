@@ -42,20 +42,22 @@ use crate::workers::Workers;
 use table::{Route, answer};
 
 /// All routes behind the gate, each request named and logged.
-pub(crate) fn router(app: Arc<App>, gate: Arc<Gate>) -> Router {
+pub(crate) fn router(app: Arc<App>, gate: Arc<Gate>, workers: Arc<Workers>) -> Router {
     // The token is asked for whatever lies below these, so that a route cannot be forgotten.
     let rates = Arc::new(RateLimit::new(app.live.clone()));
     let limit = || from_fn_with_state(Arc::clone(&rates), limit);
-    let guarded = guarded().layer(limit()).layer(from_fn_with_state(gate.clone(), require_token));
+    // Workers ask often, and are held back by what they may hold open.
+    let guarded = guarded().layer(limit()).merge(worker::routes(workers));
+    let guarded = guarded.layer(from_fn_with_state(gate.clone(), require_token));
     let free = answer(runbook::free()).layer(limit()).layer(from_fn_with_state(gate.clone(), accept_token));
     around(guarded.merge(free), app)
         .layer(from_fn_with_state(gate, require_local))
         .layer(from_fn(log_request))
 }
 
-/// All routes and those of workers, for a socket that only the server's own user can reach.
+/// The same for a socket that only the server's own user can reach.
 pub(crate) fn socket_router(app: Arc<App>, workers: Arc<Workers>) -> Router {
-    let guarded = guarded().nest_service("/v1/worker", worker::router(workers));
+    let guarded = guarded().merge(worker::routes(workers));
     around(guarded.merge(answer(runbook::free())).layer(from_fn(trust_socket)), app)
         .layer(from_fn(log_request))
 }

@@ -55,6 +55,7 @@ fn enqueues(route: Route) -> Route {
     route
         .hears(IDEMPOTENCY_KEY)
         .refuses(400, &["bad_idempotency_key"])
+        .refuses(403, &["queue_bound"])
         .refuses(413, &["payload_too_large"])
         .refuses(409, &["idempotency_conflict", "duplicate_id"])
         .refuses(422, &["invalid_job", "idempotency_key_mismatch"])

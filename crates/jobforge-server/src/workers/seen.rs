@@ -4,9 +4,12 @@
 //! That is proof: unlike its number, a pidfd never comes to mean another process. Should the number have been reused
 //! before the pidfd was opened, then the process that was meant had ended already, and saying so is no lie.
 
+use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 
 use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
 use axum::serve::IncomingStream;
 use jobforge::core::death::ProcessId;
 use jobforge::process;
@@ -17,8 +20,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixListener;
 
-/// The process at the other end of a connection.
-#[derive(Debug, Clone, Copy)]
+/// The process at the other end of a connection: of the socket, for nobody knows whose the other end of a network is.
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Peer {
     /// Its number, if the kernel can name it in our own process namespace.
     pub(crate) pid: Option<u32>,
@@ -31,6 +34,14 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
         let peer = stream.io().peer_cred().ok();
         let pid = peer.and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
         Self { pid: pid.filter(|pid| *pid > 0), uid: peer.map(|peer| peer.uid()) }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<ConnectInfo<Self>>().map(|info| info.0).unwrap_or_default())
     }
 }
 

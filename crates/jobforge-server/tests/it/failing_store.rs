@@ -195,6 +195,9 @@ impl Inspect for FailingStore {
     async fn watchdog_runs(&self, _: usize) -> Result<Vec<Run>> {
         self.fail()
     }
+    async fn worker(&self, _: &WorkerId) -> Result<Option<WorkerRow>> {
+        self.fail()
+    }
     async fn workers(&self, _: Now) -> Result<Vec<WorkerRow>> {
         self.fail()
     }

@@ -62,12 +62,14 @@ async fn stuck_on(site: &Site, count: usize, lease: Duration, beat_due_in: Durat
         lease,
         lease_scales: false,
         place: None,
+        registered_by: None,
     };
     store.register(&worker, Now::Database).await?;
     let ask = ClaimAsk {
         worker: worker.id.clone(),
         queues: vec![QueueAsk { queue: "default".to_owned(), limit: count }],
         types: None,
+        tenant: None,
         beat_due_in,
         alone: false,
         bounds: TypeBounds::default(),

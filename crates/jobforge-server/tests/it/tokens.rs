@@ -18,6 +18,7 @@ pub(crate) async fn token(site: &Site, scope: Scope, tenant: Option<&str>) -> Re
         name: format!("test {scope}"),
         scopes: vec![scope],
         tenant_id: tenant.map(str::to_owned),
+        queues: None,
         expires_at: None,
     };
     let (text, row) = site.client.create_token(new).await?;
@@ -160,6 +161,7 @@ async fn a_token_that_was_revoked_or_expired_opens_nothing_any_more() -> Result<
         name: "short".to_owned(),
         scopes: vec![Scope::Read],
         tenant_id: None,
+        queues: None,
         expires_at: Some(add(now, Duration::from_millis(700))),
     };
     let (text, _) = site.client.create_token(new).await?;

@@ -7,7 +7,7 @@ use jobforge::clock::monotonic;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-use crate::harness::{Answer, PATIENCE};
+use crate::harness::PATIENCE;
 use crate::worker_site::{WORKER, WorkerSite, claim, post, registered, registration, worker_site};
 
 fn succeeded(id: &Value, fence: &Value) -> Value {
@@ -220,7 +220,7 @@ async fn signals_tell_of_work_and_of_moved_jobs() -> Result<()> {
     until_signal(&mut stream, &json!({ "signal": "moved", "id": id })).await
 }
 
-async fn until_signal(stream: &mut (impl AsyncBufReadExt + Unpin), wanted: &Value) -> Result<()> {
+pub(crate) async fn until_signal(stream: &mut (impl AsyncBufReadExt + Unpin), wanted: &Value) -> Result<()> {
     let read = async {
         let mut line = String::new();
         loop {
@@ -246,15 +246,6 @@ async fn only_a_worker_with_a_clean_up_job_may_purge() -> Result<()> {
     any.as_object_mut().map(|fields| fields.remove("types"));
     site.ok("claim", &any).await?;
     assert!(site.ok("purge", &purge).await?["deleted"].is_array());
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_tcp_port_does_not_speak_it() -> Result<()> {
-    let site = crate::harness::site().await?;
-    let answer: Answer =
-        site.send("POST", "/v1/worker/claim", &[("Content-Type", "application/json")], b"{}").await?;
-    answer.refused(404, "route_not_found");
     Ok(())
 }
 

@@ -80,6 +80,14 @@ async fn examples() -> Result<Vec<(&'static str, String)>> {
     let mut late = results.clone();
     late["results"][0]["fence"] = fence.clone();
     texts.push(("results-late", exchange(&site, "results", &late).await?.1));
+    site.job(&json!({})).await?;
+    let (id, fence) = site.claim_one().await?;
+    site.job(&json!({})).await?;
+    let mut next = claim(0);
+    next.as_object_mut().map(|fields| fields.remove("worker_id"));
+    let sent = json!({ "id": id, "fence": fence, "outcome": "succeeded" });
+    let results = json!({ "worker_id": WORKER, "results": [sent], "claim": next });
+    texts.push(("results-claim", exchange(&site, "results", &results).await?.1));
     let mut odd = claim(0);
     odd["waitms"] = json!(1);
     texts.push(("problem", exchange(&site, "claim", &odd).await?.1));

@@ -109,6 +109,7 @@ impl WorkerSite {
             lease: Duration::from_secs(60),
             lease_scales: false,
             place: Some(Place { process, up_for: clock::boot(), slot: None }),
+            registered_by: None,
         };
         self.client.store().register(&worker, Now::Database).await?;
         let job = self.job(&json!({})).await?;

@@ -218,6 +218,8 @@ CREATE TABLE jobforge_workers (
   suspect_at         timestamptz,
   -- When it was told to restart, if it was. It gets no job from then on.
   restart_at         timestamptz,
+  -- Who registered it over the network: a token by its public id, or by what configures it.
+  registered_by      text,
   CHECK ((state IN ('gone', 'lost', 'dead')) = (ended_at IS NOT NULL))
 ) WITH (fillfactor = 50);
 

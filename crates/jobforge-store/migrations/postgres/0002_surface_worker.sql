@@ -14,7 +14,7 @@ BEGIN
   PERFORM jobforge_check_name('p_worker_id', p_worker_id);
   -- Only a claim tells that somebody else has the id: to all else a stranger's worker is as unknown as none.
   SELECT * INTO worker FROM jobforge_workers
-  WHERE id = p_worker_id AND (p_lease_ms IS NOT NULL OR (pid = 0 AND name = label)) FOR UPDATE;
+  WHERE id = p_worker_id AND (p_lease_ms IS NOT NULL OR (pid = 0 AND name = label AND registered_by IS NULL)) FOR UPDATE;
   IF NOT FOUND AND p_lease_ms IS NOT NULL THEN
     INSERT INTO jobforge_workers (id, name, hostname, pid, queues, slots, state, lease_ms, granted_ms, started_at, last_heartbeat_at, lease_expires_at)
     VALUES (p_worker_id, label, coalesce(host(inet_client_addr()), 'local'), 0, '{}', 0, 'live', p_lease_ms, p_lease_ms, tick, tick,
@@ -25,7 +25,7 @@ BEGIN
   IF worker.id IS NULL THEN
     PERFORM jobforge_fail('JF404', 'worker_unknown', format('worker %s has claimed nothing', p_worker_id), 'claim first, with jobforge_claim_jobs');
   END IF;
-  IF worker.pid <> 0 OR worker.name IS DISTINCT FROM label THEN
+  IF worker.pid <> 0 OR worker.name IS DISTINCT FROM label OR worker.registered_by IS NOT NULL THEN
     PERFORM jobforge_fail('JF409', 'worker_id_taken', format('worker id %s is somebody else''s', p_worker_id),
       'give each worker an id of its own, such as worker- and eight random hex digits');
   END IF;

@@ -6,6 +6,8 @@ CREATE TABLE jobforge_tokens (
   name          text        NOT NULL,
   scopes        text[]      NOT NULL,
   tenant_id     text,
+  -- The only queues that it puts jobs into and takes jobs from; null is every queue.
+  queues        text[],
   hash          text        NOT NULL,
   created_at    timestamptz NOT NULL,
   created_by    text        NOT NULL,

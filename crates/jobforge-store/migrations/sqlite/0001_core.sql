@@ -223,6 +223,8 @@ CREATE TABLE jobforge_workers (
     suspect_at         INTEGER,
     -- When it was told to restart, if it was. It gets no job from then on.
     restart_at         INTEGER,
+    -- Who registered it over the network: a token by its public id, or by what configures it.
+    registered_by      TEXT,
     CONSTRAINT jobforge_workers_ended_has_ended_at
         CHECK ((state IN ('gone', 'lost', 'dead')) = (ended_at IS NOT NULL))
 ) STRICT;

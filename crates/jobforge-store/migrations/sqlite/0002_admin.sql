@@ -6,6 +6,8 @@ CREATE TABLE jobforge_tokens (
     name          TEXT    NOT NULL,
     scopes        TEXT    NOT NULL,
     tenant_id     TEXT,
+    -- The only queues that it puts jobs into and takes jobs from, as a JSON list; NULL is every queue.
+    queues        TEXT,
     hash          TEXT    NOT NULL,
     created_at    INTEGER NOT NULL,
     created_by    TEXT    NOT NULL,

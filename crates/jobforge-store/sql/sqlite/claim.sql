@@ -2,7 +2,7 @@
 -- ?1 worker, ?2 now, ?3 heartbeat due at, ?4 queue, ?5 types as a JSON list or NULL for all, ?6 at most so many,
 -- ?7 and ?8 bounds for jobs that have none of their own, on the attempt and on the time between two reports of progress:
 -- {"by_type": {type: milliseconds}, "other": milliseconds} or NULL, ?9 whether jobs are taken that must run alone, or
--- all others
+-- all others, ?10 the only tenant whose jobs are taken or NULL for all
 -- Index: idx_jobforge_jobs_claim, in its own order and without reading the rows that are passed over.
 UPDATE jobforge_jobs
 SET
@@ -41,6 +41,7 @@ WHERE rowid IN (
       AND alone = ?9
       AND run_at <= ?2
       AND (?5 IS NULL OR type IN (SELECT value FROM json_each(?5)))
+      AND (?10 IS NULL OR tenant_id = ?10)
     ORDER BY priority, run_at, id
     LIMIT ?6
 )

@@ -11,6 +11,7 @@ SELECT
     created_by,
     expires_at,
     revoked_at,
-    last_used_at
+    last_used_at,
+    queues
 FROM jobforge_tokens
 WHERE id = ?1;

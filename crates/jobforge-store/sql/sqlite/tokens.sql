@@ -10,7 +10,8 @@ SELECT
     created_by,
     expires_at,
     revoked_at,
-    last_used_at
+    last_used_at,
+    queues
 FROM jobforge_tokens
 ORDER BY (revoked_at IS NOT NULL), created_at DESC, id
 LIMIT ?1;

@@ -35,7 +35,8 @@ static CLAIM: Sql = sql!(
     INT8,
     JSONB,
     JSONB,
-    BOOL
+    BOOL,
+    TEXT
 );
 
 /// Waiting jobs made claimable by one claim.
@@ -120,6 +121,7 @@ impl PostgresStore {
                     &timeout,
                     &progress,
                     &ask.alone,
+                    &ask.tenant,
                 ],
             )
             .await?;

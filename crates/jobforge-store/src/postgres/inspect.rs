@@ -124,6 +124,11 @@ impl Inspect for PostgresStore {
             .map_err(|error| self.fault("queues", error))
     }
 
+    async fn worker(&self, id: &WorkerId) -> Result<Option<WorkerRow>> {
+        let rows = self.query(Now::Database, &WORKERS_BY_ID, &[&[id.as_str()].as_slice()]).await?;
+        rows.first().map(worker).transpose().map_err(|error| self.fault("worker", error))
+    }
+
     async fn workers(&self, at: Now) -> Result<Vec<WorkerRow>> {
         let limit = i64::try_from(MAX_PAGE).unwrap_or(i64::MAX);
         let rows = self.query(at, &WORKERS, &[&limit]).await?;

@@ -179,6 +179,7 @@ pub(super) fn worker(row: &Row) -> RowResult<WorkerRow> {
         restart_at: row.try_get("restart_at")?,
         death: row.try_get::<_, Option<Json>>("death")?.and_then(|json| json.decode()),
         died_with: row.try_get::<_, Option<i32>>("died_with")?.map(count),
+        registered_by: row.try_get("registered_by")?,
     })
 }
 

@@ -49,6 +49,7 @@ async fn lab_in(database: TestDatabase) -> Lab {
         lease: Duration::from_secs(3600),
         lease_scales: false,
         place: None,
+        registered_by: None,
     };
     store.register(&new, Now::Database).await.expect("register");
     Lab { store, database, worker }
@@ -70,6 +71,7 @@ impl Lab {
             worker: self.worker.clone(),
             queues: vec![QueueAsk { queue: "default".to_owned(), limit }],
             types: None,
+            tenant: None,
             beat_due_in: Duration::from_secs(120),
             alone: false,
             bounds: TypeBounds::default(),

@@ -9,12 +9,12 @@ use tokio_postgres::Row;
 
 use super::PostgresStore;
 use super::rows::Json;
-use super::session::{Sql, sql};
+use super::session::{Params, Sql, sql};
 use crate::error::Result;
 use crate::rows::MAX_PAGE;
 use crate::traits::Tokens;
 
-static PUT: Sql = sql!("token_put", TEXT, TEXT, TEXT_ARRAY, TEXT, TEXT, TIMESTAMPTZ, JSONB);
+static PUT: Sql = sql!("token_put", TEXT, TEXT, TEXT_ARRAY, TEXT, TEXT, TIMESTAMPTZ, JSONB, TEXT_ARRAY);
 static GET: Sql = sql!("token_get", TEXT);
 static LIST: Sql = sql!("tokens", INT8);
 static REVOKE: Sql = sql!("token_revoke", TEXT, JSONB);
@@ -23,9 +23,10 @@ static USED: Sql = sql!("token_used", TEXT);
 #[async_trait]
 impl Tokens for PostgresStore {
     async fn put_token(&self, token: &TokenRow, by: &By, at: Now) -> Result<()> {
-        let TokenRow { id, name, scopes, tenant_id, hash, expires_at, .. } = token;
+        let TokenRow { id, name, scopes, tenant_id, queues, hash, expires_at, .. } = token;
         let scopes: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
-        self.query(at, &PUT, &[id, name, &scopes, tenant_id, hash, expires_at, &Json::of(by)]).await?;
+        let params: Params<'_> = &[id, name, &scopes, tenant_id, hash, expires_at, &Json::of(by), queues];
+        self.query(at, &PUT, params).await?;
         Ok(())
     }
 
@@ -67,6 +68,7 @@ fn token(row: &Row) -> std::result::Result<TokenRow, tokio_postgres::Error> {
         expires_at: row.try_get(7)?,
         revoked_at: row.try_get(8)?,
         last_used_at: row.try_get(9)?,
+        queues: row.try_get(10)?,
     })
 }
 

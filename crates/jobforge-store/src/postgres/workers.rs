@@ -37,6 +37,7 @@ pub(super) static REGISTER: Sql = sql!(
     TEXT,
     TEXT,
     BOOL,
+    TEXT,
 );
 static LEAVE: Sql = sql!("worker_leave", TEXT, TEXT);
 
@@ -131,8 +132,8 @@ impl<'a> Columns<'a> {
         }
     }
 
-    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 15] {
-        let NewWorker { name, hostname, queues, types, lease_scales, .. } = self.worker;
+    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 16] {
+        let NewWorker { name, hostname, queues, types, lease_scales, registered_by, .. } = self.worker;
         let Self { id, pid, slots, lease_ms, machine_id, boot_id, pid_namespace, .. } = self;
         let Self { process_start, slot, slot_id, .. } = self;
         [
@@ -151,6 +152,7 @@ impl<'a> Columns<'a> {
             slot,
             slot_id,
             lease_scales,
+            registered_by,
         ]
     }
 }

@@ -38,8 +38,9 @@ pub(super) fn claim(tx: &Tx<'_>, ask: &ClaimAsk, at: Now) -> Result<Claimed> {
         if queue.limit == 0 || paused.is_some() {
             continue;
         }
-        let waits =
-            tx.prepare(&statements::CLAIM_ALONE_WAITS)?.one(params![queue.queue, types], |_| Ok(()))?;
+        let waits = tx
+            .prepare(&statements::CLAIM_ALONE_WAITS)?
+            .one(params![queue.queue, types, ask.tenant], |_| Ok(()))?;
         claimed.alone_waits |= waits.is_some();
         if wanted == 0 {
             continue;
@@ -55,6 +56,7 @@ pub(super) fn claim(tx: &Tx<'_>, ask: &ClaimAsk, at: Now) -> Result<Claimed> {
                 timeout,
                 progress,
                 ask.alone,
+                ask.tenant,
             ],
             |row| taken(row, now),
         )?;

@@ -1,6 +1,6 @@
 //! Looking at jobs and workers.
 
-use jobforge_core::job::{Attempt, Job, JobId, Lease};
+use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::standing::Facts;
 use jobforge_core::time::Now;
@@ -77,6 +77,11 @@ pub(super) fn facts(tx: &Tx<'_>, id: JobId, at: Now) -> Result<Option<Facts>> {
         queue_workers,
         able_workers,
     }))
+}
+
+/// One worker.
+pub(super) fn worker(tx: &Tx<'_>, id: &WorkerId) -> Result<Option<WorkerRow>> {
+    tx.prepare(&statements::WORKER)?.one([id.as_str()], rows::worker)
 }
 
 /// Workers that are active or ended lately.

@@ -224,6 +224,7 @@ pub(super) fn worker(row: &Row<'_>) -> rusqlite::Result<WorkerRow> {
         restart_at: maybe_at(row, "restart_at")?,
         death: maybe_json(row, "death")?,
         died_with: row.get("died_with")?,
+        registered_by: row.get("registered_by")?,
     })
 }
 

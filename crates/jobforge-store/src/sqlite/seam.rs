@@ -230,6 +230,11 @@ impl Inspect for SqliteStore {
         self.read("queues", move |tx| queues::queues(tx, at)).await
     }
 
+    async fn worker(&self, id: &WorkerId) -> Result<Option<WorkerRow>> {
+        let id = id.clone();
+        self.read("worker", move |tx| inspect::worker(tx, &id)).await
+    }
+
     async fn workers(&self, at: Now) -> Result<Vec<WorkerRow>> {
         self.read("workers", move |tx| inspect::workers(tx, at)).await
     }

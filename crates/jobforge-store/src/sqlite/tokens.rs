@@ -20,7 +20,7 @@ const MINUTE: i64 = Duration::from_secs(60).as_micros() as i64;
 
 pub(super) fn put(tx: &Tx<'_>, token: &TokenRow, by: &By, at: Now) -> Result<()> {
     let now = tx.now(at)?;
-    let TokenRow { id, name, scopes, tenant_id, hash, expires_at, .. } = token;
+    let TokenRow { id, name, scopes, tenant_id, queues, hash, expires_at, .. } = token;
     let until = expires_at.map(micros);
     tx.prepare(&statements::TOKEN_PUT)?.execute(params![
         id,
@@ -30,9 +30,10 @@ pub(super) fn put(tx: &Tx<'_>, token: &TokenRow, by: &By, at: Now) -> Result<()>
         hash,
         now,
         by.actor,
-        until
+        until,
+        queues.as_ref().map(rows::json),
     ])?;
-    let after = json!({ "name": name, "scopes": scopes, "expires_at": until.map(moment) });
+    let after = json!({ "name": name, "scopes": scopes, "queues": queues, "expires_at": until.map(moment) });
     let deed = Deed { tenant_id: tenant_id.clone(), ..Deed::new("token.create", id.clone()) };
     audit::add(tx, by, &deed.changing(&Value::Null, &after), now)
 }
@@ -78,5 +79,6 @@ fn token(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
         expires_at: maybe_at(row, 7)?,
         revoked_at: maybe_at(row, 8)?,
         last_used_at: maybe_at(row, 9)?,
+        queues: rows::maybe_json(row, 10)?,
     })
 }

@@ -40,6 +40,7 @@ pub(super) fn register(tx: &Tx<'_>, worker: &NewWorker, at: Now) -> Result<Death
         slot.map(|slot| &slot.name),
         slot.map(|slot| &slot.id),
         worker.lease_scales,
+        worker.registered_by,
     ])?;
     if made > 0 && is_back(tx, worker)? {
         tx.tally(Tally::Resurrected);

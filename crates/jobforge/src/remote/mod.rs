@@ -261,7 +261,7 @@ impl WorkerSide for RemoteStore {
         let Some(results) = results else {
             return Err(self.odd("results", "no worker ends an attempt in this way"));
         };
-        let request = |results| ResultsRequest { worker_id: worker.clone(), results };
+        let request = |results| ResultsRequest { worker_id: worker.clone(), results, claim: None };
         let mut answers: Vec<ResultAnswer> = Vec::with_capacity(settlements.len());
         for results in portions(results) {
             let answer: ResultsAnswer = self.results.post("results", &request(results)).await?;

@@ -79,6 +79,7 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
         let worker = pool.id();
         let beat_due_in = pool.beat().due_in(pool.beat().interval);
         let request = ClaimAsk {
+            tenant: None,
             worker: worker.clone(),
             queues,
             types: Some(types.clone()),

@@ -238,6 +238,7 @@ impl Pool {
             lease: wish.lease,
             lease_scales: wish.scales,
             place: self.place(),
+            registered_by: None,
         };
         let sent = self.boot();
         let deaths = store.register(&worker, Now::Database).await?;

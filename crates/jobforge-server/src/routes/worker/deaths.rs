@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jobforge::process;
@@ -19,7 +19,7 @@ use crate::workers::{Peer, Workers, find};
 /// `POST /v1/worker/deaths`
 pub(super) async fn deaths(
     State(workers): State<Arc<Workers>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    peer: Peer,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use jobforge::core::heartbeat::{Beat, BeatPolicy, Report};
+use jobforge::core::heartbeat::{Beat, BeatPolicy, BeatReply, Report};
 use jobforge::core::time::Now;
 use jobforge_api::millis;
 use jobforge_api::worker::{BeatAnswer, HeartbeatAnswer, HeartbeatRequest, JobBeat, LeaseState, WorkerMode};
@@ -15,13 +15,15 @@ use jobforge_api::worker::{BeatAnswer, HeartbeatAnswer, HeartbeatRequest, JobBea
 use super::register::check_lease;
 use super::{LIMITS, check_count, check_worker, read};
 use crate::api_error::ApiError;
+use crate::caller::Caller;
 use crate::routes::json;
 use crate::workers::{Peer, Workers};
 
 /// `POST /v1/worker/heartbeat`
 pub(super) async fn heartbeat(
     State(workers): State<Arc<Workers>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    peer: Peer,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -29,8 +31,9 @@ pub(super) async fn heartbeat(
     check_worker(&request.worker_id)?;
     check_count("jobs", request.jobs.len(), LIMITS.heartbeat)?;
     check_lease(request.lease_ms)?;
-    let (store, worker) = (&workers.store, &request.worker_id);
+    let worker = &workers.speaker(&caller, request.worker_id).await?;
     workers.presence.adopt(worker, peer).await;
+    let store = &workers.store;
     let (state, renewal) = match request.state {
         None => (None, None),
         Some(mode) => {
@@ -43,7 +46,12 @@ pub(super) async fn heartbeat(
     let rhythm = workers.terms().beat;
     let beats: Vec<Beat> = request.jobs.into_iter().map(|job| beat(&rhythm, job)).collect();
     let replies = store.heartbeat(worker, &beats, Now::Database).await?;
-    let jobs = beats.iter().zip(replies).map(|(beat, reply)| BeatAnswer::of(beat.id, reply)).collect();
+    let mut jobs = Vec::with_capacity(beats.len());
+    for (beat, reply) in beats.iter().zip(replies) {
+        // What is not the caller's is answered as what does not exist.
+        let told = reply == BeatReply::Kept || workers.knows(&caller, beat.id).await?;
+        jobs.push(BeatAnswer::of(beat.id, if told { reply } else { BeatReply::Gone }));
+    }
     let answer = HeartbeatAnswer {
         worker: state,
         lease_ms: renewal.map(|renewal| millis(renewal.lease)),

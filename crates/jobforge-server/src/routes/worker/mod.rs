@@ -13,15 +13,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::HeaderMap;
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use axum::routing::{get, post};
 use jobforge::core::enqueue::check_name;
 use jobforge::core::job::WorkerId;
+use jobforge::core::token::Scope;
 use jobforge_api::worker::{Limits, PROTOCOL, PROTOCOL_HEADER};
 use serde::de::DeserializeOwned;
 
 use crate::api_error::ApiError;
 use crate::body;
+use crate::caller::Caller;
 use crate::workers::Workers;
 
 /// What one request may hold.
@@ -31,22 +36,42 @@ const MAX_NAMES: usize = 1000;
 /// The longest free text that names something, in bytes.
 const MAX_TEXT: usize = 255;
 
-/// The calls of workers.
-pub(super) fn router(workers: Arc<Workers>) -> Router {
-    Router::new()
+/// The calls of workers, the same over TCP and over the socket, for those who have been asked who they are.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>(workers: Arc<Workers>) -> Router<S> {
+    let of_socket = Router::new()
+        .route("/deaths", post(deaths::deaths))
+        .route("/purge", post(register::purge))
+        .route("/samples", post(samples::samples))
+        .route("/settings", post(settings::settings))
+        .route_layer(from_fn(require_socket));
+    let calls = Router::new()
         .route("/register", post(register::register))
         .route("/claim", post(claim::claim))
         .route("/heartbeat", post(heartbeat::heartbeat))
         .route("/results", post(results::results))
         .route("/leave", post(register::leave))
-        .route("/deaths", post(deaths::deaths))
-        .route("/purge", post(register::purge))
-        .route("/samples", post(samples::samples))
-        .route("/settings", post(settings::settings))
         .route("/signals", get(signals::signals))
+        .merge(of_socket)
         .fallback(super::not_found)
         .method_not_allowed_fallback(super::method_not_allowed)
-        .with_state(workers)
+        .layer(from_fn(require_worker))
+        .with_state(workers);
+    Router::new().nest_service("/v1/worker", calls)
+}
+
+async fn require_worker(caller: Caller, request: Request, next: Next) -> Result<Response, ApiError> {
+    caller.require(Scope::Worker)?;
+    Ok(next.run(request).await)
+}
+
+/// Processes of this machine, purging, alerts and settings are the business of the server's own user.
+async fn require_socket(caller: Caller, request: Request, next: Next) -> Result<Response, ApiError> {
+    if caller.is_of_socket() {
+        return Ok(next.run(request).await);
+    }
+    let title = "this call is not for the network";
+    let detail = "only the server's Unix socket answers this call, to worker processes of its own machine";
+    Err(ApiError::new(StatusCode::FORBIDDEN, "socket_only", title, detail))
 }
 
 /// Reads a request of the protocol.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobforge::JobType;
@@ -24,6 +24,7 @@ use jobforge_api::worker::{
 
 use super::{LIMITS, check_names, check_text, check_worker, read};
 use crate::api_error::ApiError;
+use crate::caller::Caller;
 use crate::routes::json;
 use crate::workers::{Peer, Seen, WorkerTerms, Workers};
 
@@ -37,12 +38,14 @@ const WAIT: Duration = Duration::from_secs(20);
 /// `POST /v1/worker/register`
 pub(super) async fn register(
     State(workers): State<Arc<Workers>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    peer: Peer,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let request: RegisterRequest = read(&headers, body).await?;
     check(&request)?;
+    caller.require_queues(&request.queues)?;
     let LeaseWish { lease, scales } = workers.terms().lease(request.lease_ms);
     let seen = peer.see();
     let worker = NewWorker {
@@ -56,17 +59,30 @@ pub(super) async fn register(
         lease,
         lease_scales: scales,
         place: seen.as_ref().map(place),
+        registered_by: caller.registrar().map(str::to_owned),
     };
     workers.store.register(&worker, Now::Database).await?;
-    workers.presence.watch(&worker.id, seen, request.supervised);
+    // An identity that was there already has not been given to who asks.
+    if workers.speaker(&caller, worker.id.clone()).await? != worker.id {
+        return Err(taken());
+    }
+    if caller.is_of_socket() {
+        workers.presence.watch(&worker.id, seen, request.supervised);
+    }
     let (id, sdk) = (&worker.id, request.sdk.unwrap_or_else(|| "an unnamed SDK".to_owned()));
     tracing::info!(worker.id = %id, pid = worker.pid, sdk, "worker {id} of process {} registered, by {sdk}", worker.pid);
     json(StatusCode::OK, &terms(&workers.terms(), worker.id, lease))
 }
 
+fn taken() -> ApiError {
+    let detail = "another worker has this worker_id; choose another one, or leave it out";
+    ApiError::conflict("worker_id_taken", "the identity is taken", detail)
+}
+
 /// `POST /v1/worker/leave`
 pub(super) async fn leave(
     State(workers): State<Arc<Workers>>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -74,8 +90,9 @@ pub(super) async fn leave(
     check_worker(&request.worker_id)?;
     check_text("reason", request.reason.as_ref())?;
     let reason = request.reason.unwrap_or_else(|| "it left".to_owned());
-    workers.store.leave(&request.worker_id, &reason, Now::Database).await?;
-    workers.presence.forget(&request.worker_id);
+    let worker = workers.speaker(&caller, request.worker_id).await?;
+    workers.store.leave(&worker, &reason, Now::Database).await?;
+    workers.presence.forget(&worker);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -8,12 +8,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jobforge::core::heartbeat::Report;
 use jobforge::core::payload::Payload;
-use jobforge::core::settle::{AttemptFacts, RetryPolicy, Settlement, decide, spread};
+use jobforge::core::settle::{AttemptFacts, RetryPolicy, Settled, Settlement, decide, spread};
 use jobforge::core::time::Now;
-use jobforge_api::worker::{JobOutcome, JobResult, ResultAnswer, ResultsAnswer, ResultsRequest};
+use jobforge_api::worker::{ClaimAnswer, JobOutcome, JobResult, ResultAnswer, ResultsAnswer, ResultsRequest};
 
+use super::claim::{self, Plan};
 use super::{LIMITS, check_count, check_worker, read};
 use crate::api_error::ApiError;
+use crate::caller::Caller;
 use crate::routes::json;
 use crate::workers::Workers;
 
@@ -23,19 +25,44 @@ const MAX_WAIT_MS: u64 = 10 * 366 * 86_400_000;
 /// `POST /v1/worker/results`
 pub(super) async fn results(
     State(workers): State<Arc<Workers>>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let request: ResultsRequest = read(&headers, body).await?;
     check_worker(&request.worker_id)?;
     check_count("results", request.results.len(), LIMITS.results)?;
+    let worker = workers.speaker(&caller, request.worker_id).await?;
+    let next = request.claim.map(|next| Plan::of(&workers, &caller, worker.clone(), next)).transpose()?;
     let mut plans = Vec::with_capacity(request.results.len());
     for (index, result) in request.results.into_iter().enumerate() {
         plans.push(settlement(&workers, index, result).await?);
     }
-    let settled = workers.store.settle(&request.worker_id, &plans, Now::Database).await?;
-    let results = plans.iter().zip(&settled).map(|(plan, settled)| ResultAnswer::of(plan.id, settled));
-    json(StatusCode::OK, &ResultsAnswer { results: results.collect() })
+    let settled = workers.store.settle(&worker, &plans, Now::Database).await?;
+    let mut results = Vec::with_capacity(plans.len());
+    for (plan, settled) in plans.iter().zip(&settled) {
+        // What is not the caller's is answered as what does not exist.
+        let told = matches!(settled, Settled::Applied | Settled::Replayed)
+            || workers.knows(&caller, plan.id).await?;
+        results.push(ResultAnswer::of(plan.id, if told { settled } else { &Settled::Gone }));
+    }
+    let claim = match next {
+        None => None,
+        Some(next) => claimed(&workers, &caller, next).await,
+    };
+    json(StatusCode::OK, &ResultsAnswer { results, claim })
+}
+
+/// What the claim beside the results gives. They are stored, so they are answered whatever becomes of it.
+async fn claimed(workers: &Workers, caller: &Caller, next: Plan) -> Option<ClaimAnswer> {
+    match claim::give(workers, caller, next).await {
+        Ok(answer) => Some(answer),
+        Err(refusal) => {
+            let code = refusal.code();
+            tracing::info!(code, "a claim beside results was not answered: {code}");
+            None
+        }
+    }
 }
 
 /// Decides what becomes of a job; whether the worker may say so is found out by the store, under the fence.

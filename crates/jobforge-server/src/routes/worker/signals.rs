@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
@@ -15,11 +15,12 @@ use jobforge::store::rows::WakeEvent;
 use jobforge_api::worker::Signal;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio_util::sync::CancellationToken;
 
 use super::{check_version, check_worker};
 use crate::api_error::ApiError;
+use crate::caller::Caller;
 use crate::query;
+use crate::rate_limit::Seat;
 use crate::workers::{Peer, Workers};
 
 /// Sent when there is nothing to tell, so that a broken connection is noticed.
@@ -28,25 +29,35 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 const GATHERED: usize = 256;
 
 struct Stream {
+    workers: Arc<Workers>,
+    caller: Caller,
     worker: WorkerId,
+    /// The queues of whose work a worker is told that is not to know of all.
+    queues: Option<Vec<String>>,
     events: Receiver<WakeEvent>,
-    closing: CancellationToken,
     begun: bool,
+    _seat: Option<Seat>,
 }
 
 /// `GET /v1/worker/signals?worker_id=…`
 pub(super) async fn signals(
     State(workers): State<Arc<Workers>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    peer: Peer,
+    caller: Caller,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     check_version(&headers)?;
     let worker = WorkerId(query::only(&uri, "worker_id")?);
     check_worker(&worker)?;
+    let worker = workers.speaker(&caller, worker).await?;
     workers.presence.adopt(&worker, peer).await;
-    let start =
-        Stream { worker, events: workers.store.subscribe(), closing: workers.closing.clone(), begun: false };
+    let queues = match caller.is_narrow() {
+        true => Some(workers.store.worker(&worker).await?.map_or_else(Vec::new, |row| row.queues)),
+        false => None,
+    };
+    let (seat, events) = (workers.seat(&caller)?, workers.store.subscribe());
+    let start = Stream { workers, caller, worker, queues, events, begun: false, _seat: seat };
     let body = stream::unfold(start, |mut stream| async move {
         stream.next().await.map(|text| (Ok::<_, Infallible>(text), stream))
     });
@@ -63,14 +74,14 @@ impl Stream {
         let mut gathered = loop {
             let first = tokio::select! {
                 event = tokio::time::timeout(PING_EVERY, self.events.recv()) => event,
-                () = self.closing.cancelled() => return None,
+                () = self.workers.closing.cancelled() => return None,
             };
             match first {
                 Err(_) => return Some(": nothing new\n\n".to_owned()),
                 Ok(Err(RecvError::Closed)) => return None,
                 Ok(Err(RecvError::Lagged(_))) => break vec![Signal::Look],
                 Ok(Ok(event)) => {
-                    if let Some(signal) = self.signal(event) {
+                    if let Some(signal) = self.signal(event).await {
                         break vec![signal];
                     }
                 }
@@ -78,7 +89,7 @@ impl Stream {
         };
         while gathered.len() < GATHERED {
             let more = match self.events.try_recv() {
-                Ok(event) => self.signal(event),
+                Ok(event) => self.signal(event).await,
                 Err(TryRecvError::Lagged(_)) => Some(Signal::Look),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             };
@@ -88,10 +99,17 @@ impl Stream {
     }
 
     /// What an event is to this worker.
-    fn signal(&self, event: WakeEvent) -> Option<Signal> {
+    async fn signal(&self, event: WakeEvent) -> Option<Signal> {
         match event {
-            WakeEvent::Work { queue } => Some(Signal::Work { queue }),
-            WakeEvent::Moved { id } => Some(Signal::Moved { id }),
+            WakeEvent::Work { queue } => {
+                let told = self.queues.as_ref().is_none_or(|own| own.contains(&queue));
+                told.then_some(Signal::Work { queue })
+            }
+            WakeEvent::Moved { id } => {
+                // Of a job that cannot be looked at now, its next heartbeat tells.
+                let told = self.workers.knows(&self.caller, id).await.unwrap_or(false);
+                told.then_some(Signal::Moved { id })
+            }
             WakeEvent::Renew { worker } => (worker == self.worker).then_some(Signal::Renew),
             WakeEvent::Everything => Some(Signal::Look),
         }

@@ -44,6 +44,7 @@ fn worker(id: &WorkerId, tenant: &str) -> NewWorker {
         lease: Duration::from_secs(600),
         lease_scales: false,
         place: None,
+        registered_by: None,
     }
 }
 
@@ -100,6 +101,7 @@ async fn jobs_of(site: &Site, tenant: &str, id: &WorkerId) -> Result<Vec<String>
         worker: id.clone(),
         queues: vec![QueueAsk { queue: format!("queue-{tenant}"), limit: 10 }],
         types: None,
+        tenant: None,
         beat_due_in: Duration::from_secs(600),
         alone: false,
         bounds: TypeBounds::default(),

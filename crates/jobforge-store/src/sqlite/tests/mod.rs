@@ -92,6 +92,7 @@ async fn worker(store: &SqliteStore) -> WorkerId {
         lease: Duration::from_secs(3600),
         lease_scales: false,
         place: None,
+        registered_by: None,
     };
     store.register(&worker, Now::Database).await.expect("register");
     id
@@ -102,6 +103,7 @@ async fn claim(store: &SqliteStore, worker: &WorkerId, limit: usize) -> Claimed 
         worker: worker.clone(),
         queues: vec![QueueAsk { queue: "default".to_owned(), limit }],
         types: None,
+        tenant: None,
         beat_due_in: Duration::from_secs(60),
         alone: false,
         bounds: TypeBounds::default(),

@@ -161,12 +161,14 @@ async fn a_member_of_the_service_role_runs_the_queue_without_owning_it() -> Resu
         lease: Duration::from_secs(60),
         lease_scales: false,
         place: None,
+        registered_by: None,
     };
     store.register(&new, Now::Database).await?;
     let ask = ClaimAsk {
         worker: worker.clone(),
         queues: vec![QueueAsk { queue: "default".to_owned(), limit: 1000 }],
         types: None,
+        tenant: None,
         beat_due_in: Duration::from_secs(120),
         alone: false,
         bounds: TypeBounds::default(),

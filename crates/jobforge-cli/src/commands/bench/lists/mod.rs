@@ -134,6 +134,7 @@ async fn fill(bench: &Bench, jobs: u64) -> Result<(), Failure> {
             lease: Duration::from_secs(3600),
             lease_scales: false,
             place: None,
+            registered_by: None,
         };
         bench.store.register(&worker, Now::Database).await?;
     }
@@ -206,6 +207,7 @@ async fn measure(context: &Context, bench: &Bench, rounds: usize) -> Result<Vec<
         name: "bench".to_owned(),
         scopes: vec![Scope::Read],
         tenant_id: Some(TENANT.to_owned()),
+        queues: None,
         expires_at: None,
     };
     let made = bench.client.create_token(new).await;
