@@ -28,6 +28,8 @@ use super::worker::{Told, Worker};
 pub(super) const SOON: Duration = Duration::from_secs(20);
 /// The lease that workers get: short enough to wait for its end, and yet bearable where much else runs.
 const LEASE: Duration = Duration::from_secs(4);
+/// How long the last words of a worker that has ended are waited for.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(25);
 /// The queue of every case; its server has no other.
@@ -154,12 +156,14 @@ impl Scene {
     }
 
     /// A worker that has ended by itself has failed, unless it is to be started again.
-    fn look_after_worker(&mut self) -> Result<()> {
+    async fn look_after_worker(&mut self) -> Result<()> {
         let Some(ended) = self.worker.as_mut().and_then(Worker::ended) else { return Ok(()) };
         self.worker = None;
         if self.supervised {
             return self.start_worker();
         }
+        // What it said last may still be in the pipe.
+        tokio::time::sleep(LAST_WORDS).await;
         let last = self.said.last().map(|line| format!("; it said: {line}")).unwrap_or_default();
         bail!("the worker ended by itself with {ended}{last}")
     }
@@ -250,7 +254,7 @@ impl Scene {
             if is_so(&record) {
                 return Ok(record);
             }
-            self.look_after_worker()?;
+            self.look_after_worker().await?;
             ensure!(
                 clock::monotonic().duration_since(began) < limit,
                 "it did not happen within {} s that {what}",
@@ -295,7 +299,7 @@ impl Scene {
     pub(super) async fn watch(&mut self, time: Duration) -> Result<Record> {
         let until = clock::monotonic() + time;
         while clock::monotonic() < until {
-            self.look_after_worker()?;
+            self.look_after_worker().await?;
             tokio::time::sleep(LOOK).await;
         }
         Ok(self.record())
@@ -313,7 +317,7 @@ impl Scene {
                     ends.push(End::of(detail)?);
                     break;
                 }
-                self.look_after_worker()?;
+                self.look_after_worker().await?;
                 let Job { job_type, status, attempts, .. } = &detail.job;
                 ensure!(
                     clock::monotonic().duration_since(began) < limit,
