@@ -1,7 +1,6 @@
 //! The way between worker and server: it writes down what passes, and does to it what the weather says.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,9 +15,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, client, server};
 use hyper_util::rt::TokioIo;
 use jobforge::clock;
-use jobforge::remote::ShortPath;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -41,20 +39,20 @@ pub(super) struct Proxy {
 
 struct Shared {
     began: Instant,
-    target: watch::Sender<Option<PathBuf>>,
+    target: watch::Sender<Option<SocketAddr>>,
     gate: watch::Sender<bool>,
     weather: Mutex<Weather>,
     record: Mutex<Record>,
 }
 
 impl Proxy {
-    pub(super) async fn start(target: &Path) -> Result<Self> {
+    pub(super) async fn start(target: SocketAddr) -> Result<Self> {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen as a proxy")?;
         let address = listener.local_addr().context("cannot listen as a proxy")?;
         let shared = Arc::new(Shared {
             began: clock::monotonic(),
-            target: watch::channel(Some(target.to_owned())).0,
+            target: watch::channel(Some(target)).0,
             gate: watch::channel(false).0,
             weather: Mutex::default(),
             record: Mutex::default(),
@@ -69,8 +67,8 @@ impl Proxy {
     }
 
     /// Where the server is now; nowhere while there is none.
-    pub(super) fn lead_to(&self, target: Option<&Path>) {
-        self.shared.target.send_replace(target.map(Path::to_owned));
+    pub(super) fn lead_to(&self, target: Option<SocketAddr>) {
+        self.shared.target.send_replace(target);
     }
 
     /// Changes the weather for what comes from now on.
@@ -269,8 +267,9 @@ enum Forwarded {
 
 /// Asks the server on a connection of its own, which ends when this is dropped.
 async fn forward(shared: &Shared, request: Request<Full<Bytes>>) -> Result<Forwarded> {
-    let Some(target) = shared.target.borrow().clone() else { bail!("there is no server") };
-    let far = UnixStream::connect(ShortPath::of(&target)?.as_path()).await?;
+    let Some(target) = *shared.target.borrow() else { bail!("there is no server") };
+    let far = TcpStream::connect(target).await?;
+    far.set_nodelay(true)?;
     let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(far)).await?;
     let mut driver = JoinSet::new();
     driver.spawn(connection);

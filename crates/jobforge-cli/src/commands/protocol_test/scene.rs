@@ -11,6 +11,7 @@ use jobforge::core::payload::Payload;
 use jobforge::core::settle::RetryPolicy;
 use jobforge::core::state::Status;
 use jobforge::core::time::Now;
+use jobforge::core::token::{NewToken, Scope};
 use jobforge::store::rows::Move;
 use serde_json::Value;
 use uuid::Uuid;
@@ -63,17 +64,26 @@ impl Scene {
     pub(super) async fn set(run: &Run, case: &str) -> Result<Self> {
         let home = OwnDirectory::new(&format!("protocol-test-{case}-{}", Uuid::new_v4().simple()));
         let home = home.context("cannot make a directory for the server's database")?;
-        let token = Uuid::new_v4().simple().to_string();
-        let server = Server::start(home.path(), &token, LEASE * run.patience).await?;
+        let server = Server::start(home.path(), LEASE * run.patience).await?;
+        let client = visit(home.path()).await?;
+        // Good for what a worker needs and nothing else.
+        let token = NewToken {
+            name: "protocol-test".to_owned(),
+            scopes: vec![Scope::Worker],
+            tenant_id: None,
+            queues: Some(vec![QUEUE.to_owned()]),
+            expires_at: None,
+        };
+        let (token, _) = client.create_token(token).await.context("cannot make a token for the worker")?;
         Ok(Self {
             run: run.clone(),
             supervised: false,
             grace: GRACE,
-            token,
+            token: token.secret().to_owned(),
             said: Said::default(),
             worker: None,
-            proxy: Proxy::start(server.socket()).await?,
-            client: visit(home.path()).await?,
+            proxy: Proxy::start(server.address()).await?,
+            client,
             server: Some(server),
             home,
         })
@@ -167,8 +177,8 @@ impl Scene {
     }
 
     pub(super) async fn start_server(&mut self) -> Result<()> {
-        let server = Server::start(self.home.path(), &self.token, self.lease()).await?;
-        self.proxy.lead_to(Some(server.socket()));
+        let server = Server::start(self.home.path(), self.lease()).await?;
+        self.proxy.lead_to(Some(server.address()));
         self.server = Some(server);
         Ok(())
     }

@@ -1,13 +1,13 @@
 //! A real server of the suite's own: this very program, with a database that goes away with it.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use jobforge::remote::socket_path;
 use jobforge::{Client, OpenOptions, Purpose, open_store};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
@@ -16,9 +16,9 @@ use tokio::sync::oneshot;
 /// How long the server may take to begin.
 const BEGIN: Duration = Duration::from_secs(30);
 /// What it says when it serves.
-const SERVING: &str = "stop with Ctrl-C";
-/// Its database, in the directory that it is given.
-const DATABASE: &str = "jobforge.db";
+const SERVING: &str = "on http://";
+/// What follows the address then.
+const ITS_END: &str = "; stop with";
 /// Lines that are kept of what it, or a worker, says.
 const LINES: usize = 200;
 
@@ -40,30 +40,29 @@ const SETTINGS: [(&str, &str); 9] = [
 /// A running server; it is killed when this is dropped.
 pub(super) struct Server {
     child: Child,
-    socket: PathBuf,
+    address: SocketAddr,
 }
 
 impl Server {
-    pub(super) async fn start(home: &Path, token: &str, lease: Duration) -> Result<Self> {
+    pub(super) async fn start(home: &Path, lease: Duration) -> Result<Self> {
         let mut command = Command::new("/proc/self/exe");
         command.args(["serve", "--listen", "127.0.0.1:0", "--log", "info"]).current_dir(home);
         // What the user has set for servers of his own is not for this one.
-        command.env_clear().env("JOBFORGE_DATA_DIR", home).env("AUTH_TOKEN", token).envs(SETTINGS);
+        command.env_clear().env("JOBFORGE_DATA_DIR", home).envs(SETTINGS);
         command.env("JOBFORGE_WORKER_LEASE_MS", lease.as_millis().to_string());
         command.env("HEARTBEAT_THRESHOLD_MS", (lease * 3 / 4).as_millis().to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("cannot start a server")?;
         let log = child.stderr.take().context("the server has no log")?;
-        match tokio::time::timeout(BEGIN, serves(log)).await {
-            Ok(serves) => serves?,
+        let address = match tokio::time::timeout(BEGIN, address(log)).await {
+            Ok(address) => address?,
             Err(_) => bail!("the server did not begin within {} s", BEGIN.as_secs()),
-        }
-        Ok(Self { child, socket: socket_path(&home.join(DATABASE)) })
+        };
+        Ok(Self { child, address })
     }
 
-    /// Where it takes workers.
-    pub(super) fn socket(&self) -> &Path {
-        &self.socket
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// kill -9.
@@ -80,8 +79,8 @@ pub(super) async fn visit(home: &Path) -> Result<Client> {
     Ok(Client::new(open_store(&options).await.context("cannot open the server's database")?))
 }
 
-/// Reads the log until the server says that it serves, and goes on reading, so that it never waits for us.
-async fn serves(log: ChildStderr) -> Result<()> {
+/// Reads the log until the server says where it is, and goes on reading, so that it never waits for us.
+async fn address(log: ChildStderr) -> Result<SocketAddr> {
     let (tell, told) = oneshot::channel();
     let said = Said::default();
     let keeper = said.clone();
@@ -89,8 +88,10 @@ async fn serves(log: ChildStderr) -> Result<()> {
         let mut tell = Some(tell);
         let mut lines = BufReader::new(log).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            if let Some(tell) = tell.take_if(|_| line.contains(SERVING)) {
-                let _ = tell.send(());
+            let found =
+                line.split_once(SERVING).and_then(|(_, rest)| rest.split_once(ITS_END)?.0.parse().ok());
+            if let Some((address, tell)) = found.and_then(|address| Some((address, tell.take()?))) {
+                let _ = tell.send(address);
             }
             keeper.keep(line);
         }
