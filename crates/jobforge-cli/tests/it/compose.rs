@@ -7,8 +7,9 @@ use std::process::Command;
 use serde_json::Value;
 use testkit::postgres::{PgBouncer, PoolMode, TestDatabase};
 
-use crate::program::{Home, Running, done, http};
+use crate::program::{Home, Running, done, eventually, http};
 use crate::runbooks::deploy::composed;
+use crate::site::send;
 
 /// What the file has and where it is here.
 struct Layout {
@@ -136,5 +137,99 @@ fn process_the_servers_of_the_compose_file_run_behind_a_pooler_with_secrets_from
     let watchdogs = layout.database.psql("SELECT count(*) FROM jobforge_watchdogs").unwrap();
     assert_eq!(watchdogs.trim(), "2", "the server's own and the daemon");
     assert!(!server.said().contains(&layout.secret("admin_token")), "a secret is in the log");
+    assert_eq!((daemon.terminate(), server.terminate()), (0, 0));
+}
+
+/// Both SDKs, installed as an application would, with the applications of the compose file.
+fn sdks() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdks");
+    let installed = done(Command::new(deploy().join("checks/sdks")).arg(&folder).output().unwrap());
+    assert_eq!(installed.code, 0, "{}", installed.err);
+    folder
+}
+
+/// A worker in another language; ends with the test.
+struct Foreign(std::process::Child);
+
+impl Foreign {
+    fn start(layout: &Layout, service: &str, folder: &Path) -> Self {
+        let with_secrets = deploy().join("docker/with-secrets");
+        let mut command = layout.command(service, &[with_secrets.to_str().unwrap()]);
+        let programs = ["node_modules/.bin", "venv/bin"].map(|bin| folder.join(bin).display().to_string());
+        command
+            .current_dir(folder)
+            .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", programs.join(":")));
+        command.env("HOME", folder);
+        let log = std::fs::File::create(layout.home.path().join(format!("{service}.log"))).unwrap();
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        Self(command.spawn().unwrap())
+    }
+
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    fn terminate(mut self) -> i32 {
+        send("-TERM", self.0.id());
+        self.0.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn process_five_typescript_and_three_python_workers_of_the_compose_file_share_the_work() {
+    let sdks = sdks();
+    let mut layout = Layout::new();
+    layout.prepare();
+    let server = Running::start(layout.command("server", &["jobforge"]), "stop with Ctrl-C");
+    layout.server = server.url();
+    let daemon = Running::start(layout.command("cleanup-daemon", &["jobforge"]), "Cleanup daemon started");
+    let home = Home::on_postgres(&layout.database.url());
+    let start = |service: &str, language: &str| Foreign::start(&layout, service, &sdks.join(language));
+    let mut typescript: Vec<Foreign> = (0..5).map(|_| start("worker-ts", "typescript")).collect();
+    let mut python: Vec<Foreign> = (0..3).map(|_| start("worker-py", "python")).collect();
+    let active = || home.json(&["worker", "list", "--active"]).as_array().map_or(0, Vec::len);
+    eventually("all eight are there", || active() == 8);
+    let all_done = |names: &[&str]| {
+        let lines: String = names
+            .iter()
+            .flat_map(|name| ["typescript", "python"].map(|language| (name, language)))
+            .map(|(name, language)| {
+                format!("{{\"type\": \"hello.{language}\", \"queue\": \"{language}\", \"payload\": {{\"name\": \"{name}\"}}}}\n")
+            })
+            .collect();
+        std::fs::write(layout.home.path().join("jobs"), lines).unwrap();
+        let file = layout.home.path().join("jobs").display().to_string();
+        home.ok(&["job", "enqueue", "--from", &file]);
+        eventually("every job is done", || {
+            layout
+                .database
+                .psql(
+                    "SELECT count(*) FROM jobforge_jobs WHERE status <> 'succeeded' AND type LIKE 'hello.%'",
+                )
+                .unwrap()
+                .trim()
+                == "0"
+        });
+    };
+    all_done(&["Ada", "Barbara", "Grace", "Hedy", "Katherine", "Margaret", "Radia", "Shafi"]);
+    let results = layout
+        .database
+        .psql("SELECT count(*) FROM jobforge_job_results WHERE result #>> '{}' LIKE 'hello %'")
+        .unwrap();
+    assert_eq!(results.trim(), "16");
+    typescript.pop().unwrap().kill();
+    python.pop().unwrap().kill();
+    all_done(&["Adele", "Frances", "Jean", "Joan"]);
+    for worker in typescript.into_iter().chain(python) {
+        assert_eq!(worker.terminate(), 0);
+    }
     assert_eq!((daemon.terminate(), server.terminate()), (0, 0));
 }
