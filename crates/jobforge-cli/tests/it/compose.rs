@@ -141,7 +141,7 @@ fn process_the_servers_of_the_compose_file_run_behind_a_pooler_with_secrets_from
 }
 
 /// Both SDKs, installed as an application would, with the applications of the compose file.
-fn sdks() -> PathBuf {
+pub(crate) fn sdks() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdks");
     let installed = done(Command::new(deploy().join("checks/sdks")).arg(&folder).output().unwrap());
     assert_eq!(installed.code, 0, "{}", installed.err);

@@ -103,8 +103,7 @@ fn process_signs_of_life_end_while_the_database_hangs_and_come_back_with_it() {
 /// The server's sessions and their parent, who would make more.
 fn processes_of(cluster: &Cluster) -> Vec<u32> {
     let sessions =
-        cluster.psql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'").unwrap();
-    // The one that asked has ended by now.
+        cluster.psql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()").unwrap();
     let all: Vec<u32> =
         sessions.lines().filter_map(|pid| pid.parse().ok()).filter(|pid| lives(*pid)).collect();
     let parent = |pid: &u32| {

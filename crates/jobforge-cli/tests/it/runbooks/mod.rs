@@ -13,7 +13,6 @@ mod fleet;
 mod http;
 mod links;
 mod ours;
-mod parts;
 mod processes;
 mod scenes;
 mod schedules;
@@ -21,6 +20,7 @@ mod shell;
 mod six;
 mod sql;
 mod transcript;
+mod typescript;
 mod verdict;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +28,6 @@ use std::path::{Path, PathBuf};
 use blocks::{Block, Language};
 use fleet::Fleet;
 use ours::Reader;
-use parts::Part;
 use verdict::Verdict;
 
 /// Our runbooks, relative to the repository.
@@ -48,7 +47,7 @@ fn verdict_of(fleet: &mut Fleet, block: &Block) -> Verdict {
         Language::Shell => shell::run(fleet, &block.text),
         Language::Yaml if block.text.contains("alert:") => alerts::check(&block.text),
         Language::Yaml | Language::Ini => Verdict::of(deploy::file(fleet, &block.text)),
-        Language::TypeScript => Verdict::Waits(Part::Sdk),
+        Language::TypeScript => Verdict::of(typescript::run(fleet, &block.text)),
         Language::Other(word) => Verdict::Fails(format!("nothing here can run {word}")),
     }
 }
@@ -60,7 +59,7 @@ fn process_every_block_of_the_runbooks_runs_and_gives_what_it_promises() {
     if let Some(specs) = specs() {
         let mut fleet = Fleet::start();
         for block in books(&root.join(specs)) {
-            let verdict = verdict_of(&mut fleet, &block).unless_it_waits_for_nothing(&root);
+            let verdict = verdict_of(&mut fleet, &block);
             judged.push((block, verdict));
         }
     }

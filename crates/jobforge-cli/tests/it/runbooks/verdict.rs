@@ -1,10 +1,8 @@
 //! What became of a block.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use super::blocks::Block;
-use super::parts::Part;
 
 /// One block's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +11,6 @@ pub(super) enum Verdict {
     Passes(String),
     /// It is about something that is not ours to run.
     NotApplicable(&'static str),
-    /// What it needs is still to be built.
-    Waits(Part),
     /// It ran and did not give what it should.
     Fails(String),
 }
@@ -22,16 +18,6 @@ pub(super) enum Verdict {
 impl Verdict {
     pub(super) fn of(outcome: Result<String, String>) -> Self {
         outcome.map_or_else(Self::Fails, Self::Passes)
-    }
-
-    /// A block may wait only as long as there is something to wait for: whoever builds the part runs its blocks.
-    pub(super) fn unless_it_waits_for_nothing(self, repository: &Path) -> Self {
-        match self {
-            Self::Waits(part) if part.exists(repository) => {
-                Self::Fails(format!("{} exists now; write the executor that runs this block", part.name()))
-            }
-            other => other,
-        }
     }
 
     /// Where a failed block is, what it holds and what is wrong.
@@ -44,7 +30,6 @@ impl Verdict {
         match self {
             Self::Passes(seen) => ("passes", seen),
             Self::NotApplicable(why) => ("not applicable", why),
-            Self::Waits(part) => ("waits", part.name()),
             Self::Fails(why) => ("FAILS", why),
         }
     }
@@ -65,18 +50,10 @@ pub(super) fn table(judged: &[(Block, Verdict)]) -> String {
             why.replace('|', "\\|")
         );
     }
-    for word in ["passes", "not applicable", "waits", "FAILS"] {
+    for word in ["passes", "not applicable", "FAILS"] {
         let count = judged.iter().filter(|(_, verdict)| verdict.words().0 == word).count();
         let _ = write!(text, "{count} {word}; ");
     }
     let _ = writeln!(text, "{} blocks", judged.len());
     text
-}
-
-#[test]
-fn a_block_that_waits_for_a_part_that_exists_fails() {
-    let root = tempfile::TempDir::new().unwrap();
-    assert_eq!(Verdict::Waits(Part::Sdk).unless_it_waits_for_nothing(root.path()), Verdict::Waits(Part::Sdk));
-    std::fs::create_dir_all(root.path().join("sdks/typescript")).unwrap();
-    assert!(matches!(Verdict::Waits(Part::Sdk).unless_it_waits_for_nothing(root.path()), Verdict::Fails(_)));
 }
