@@ -47,10 +47,26 @@ fi
 apt-get install -y --no-install-recommends "$@"
 "#;
 
+/// Exits with 0 on a version that the TypeScript SDK is for. Debian 12 has an older one.
+const NODE_IS_NEW_ENOUGH: &str = "const [major, minor] = process.versions.node.split('.').map(Number);
+process.exit(major > 20 || (major === 20 && minor >= 9) ? 0 : 1)";
+
 /// Installs what is missing.
 ///
-/// Fails with the commands to type where that takes a password, or a package manager other than Debian's.
+/// Fails with the commands to type where that takes a password, a package manager other than Debian's, or a newer Node.js
+/// than Debian's.
 pub(crate) fn install() -> Result<()> {
+    install_packages()?;
+    if succeeds("node", &["--eval", NODE_IS_NEW_ENOUGH]) {
+        return Ok(());
+    }
+    bail!(
+        "failed to find Node.js 20.9 or later, which the SDK for TypeScript is for\n\
+         hint: npm install --global n && n 20, or install it from https://nodejs.org"
+    )
+}
+
+fn install_packages() -> Result<()> {
     let missing = missing();
     if missing.is_empty() {
         println!("everything is there: {}", NEEDS.map(|need| need.program).join(", "));
