@@ -6,7 +6,7 @@
 set -um # m: whatever runs beside has a process group, and can be ended with all that it has started
 : "${JOBFORGE_URL:?set it to the URL of the server}" "${JOBFORGE_QUEUES:=default}" "${SHUTDOWN_GRACE_MS:=30000}"
 handlers=$(cd "$(dirname "$0")/handlers" && pwd) dir=$(mktemp -d) stopping='' unheard=''
-takes=$(find "$handlers" -type f -printf '%f\n' | jq -Rnc --arg q "$JOBFORGE_QUEUES" '[$q, [inputs]]')
+takes=$(find -L "$handlers" -type f -printf '%f\n' | jq -Rnc --arg q "$JOBFORGE_QUEUES" '[$q, [inputs]]')
 trap 'rm -rf "$dir"' EXIT
 trap 'stopping=1; touch "$dir/stopping"' TERM INT
 trap : USR1 # from beat: ends the waiting

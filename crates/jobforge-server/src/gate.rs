@@ -113,10 +113,28 @@ impl Gate {
 
     async fn look(&self) {
         let (Ok(tokens), Ok(now)) = (self.store.tokens().await, self.store.now().await) else { return };
-        let any = tokens.iter().any(|token| token.standing(now) != TokenStanding::Revoked);
-        if any && !self.any_stored.swap(true, Ordering::Relaxed) && self.configured.is_empty() {
+        if tokens.iter().any(|token| token.standing(now) != TokenStanding::Revoked) {
+            self.close();
+        }
+    }
+
+    /// From now on a token is needed.
+    fn close(&self) {
+        if !self.any_stored.swap(true, Ordering::Relaxed) && self.configured.is_empty() {
             tracing::info!("There is a token now: the API answers only to tokens");
         }
+    }
+
+    /// Whether everything may be done without a token. One that was made since the last look counts as soon as it is used:
+    /// what its owner registered as a program of this machine would not be theirs a moment later.
+    async fn is_open_to(&self, headers: &HeaderMap) -> bool {
+        if self.is_open()
+            && let Ok(token) = bearer(headers)
+            && self.known(token, &fingerprint(token)).await.is_ok()
+        {
+            self.close();
+        }
+        self.is_open()
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -327,7 +345,7 @@ async fn identify(gate: &Gate, request: &Parts, needed: bool) -> Result<Option<C
         let detail = "a token in the address ends up in logs: take it back, and send a new one in the header Authorization";
         return Err(ApiError::bad_request("token_in_url", detail));
     }
-    if gate.is_open() {
+    if gate.is_open_to(&request.headers).await {
         // Nothing else is listened to without a token; should it ever come to that, nobody else gets in.
         if !address.is_some_and(|address| address.is_loopback()) {
             return Err(ApiError::unauthorized(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jobforge::clock::monotonic;
+use jobforge::core::job::WorkerId;
 use jobforge::core::token::{NewToken, Scope};
 use serde_json::{Value, json};
 
@@ -256,5 +257,31 @@ async fn without_a_token_programs_of_the_machine_are_let_in_and_pages_of_browser
     assert_eq!(send(&[]).await?.status, 200);
     send(&[("Host", "evil.example")]).await?.refused(403, "host_not_local");
     send(&[("Origin", "https://evil.example")]).await?.refused(403, "cross_site");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_counts_from_its_first_use_so_its_worker_outlives_the_end_of_openness() -> Result<()> {
+    let site = crate::harness::site().await?;
+    assert_eq!(site.get("/v1/workers").await?.status, 200);
+    // The server has not looked for tokens since.
+    let worker = Program::free(&site, "worker-0a1b2c3d").await?;
+    site.get("/v1/workers").await?.refused(401, "token_missing");
+    let row = site.client.store().worker(&WorkerId(worker.id.to_owned())).await?.context("the worker")?;
+    let tokens = site.client.store().tokens().await?;
+    assert_eq!(row.registered_by.as_deref(), Some(tokens[0].id.as_str()));
+    assert_eq!(worker.renew().await?, "live");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_token_of_an_open_server_changes_nothing() -> Result<()> {
+    let site = crate::harness::site().await?;
+    let made = worker_token(&site, None, None).await?;
+    let headers = [("Authorization", "Bearer left-over-from-another-server")];
+    assert_eq!(site.send("GET", "/v1/workers", &headers, b"").await?.status, 200);
+    assert_eq!(site.get("/v1/workers").await?.status, 200);
+    let headers = [("Authorization", made.as_str())];
+    site.send("GET", "/v1/audit", &headers, b"").await?.refused(403, "scope_missing");
     Ok(())
 }
