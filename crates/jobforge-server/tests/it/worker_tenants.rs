@@ -70,7 +70,8 @@ async fn a_job_of_another_tenant_is_answered_as_one_that_does_not_exist(engine: 
                     let what = format!("{state}: {} {call} {at_them}", speaker.id);
                     let (theirs, nobodys) =
                         (speaker.ok(call, at_them).await?, speaker.ok(call, at_nobody).await?);
-                    let theirs = theirs.to_string().replace(id, NOBODYS);
+                    // As they are sent, to the byte.
+                    let (theirs, nobodys) = (theirs.to_string().replace(id, NOBODYS), nobodys.to_string());
                     ensure!(theirs == nobodys && theirs.contains("gone"), "{what}: {theirs}");
                 }
             }
