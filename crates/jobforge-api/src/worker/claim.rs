@@ -44,7 +44,7 @@ pub struct ClaimRequest {
     pub held: Option<Vec<HeldJob>>,
 }
 
-/// The same beside results, whose worker asks.
+/// The same beside results, whose worker asks. Written out, for serde's `flatten` does not refuse unknown fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NextClaim {
