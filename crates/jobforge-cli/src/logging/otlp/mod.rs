@@ -23,7 +23,7 @@ pub(super) fn start() -> Result<Option<Spans>, String> {
     });
     #[cfg(not(feature = "otlp"))]
     Err("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this build of jobforge exports no traces; get one that does with \
-         `cargo install jobforge-cli --features otlp`, or unset the variable"
+         `cargo build --release -p jobforge-cli --features otlp`, or unset the variable"
         .to_owned())
 }
 
