@@ -46,7 +46,7 @@ pub(crate) async fn must_answer(database: &Path) -> Result<(), Failure> {
 pub(crate) async fn reach(
     context: &Context,
     server: RemoteStore,
-    stopped: impl Future<Output = Result<(), Failure>>,
+    stopped: impl Future<Output = ()>,
 ) -> Result<Option<RemoteStore>, Failure> {
     let mut told = false;
     // Once for all rounds: a signal between two of them must not be missed.
@@ -69,7 +69,7 @@ pub(crate) async fn reach(
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            stopped = &mut stopped => return stopped.map(|()| None),
+            () = &mut stopped => return Ok(None),
         }
     }
 }

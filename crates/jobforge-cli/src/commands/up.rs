@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::serve::Serving;
 use super::work::{self, Asked};
-use super::{Context, asked_to_stop, demo, serve};
+use super::{Context, StopSignals, demo, serve, stop_signals};
 use crate::cli::{Global, UpArgs};
 use crate::failure::{self, Failure};
 use crate::output;
@@ -41,6 +41,8 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
     let stop = CancellationToken::new();
     let manager = ServiceManager::of_environment();
     let Serving { address, mut parts, draining } = serve::start(&context, &store, &stop, &manager).await?;
+    // Listened for from here to the end, so that none gets lost between two who wait for one.
+    let mut signals = stop_signals()?;
     let mut working = if work::supervises(&args.work) {
         Working::beside(work::supervisor(&context, global, &args.work, true).await?)
     } else {
@@ -50,22 +52,21 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
     let shown_and_asked = async {
         let worker = tokio::select! {
             worker = who.words(&*store) => worker,
-            asked = asked_to_stop() => return asked,
+            () = signals.next() => return Ok(()),
         };
         manager.ready(&format!("up on {}", store.location()));
         greet(&context, store.location(), address, &worker);
         if args.demo {
             let shown = tokio::select! {
                 shown = demo::run(&store) => shown,
-                _ = asked_to_stop() => Ok(()),
+                () = signals.next() => return Ok(()),
             };
-            match (shown, args.once) {
-                (Ok(()), false) => asked_to_stop().await,
-                (shown, _) => shown,
+            if shown.is_err() || args.once {
+                return shown;
             }
-        } else {
-            asked_to_stop().await
         }
+        signals.next().await;
+        Ok(())
     };
     let outcome = tokio::select! {
         outcome = shown_and_asked => outcome,
@@ -74,7 +75,7 @@ pub(crate) async fn run(context: Context, global: &Global, args: &UpArgs) -> Res
     };
     manager.stopping();
     draining.cancel();
-    working.stop(&context.settings).await?;
+    working.stop(&context.settings, signals).await?;
     stop.cancel();
     let ended = parts.ended().await;
     outcome.and(ended)
@@ -115,15 +116,15 @@ impl Working {
     }
 
     /// Stops in good order; a second signal does not wait.
-    async fn stop(self, settings: &Settings) -> Result<(), Failure> {
+    async fn stop(self, settings: &Settings, mut signals: StopSignals) -> Result<(), Failure> {
         match self {
-            Self::Here(worker) => work::stop(worker, settings, &mut Asked::BySignal).await,
+            Self::Here(worker) => work::stop(worker, settings, &mut Asked::by(signals)).await,
             Self::Beside { supervisor, .. } if supervisor.is_finished() => Ok(()),
             Self::Beside { orders, mut supervisor, .. } => {
                 orders.send_replace(Order::Drain);
                 tokio::select! {
                     outcome = outcome(&mut supervisor) => return outcome,
-                    asked = asked_to_stop() => asked?,
+                    () = signals.next() => {}
                 }
                 orders.send_replace(Order::Now);
                 outcome(&mut supervisor).await

@@ -18,7 +18,7 @@ use jobforge::{OpenOptions, Purpose, Worker, WorkerBuilder};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, asked_to_stop, owner};
+use super::{Context, StopSignals, owner, stop_signals};
 use crate::cli::{Global, WorkArgs};
 use crate::failure::{self, Failure};
 use crate::service_manager::ServiceManager;
@@ -49,7 +49,10 @@ pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> R
         let _until_the_end = until.drop_guard();
         return supervisor.run(orders_by_signal()?).await;
     }
-    let mut asked = if args.supervised { Asked::by_supervisor()? } else { Asked::BySignal };
+    let mut asked = Asked::by(stop_signals()?);
+    if args.supervised {
+        asked.by_supervisor()?;
+    }
     let counts = if args.supervised { Some(hand_over_counts()?) } else { None };
     if counts.is_none() {
         super::metrics::listen(&context.settings, None, &CancellationToken::new()).await?;
@@ -82,7 +85,7 @@ pub(crate) async fn run(context: Context, global: &Global, args: &WorkArgs) -> R
         tokio::spawn(manager.clone().vouch(every, None, None, following.clone()));
     }
     let restarts = tokio::select! {
-        asked = asked.wait_for_drain() => asked.map(|()| false)?,
+        () = asked.wait_for_drain() => false,
         () = worker.restart_asked() => true,
     };
     manager.stopping();
@@ -139,54 +142,52 @@ pub(crate) async fn supervisor(
 }
 
 /// Who tells a worker to stop.
-pub(crate) enum Asked {
-    /// Signals to its process: the second does not wait.
-    BySignal,
-    /// Its supervisor. A signal to the worker itself drains it and no more, for a service manager sends the same signal to
+pub(crate) struct Asked {
+    /// Signals to its process: the second does not wait. They are listened for all the while, so that none gets lost.
+    signals: StopSignals,
+    /// Its supervisor. A signal to a supervised worker drains it and no more, for a service manager sends the same signal to
     /// every process of a service.
-    BySupervisor(watch::Receiver<Order>),
+    orders: Option<watch::Receiver<Order>>,
 }
 
 impl Asked {
-    fn by_supervisor() -> Result<Self, Failure> {
-        let orders = lifeline::listen()
-            .map_err(|error| Failure::new(failure::FAILED, format!("cannot listen for orders: {error}")))?;
-        Ok(Self::BySupervisor(orders))
+    pub(crate) fn by(signals: StopSignals) -> Self {
+        Self { signals, orders: None }
     }
 
-    async fn wait_for_drain(&mut self) -> Result<(), Failure> {
-        let Self::BySupervisor(orders) = self else { return asked_to_stop().await };
+    fn by_supervisor(&mut self) -> Result<(), Failure> {
+        let orders = lifeline::listen()
+            .map_err(|error| Failure::new(failure::FAILED, format!("cannot listen for orders: {error}")))?;
+        self.orders = Some(orders);
+        Ok(())
+    }
+
+    async fn wait_for_drain(&mut self) {
+        let Some(orders) = &mut self.orders else { return self.signals.next().await };
         tokio::select! {
-            asked = asked_to_stop() => asked,
-            _ = orders.wait_for(|order| *order != Order::Run) => Ok(()),
+            () = self.signals.next() => {}
+            _ = orders.wait_for(|order| *order != Order::Run) => {}
         }
     }
 
     async fn wait_for_now(&mut self) {
-        match self {
-            Self::BySignal => {
-                let _ = asked_to_stop().await;
-            }
+        match &mut self.orders {
+            None => self.signals.next().await,
             // Without its supervisor it hands back what it can, until the lifeline ends it.
-            Self::BySupervisor(orders) => {
-                let _ = orders.wait_for(|order| *order == Order::Now).await;
-            }
+            Some(orders) => drop(orders.wait_for(|order| *order == Order::Now).await),
         }
     }
 
     /// Who takes the jobs back of a worker that does not wait for them.
     fn taker(&self) -> &'static str {
-        match self {
-            Self::BySignal => "the watchdog",
-            Self::BySupervisor(_) => "its supervisor",
-        }
+        if self.orders.is_some() { "its supervisor" } else { "the watchdog" }
     }
 
     /// How long running jobs may still take.
     fn grace(&self, settings: &Settings) -> Duration {
-        match self {
-            Self::BySupervisor(orders) if *orders.borrow() == Order::Orphaned => Duration::ZERO,
-            Self::BySignal | Self::BySupervisor(_) => settings.millis("shutdown_grace_ms"),
+        match &self.orders {
+            Some(orders) if *orders.borrow() == Order::Orphaned => Duration::ZERO,
+            _ => settings.millis("shutdown_grace_ms"),
         }
     }
 }
@@ -198,7 +199,10 @@ async fn jobs(
     supervised: bool,
 ) -> Result<Option<(Arc<dyn WorkerStore>, String)>, Failure> {
     let Some(database) = context.embedded()? else {
-        let store = context.own().await?;
+        let store = tokio::select! {
+            store = context.own() => store?,
+            () = asked.wait_for_drain() => return Ok(None),
+        };
         let place = store.location().to_owned();
         return Ok(Some((store, place)));
     };

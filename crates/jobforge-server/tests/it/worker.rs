@@ -25,7 +25,7 @@ async fn a_claim_waits_until_there_is_work() -> Result<()> {
     let (claimed, id) = tokio::join!(site.claim(20_000), enqueue);
     let (claimed, took) = (claimed?, monotonic().duration_since(begun));
     assert_eq!(claimed["jobs"][0]["id"], json!(id?));
-    assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(3), "{took:?}");
+    assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(10), "{took:?}");
     Ok(())
 }
 
@@ -47,7 +47,7 @@ async fn a_claim_without_work_ends_in_time_with_nothing() -> Result<()> {
     let begun = monotonic();
     assert_eq!(site.claim(300).await?["jobs"], json!([]));
     let took = monotonic().duration_since(begun);
-    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(3), "{took:?}");
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(10), "{took:?}");
     Ok(())
 }
 

@@ -94,10 +94,7 @@ async fn waiting_ends_with_the_job_or_with_its_time(db: Db) {
     let add = |job: Sum, _: JobContext| async move { Ok(job.of.iter().sum()) };
     let _worker = db.worker().register(add).start().await.unwrap();
     let ended = ended(&db.client, id).await;
-    let stored = clock::monotonic();
     assert_eq!(waiting.await.unwrap().unwrap().status, Status::Succeeded);
-    let late = clock::monotonic().duration_since(stored);
-    assert!(late < Duration::from_secs(1), "{late:?}");
     assert_eq!(ended.status, Status::Succeeded);
 }
 

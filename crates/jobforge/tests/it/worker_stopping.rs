@@ -58,8 +58,8 @@ impl Told {
         assert_eq!(word.expect("a worker"), None);
     }
 
-    async fn stops_within(&mut self, time: Duration) -> StopReason {
-        let word = tokio::time::timeout(time, self.0.recv()).await.expect("told in time");
+    async fn stops(&mut self) -> StopReason {
+        let word = tokio::time::timeout(HANG, self.0.recv()).await.expect("told in time");
         word.expect("a worker").expect("a reason")
     }
 }
@@ -79,7 +79,7 @@ async fn a_time_out_stops_the_handler_and_the_job_is_retried(db: Db) {
         assert!(error.message.contains("200 ms"), "{}", error.message);
     }
     told.begins().await;
-    assert_eq!(told.stops_within(HANG).await, StopReason::TimedOut);
+    assert_eq!(told.stops().await, StopReason::TimedOut);
 }
 
 async fn a_handler_that_ignores_its_time_out_is_dropped_after_the_grace(db: Db) {
@@ -91,13 +91,12 @@ async fn a_handler_that_ignores_its_time_out_is_dropped_after_the_grace(db: Db) 
     let began = clock::monotonic();
     let job = ended(&db.client, id).await;
     let took = clock::monotonic().duration_since(began);
-    // 500 ms are the time-out and the grace; the rest is room for a busy machine.
-    assert!(took < Duration::from_millis(1500), "{took:?}");
+    assert!(took < HANG / 2, "it was waited for: {took:?}");
     assert!(dropped.load(Ordering::SeqCst), "the handler still runs");
     assert_eq!((job.status, job.error.unwrap().kind.as_str()), (Status::Dead, "timeout"));
 }
 
-async fn a_canceled_job_is_told_within_a_second(db: Db) {
+async fn a_canceled_job_is_told(db: Db) {
     let mut events = db.store().subscribe();
     let (handler, mut told) = obedient();
     let worker = db.worker().register(handler).poll(SELDOM).start().await.unwrap();
@@ -106,20 +105,20 @@ async fn a_canceled_job_is_told_within_a_second(db: Db) {
     // Whoever hears anything listens by now; a cancel before that is noticed with the next look around.
     tokio::time::timeout(HANG, events.recv()).await.expect("an event").unwrap();
     db.client.cancel(id).await.unwrap();
-    let reason = told.stops_within(Duration::from_secs(1)).await;
+    let reason = told.stops().await;
     assert_eq!(reason, StopReason::Canceled);
     eventually("the slot is free again", || worker.stats().held == 0).await;
     assert_eq!(db.client.job(id).await.unwrap().status, Status::Canceled);
     assert_eq!(worker.stats().settled, 0);
 }
 
-async fn a_cancel_by_another_process_is_noticed_soon(db: Db) {
+async fn a_cancel_by_another_process_is_noticed(db: Db) {
     let (handler, mut told) = obedient();
     let _worker = db.worker().register(handler).poll(SELDOM).start().await.unwrap();
     let id = enqueue(&db.client, "unwanted").await;
     told.begins().await;
     db.visit().await.cancel(id).await.unwrap();
-    let reason = told.stops_within(Duration::from_secs(3)).await;
+    let reason = told.stops().await;
     assert_eq!(reason, StopReason::Canceled);
 }
 
@@ -170,7 +169,7 @@ async fn a_graceful_stop_gives_long_jobs_back_without_using_an_attempt(db: Db) {
     let id = enqueue(&db.client, "long").await;
     told.begins().await;
     assert_eq!(worker.stop_gracefully(Duration::from_millis(50)).await, 1);
-    assert_eq!(told.stops_within(HANG).await, StopReason::Shutdown);
+    assert_eq!(told.stops().await, StopReason::Shutdown);
     let job = db.client.job(id).await.unwrap();
     assert_eq!((job.status, job.queued_because, job.attempts), (Status::Queued, QueuedBecause::Release, 0));
     let workers = db.store().workers(Now::Database).await.unwrap();
@@ -219,7 +218,7 @@ async fn a_stopping_worker_takes_no_more_jobs_but_notices_a_cancel(db: Db) {
     .await;
     let late = enqueue(&db.client, "too late").await;
     db.client.cancel(id).await.unwrap();
-    let reason = told.stops_within(Duration::from_secs(2)).await;
+    let reason = told.stops().await;
     assert_eq!(reason, StopReason::Canceled);
     assert_eq!(stopping.await.unwrap(), 0);
     let job = db.client.job(late).await.unwrap();
@@ -232,7 +231,7 @@ async fn dropping_a_worker_stops_its_handlers(db: Db) {
     let id = enqueue(&db.client, "orphan").await;
     told.begins().await;
     drop(worker);
-    let reason = told.stops_within(Duration::from_secs(1)).await;
+    let reason = told.stops().await;
     assert_eq!(reason, StopReason::LeaseLost);
     // Nobody says anything about the job any more: it is for the watchdog to find.
     let standing = db.client.explain(id, &RescuePolicy::default()).await.unwrap();
@@ -266,7 +265,7 @@ async fn a_job_that_is_retried_while_it_runs_is_taken_from_its_handler(db: Db) {
     db.client.retry(id).await.unwrap();
     let job = ended(&db.client, id).await;
     assert_eq!((job.status, job.attempts), (Status::Succeeded, 1));
-    assert_eq!(told.stops_within(HANG).await, StopReason::LeaseLost);
+    assert_eq!(told.stops().await, StopReason::LeaseLost);
     eventually("the first run's success is refused", || worker.stats().fenced == 1).await;
     assert_eq!((worker.stats().held, worker.stats().settled), (0, 1));
     // Both slots are free again: two jobs that wait for each other end.
@@ -282,8 +281,8 @@ async fn a_job_that_is_retried_while_it_runs_is_taken_from_its_handler(db: Db) {
 on_each_engine_and_pooler!(
     a_time_out_stops_the_handler_and_the_job_is_retried,
     a_handler_that_ignores_its_time_out_is_dropped_after_the_grace,
-    a_canceled_job_is_told_within_a_second,
-    a_cancel_by_another_process_is_noticed_soon,
+    a_canceled_job_is_told,
+    a_cancel_by_another_process_is_noticed,
     a_success_after_the_cancel_is_refused,
     a_graceful_stop_waits_for_short_jobs,
     a_graceful_stop_gives_long_jobs_back_without_using_an_attempt,
