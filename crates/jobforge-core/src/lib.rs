@@ -4,7 +4,7 @@
 //! is ever read. Only [`metric`] remembers anything: what a process has counted. `jobforge-store` remembers, `jobforge` drives, and both ask here what should happen.
 //!
 //! Reading order: what a job is ([`job`], [`payload`], [`state`]), its life ([`enqueue`], [`claim`], [`heartbeat`],
-//! [`settle`], [`rescue`]), when one is made by itself ([`schedule`]), what it is now ([`standing`]), who may do what and
+//! [`settle`], [`rescue`]), when one is made by itself ([`schedule`]), what it is now ([`standing`]) and how the whole is ([`overview`]), who may do what and
 //! who did it ([`token`], [`throttle`], [`rate`], [`audit`], [`operation`]), what somebody must be told of ([`alert`]), and
 //! the numbers behind it ([`poll`], [`retention`], [`settings`]) and about it ([`metric`]).
 
@@ -27,6 +27,7 @@ pub mod settle;
 
 pub mod schedule;
 
+pub mod overview;
 pub mod standing;
 pub mod verdict;
 pub mod watchdog;

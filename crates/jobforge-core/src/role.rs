@@ -8,6 +8,8 @@ use crate::nearest::advice;
 
 /// A housekeeper that gave no sign for so long is gone; it gives one every minute.
 pub const HOUSEKEEPER_SILENT: Duration = Duration::from_secs(180);
+/// A scheduler looks every few seconds; after so long without it nobody fires.
+pub const SCHEDULER_SILENT: Duration = Duration::from_secs(30);
 
 /// One thing that a server does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

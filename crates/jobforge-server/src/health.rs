@@ -5,65 +5,28 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use jobforge::clock;
-use jobforge::core::alert::kept::{Bench, MOST_ALERTS};
 use jobforge::core::alert::rules::Severity;
-use jobforge::core::job::{Job, WorkerId};
-use jobforge::core::rescue::{RescuePolicy, cause, describe};
-use jobforge::core::role::{HOUSEKEEPER_SILENT, Role};
-use jobforge::core::schedule::Scheduler;
+use jobforge::core::overview::QueueLoad;
+use jobforge::core::rescue::RescuePolicy;
+use jobforge::core::role::Role;
 use jobforge::core::state::Status;
-use jobforge::core::time::{Now, since, sub, words};
-use jobforge::core::watchdog::{Run, WatchdogRow};
-use jobforge::core::worker::WorkerRow;
+use jobforge::core::time::{since, words};
+use jobforge::overview::Facts;
 use jobforge::services::probes::{ProbeState, Probes};
-use jobforge::store::rows::{LastSign, MAX_PAGE, QueueInfo};
-use jobforge::store::{Store, StoreError};
-use jobforge_api::alerts::{AlertView, alert_view};
+use jobforge::store::Store;
+use jobforge_api::alerts::AlertView;
 use jobforge_api::runbook::{HealthFull, ServiceHealth};
 use serde_json::{Value, json};
 
 mod schedules;
 
-use schedules::Schedules;
 pub(crate) use schedules::scheduler;
 
 /// How long the database may take to say everything.
 const DATABASE_WITHIN: Duration = Duration::from_secs(3);
 /// How long an answer is good for the next who ask.
 const GOOD_FOR: Duration = Duration::from_secs(1);
-/// Running jobs that are looked at for trouble; runbooks list them one by one.
-const MOST_STUCK: usize = 500;
-/// Since when ended jobs are counted.
-const COUNTED: Duration = Duration::from_secs(86_400);
-
-/// A running job in trouble, by the one definition that there is.
-#[derive(Debug, Clone)]
-pub(crate) struct Stuck {
-    pub(crate) job: Job,
-    pub(crate) worker: Option<WorkerId>,
-    pub(crate) reason: String,
-}
-
-/// What the database says.
-#[derive(Debug, Clone)]
-pub(crate) struct Facts {
-    pub(crate) as_of: Timestamp,
-    pub(crate) took: Duration,
-    pub(crate) stuck: Vec<Stuck>,
-    pub(crate) counts: Vec<(Status, u64)>,
-    pub(crate) queues: Vec<QueueInfo>,
-    pub(crate) workers: Vec<WorkerRow>,
-    pub(crate) watchdogs: Vec<WatchdogRow>,
-    pub(crate) last_run: Option<Run>,
-    pub(crate) scheduler: Option<Scheduler>,
-    pub(crate) housekeeper: Option<LastSign>,
-    pub(crate) schedules: Schedules,
-    pub(crate) alerts: Vec<AlertView>,
-    pub(crate) bench: Bench,
-}
-
 /// What was found lately, and what the probes found.
 #[derive(Debug)]
 pub(crate) struct Health {
@@ -84,7 +47,7 @@ impl Health {
             let _ = at;
             return found;
         }
-        let found = match tokio::time::timeout(DATABASE_WITHIN, gather(store, policy)).await {
+        let found = match tokio::time::timeout(DATABASE_WITHIN, Facts::gather(store, policy)).await {
             Ok(Ok(facts)) => Ok(facts),
             Ok(Err(error)) => Err(error.chain()),
             Err(_) => Err(format!("the database did not answer within {} s", DATABASE_WITHIN.as_secs())),
@@ -106,7 +69,7 @@ impl Health {
         let mut missing_roles = Vec::new();
         match self.facts(store, policy).await {
             Ok(facts) => {
-                missing_roles = facts.missing_roles(judges_alerts);
+                missing_roles = facts.missing_roles(judges_alerts).into_iter().map(Role::as_str).collect();
                 services.extend(told(&facts, judges_alerts, sees_all));
             }
             Err(why) => {
@@ -124,104 +87,9 @@ impl Health {
     }
 }
 
-impl Facts {
-    fn is_watched(&self) -> bool {
-        self.watchdogs.first().is_some_and(|watchdog| !watchdog.is_silent(self.as_of))
-    }
-
-    /// How long ago somebody last looked for schedules that are due.
-    fn tick_age(&self) -> Option<Duration> {
-        self.scheduler.as_ref().map(|scheduler| since(self.as_of, scheduler.last_tick_at))
-    }
-
-    fn is_kept(&self) -> bool {
-        self.housekeeper.as_ref().is_some_and(|last| since(self.as_of, last.at) <= HOUSEKEEPER_SILENT)
-    }
-
-    fn is_judged(&self) -> bool {
-        self.bench.begins(self.as_of) || !self.bench.is_silent(self.as_of)
-    }
-
-    /// What no process of the fleet does, unless nobody is to do it.
-    fn missing_roles(&self, judges_alerts: bool) -> Vec<&'static str> {
-        let is_fired = self.tick_age().is_some_and(|age| age <= schedules::SILENT);
-        let there = |role: Role| match role {
-            // Somebody answers this.
-            Role::Api => true,
-            Role::Watchdog => self.is_watched(),
-            Role::Scheduler => is_fired,
-            Role::Housekeeper => self.is_kept(),
-            Role::Alerts => !judges_alerts || self.is_judged(),
-        };
-        Role::ALL.into_iter().filter(|role| !there(*role)).map(Role::as_str).collect()
-    }
-}
-
 /// What to do when nobody has a role.
 fn start(role: Role) -> String {
     format!("start a server with it, such as `jobforge serve --roles {role}`")
-}
-
-async fn gather(store: &dyn Store, policy: &RescuePolicy) -> Result<Facts, StoreError> {
-    let begun = clock::monotonic();
-    let as_of = store.now().await?;
-    let took = clock::monotonic().duration_since(begun);
-    let (
-        stuck,
-        counts,
-        queues,
-        workers,
-        watchdogs,
-        runs,
-        scheduler,
-        housekeeper,
-        schedules,
-        alerts,
-        silences,
-        bench,
-    ) = tokio::try_join!(
-        stuck(store, policy),
-        store.status_counts(None, sub(as_of, COUNTED)),
-        store.queues(Now::Database),
-        store.workers(Now::Database),
-        store.watchdogs(Now::Database),
-        store.watchdog_runs(1),
-        store.scheduler(Now::Database),
-        store.housekeeper(),
-        store.survey_schedules(MAX_PAGE, Now::Database),
-        store.alerts(false, MOST_ALERTS),
-        store.silences(Now::Database),
-        store.alert_bench(),
-    )?;
-    let schedules = Schedules::of(schedules);
-    let alerts = alerts.iter().map(|row| alert_view(row, &silences, as_of)).collect();
-    let last_run = runs.into_iter().next();
-    Ok(Facts {
-        as_of,
-        took,
-        stuck,
-        counts,
-        queues,
-        workers,
-        watchdogs,
-        last_run,
-        scheduler,
-        housekeeper,
-        schedules,
-        alerts,
-        bench,
-    })
-}
-
-/// The running jobs in trouble, worst first.
-pub(crate) async fn stuck(store: &dyn Store, policy: &RescuePolicy) -> Result<Vec<Stuck>, StoreError> {
-    let page = store.suspects(&policy.fast, MOST_STUCK, Now::Database).await?;
-    let judge = |suspect: &jobforge::core::rescue::Suspect| {
-        let cause = cause(&suspect.job, suspect.worker.as_ref(), page.as_of, policy)?;
-        let reason = describe(&cause, suspect, page.as_of);
-        Some(Stuck { job: suspect.job.clone(), worker: suspect.job.locked_by.clone(), reason })
-    };
-    Ok(page.suspects.iter().filter_map(judge).collect())
 }
 
 fn told(facts: &Facts, judges_alerts: bool, sees_all: bool) -> Vec<ServiceHealth> {
@@ -262,14 +130,8 @@ fn watchdog(facts: &Facts, sees_all: bool) -> ServiceHealth {
 }
 
 fn worker(facts: &Facts, sees_all: bool) -> ServiceHealth {
-    let active: Vec<&WorkerRow> =
-        facts.workers.iter().filter(|w| w.state.is_active() && w.lease_expires_at > facts.as_of).collect();
-    let served = |queue: &QueueInfo| active.iter().any(|worker| worker.queues.contains(&queue.name));
-    let unserved: Vec<&QueueInfo> = facts
-        .queues
-        .iter()
-        .filter(|queue| queue.ready > 0 && queue.paused_at.is_none() && !served(queue))
-        .collect();
+    let loads = facts.loads();
+    let unserved: Vec<&QueueLoad> = loads.iter().filter(|load| load.is_unserved()).collect();
     let stuck = facts.stuck.len();
     let (status, message) = if stuck > 0 {
         ("error", Some(format!("{stuck} stuck job(s)")))
@@ -283,7 +145,7 @@ fn worker(facts: &Facts, sees_all: bool) -> ServiceHealth {
         facts.counts.iter().find(|(status, _)| *status == wanted).map_or(0, |(_, count)| *count)
     };
     let mut details = json!({
-        "workers": active.len(),
+        "workers": facts.live_workers().count(),
         "queued": count(Status::Queued),
         "running": count(Status::Running),
         "completed": count(Status::Succeeded),

@@ -43,6 +43,7 @@ mod job_type;
 pub mod live;
 pub mod notify;
 mod open;
+pub mod overview;
 pub mod process;
 pub mod remote;
 mod schedule;

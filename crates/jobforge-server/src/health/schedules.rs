@@ -3,49 +3,30 @@
 use std::time::Duration;
 
 use jobforge::ScheduleView;
-use jobforge::core::role::Role;
+use jobforge::core::role::{Role, SCHEDULER_SILENT};
 use jobforge::core::schedule::ScheduleState;
 use jobforge::core::time::{since, words};
-use jobforge::store::rows::ScheduleSurvey;
+use jobforge::overview::Facts;
 use jobforge_api::runbook::ServiceHealth;
 use serde_json::{Value, json};
 
-use super::{Facts, service, start};
+use super::{service, start};
 
-/// A scheduler looks every few seconds; after so long without it nobody fires.
-pub(super) const SILENT: Duration = Duration::from_secs(30);
 /// Schedules that are told of one by one.
 const TOLD: usize = 20;
 /// Of those, the ones that a sentence names.
 const NAMED: usize = 3;
 
-/// How all schedules are.
-#[derive(Debug, Clone)]
-pub(crate) struct Schedules {
-    total: u64,
-    paused: u64,
-    /// Those in trouble, the longest without a success first.
-    ill: Vec<ScheduleView>,
-}
-
-impl Schedules {
-    pub(super) fn of(survey: ScheduleSurvey) -> Self {
-        let ScheduleSurvey { as_of, total, paused, suspects } = survey;
-        let view = |schedule| ScheduleView::of(schedule, as_of);
-        Self { total, paused, ill: suspects.into_iter().map(view).collect() }
-    }
-
-    fn are(&self, state: ScheduleState) -> impl Iterator<Item = &ScheduleView> {
-        self.ill.iter().filter(move |view| view.state == state)
-    }
+fn are(facts: &Facts, state: ScheduleState) -> impl Iterator<Item = &ScheduleView> {
+    facts.schedules.ill.iter().filter(move |view| view.state == state)
 }
 
 /// The part `scheduler`.
 pub(crate) fn scheduler(facts: &Facts, sees_all: bool) -> ServiceHealth {
-    let Schedules { total, paused, .. } = facts.schedules;
+    let (total, paused) = (facts.schedules.total, facts.schedules.paused);
     let tick = facts.scheduler.as_ref().map(|scheduler| scheduler.last_tick_at);
     let age = facts.tick_age();
-    let count = |state| facts.schedules.are(state).count();
+    let count = |state| are(facts, state).count();
     let (late, stale) = (count(ScheduleState::Late), count(ScheduleState::Stale));
     let (status, message) = match (total, age) {
         (0, _) => ("not_configured", Some("no schedule is defined".to_owned())),
@@ -53,7 +34,7 @@ pub(crate) fn scheduler(facts: &Facts, sees_all: bool) -> ServiceHealth {
             let what = "no scheduler has ever been here; nothing is fired";
             ("error", Some(format!("{what}; {}", start(Role::Scheduler))))
         }
-        (_, Some(age)) if age > SILENT => {
+        (_, Some(age)) if age > SCHEDULER_SILENT => {
             let what = format!("no scheduler has looked for {}; nothing is fired", words(age));
             ("error", Some(format!("{what}; {}", start(Role::Scheduler))))
         }
@@ -71,11 +52,11 @@ pub(crate) fn scheduler(facts: &Facts, sees_all: bool) -> ServiceHealth {
         "failing": count(ScheduleState::Failing),
     });
     if sees_all {
-        let names = |state| facts.schedules.are(state).take(TOLD).map(|view| &view.name).collect::<Vec<_>>();
+        let names = |state| are(facts, state).take(TOLD).map(|view| &view.name).collect::<Vec<_>>();
         details["leader"] = json!(facts.scheduler.as_ref().map(|scheduler| &scheduler.leader));
         details["late_schedules"] = json!(names(ScheduleState::Late));
         details["failing_schedules"] = json!(names(ScheduleState::Failing));
-        let stale = facts.schedules.are(ScheduleState::Stale).take(TOLD);
+        let stale = are(facts, ScheduleState::Stale).take(TOLD);
         details["stale_schedules"] = stale.map(|view| stale_details(facts, view)).collect();
     }
     service("scheduler", status, message, details)
@@ -107,9 +88,9 @@ fn stale_words(facts: &Facts, count: usize, sees_all: bool) -> String {
             words(limit)
         )
     };
-    let mut stale = facts.schedules.are(ScheduleState::Stale);
+    let mut stale = are(facts, ScheduleState::Stale);
     let named: Vec<String> = stale.by_ref().take(NAMED).map(one).collect();
-    let first = facts.schedules.are(ScheduleState::Stale).next().map_or("", |view| view.name.as_str());
+    let first = are(facts, ScheduleState::Stale).next().map_or("", |view| view.name.as_str());
     format!(
         "{}{}; see why with `jobforge schedule history {first}`, then mend its jobs and `jobforge schedule run {first}`, or \
          pause it",
@@ -122,7 +103,7 @@ fn late_words(facts: &Facts, count: usize, sees_all: bool) -> String {
     if !sees_all {
         return format!("{count} schedule(s) are late");
     }
-    let named = facts.schedules.are(ScheduleState::Late).take(NAMED).map(|view| view.name.as_str());
+    let named = are(facts, ScheduleState::Late).take(NAMED).map(|view| view.name.as_str());
     let named: Vec<&str> = named.collect();
     let does = "the scheduler does not keep up or cannot read them; its log tells why";
     format!("late: {}{}; {does}", named.join(", "), and_more(count))
