@@ -15,7 +15,7 @@ struct Need {
     is_there: fn(&Need) -> bool,
 }
 
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 13] = [
     Need { program: "the PostgreSQL server", package: "postgresql", is_there: |_| find_binaries().is_ok() },
     Need { program: "psql", package: "postgresql-client", is_there: in_path },
     Need { program: "pgbouncer", package: "pgbouncer", is_there: in_path },
@@ -24,6 +24,8 @@ const NEEDS: [Need; 12] = [
     Need { program: "promtool", package: "prometheus", is_there: in_path },
     Need { program: "prometheus", package: "prometheus", is_there: in_path },
     Need { program: "amtool", package: "prometheus-alertmanager", is_there: in_path },
+    // The terminal that `jobforge top` is looked at in.
+    Need { program: "tmux", package: "tmux", is_there: in_path },
     Need { program: "curl", package: "curl", is_there: in_path },
     // Its units are checked and enabled offline.
     Need { program: "systemd-analyze", package: "systemd", is_there: in_path },

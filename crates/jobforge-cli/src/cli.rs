@@ -89,6 +89,8 @@ pub(crate) enum Command {
     /// Look at dead jobs by what they died of, run them again, discard or purge them
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Watch the fleet in this terminal: what is wrong, what runs, and what happens next
+    Top(TopArgs),
     /// See who takes lost jobs back and what was done, and do it now
     #[command(subcommand)]
     Watchdog(WatchdogCommand),
@@ -259,6 +261,13 @@ pub(crate) struct ServeArgs {
     /// Address at which metrics are told without a token, such as 127.0.0.1:9464 [env: JOBFORGE_METRICS_LISTEN]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics_listen: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    /// Print one look and end; with --json as JSON
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 #[derive(Debug, Args)]

@@ -57,6 +57,11 @@ impl Failure {
         self
     }
 
+    /// What went wrong, for whoever cannot be told on stderr.
+    pub(crate) fn into_message(self) -> String {
+        self.message
+    }
+
     pub(crate) fn code(&self) -> u8 {
         self.code
     }

@@ -259,11 +259,13 @@ fn queue(load: &QueueLoad, as_of: Timestamp) -> Option<Trouble> {
     let (what, command) = match (load.paused_at, load.workers) {
         (Some(at), _) => {
             let paused = words(since(as_of, at));
-            let what = format!("queue {name} is paused since {paused}; {} jobs wait{waits}", load.ready);
+            let jobs = counted(load.ready, "");
+            let what = format!("queue {name} is paused for {paused}; it has {jobs} to run{waits}");
             (what, format!("jobforge queue resume {name}"))
         }
         (None, 0) => {
-            let what = format!("queue {name} has {} ready jobs and no live worker{waits}", load.ready);
+            let jobs = counted(load.ready, "ready ");
+            let what = format!("queue {name} has {jobs} and no live worker{waits}");
             (what, format!("jobforge work --queues {name}"))
         }
         (None, _) => return None,
@@ -303,16 +305,25 @@ fn schedule(view: &ScheduleView, as_of: Timestamp) -> Option<Trouble> {
     Some(Trouble { level, about: About::Schedule(name.clone()), what, next, command, runbook_url: None })
 }
 
+fn counted(jobs: u64, what: &str) -> String {
+    if jobs == 1 { format!("1 {what}job") } else { format!("{jobs} {what}jobs") }
+}
+
 fn dead(group: &DeadGroup, as_of: Timestamp) -> Option<Trouble> {
     let ago = since(as_of, group.last_at);
     if ago > DEAD_IS_NEWS_FOR {
         return None;
     }
-    let jobs = if group.count == 1 { "1 job is".to_owned() } else { format!("{} jobs are", group.count) };
     Some(Trouble {
         level: Level::Act,
         about: About::DeadGroup(group.group.clone()),
-        what: format!("{jobs} dead ({}), the last {} ago: {}", group.job_type, words(ago), group.pattern),
+        what: format!(
+            "{} ({}), the last {} ago: {}",
+            counted(group.count, "dead "),
+            group.job_type,
+            words(ago),
+            group.pattern
+        ),
         next: step("they stay dead", "nobody", None),
         command: format!("jobforge dead list --group {}", group.group),
         runbook_url: None,
@@ -414,7 +425,7 @@ mod tests {
                     "jobforge work --queues reports"
                 ),
                 (
-                    "queue held is paused since 30 s; 2 jobs wait, the oldest for 90 s",
+                    "queue held is paused for 30 s; it has 2 jobs to run, the oldest for 90 s",
                     "jobforge queue resume held"
                 ),
             ]
@@ -448,10 +459,7 @@ mod tests {
     fn only_who_died_lately_is_news() {
         let seen = assess(&Facts { as_of: at(7200), dead: &[died(3, 3000), died(17, 7000)], ..NOTHING });
         assert_eq!(seen.troubles.len(), 1);
-        assert_eq!(
-            seen.troubles[0].what,
-            "17 jobs are dead (mail), the last 3 min 20 s ago: no route to host"
-        );
+        assert_eq!(seen.troubles[0].what, "17 dead jobs (mail), the last 3 min 20 s ago: no route to host");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use jobforge_core::state::Status;
 use jobforge_core::time::{Now, since, sub};
 use jobforge_core::watchdog::{Run, WatchdogRow};
 use jobforge_core::worker::WorkerRow;
-use jobforge_store::rows::{DeadFilter, LastSign, MAX_PAGE, QueueInfo};
+use jobforge_store::rows::{LastSign, MAX_PAGE, QueueInfo};
 use jobforge_store::{Store, StoreError};
 
 use crate::clock;
@@ -214,18 +214,17 @@ impl Facts {
         self.queues.iter().map(load).collect()
     }
 
-    /// What is broken, what is being done about it, and what a person must do. Asks about one job of each trouble, and about
-    /// what died.
+    /// What is broken, what is being done about it, and what a person must do. Asks about one job of each trouble.
     pub async fn assess(
         &self,
         store: &dyn Store,
         policy: &RescuePolicy,
         judges_alerts: bool,
+        dead: &[DeadGroup],
     ) -> Result<Overview, StoreError> {
         let missing = self.missing_roles(judges_alerts);
         let unmanned: Vec<_> = missing.into_iter().map(|role| (role, self.last_sign(role))).collect();
         let stuck = self.stuck_groups(store, policy).await?;
-        let dead: Vec<DeadGroup> = store.dead_groups(&DeadFilter::default()).await?;
         Ok(overview::assess(&overview::Facts {
             as_of: self.as_of,
             unmanned: &unmanned,
@@ -234,7 +233,7 @@ impl Facts {
             workers: &self.workers,
             schedules: &self.schedules.ill,
             alerts: &self.firing,
-            dead: &dead,
+            dead,
         }))
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobforge::core::job::{Job, JobId};
-use jobforge::core::standing::Standing;
+use jobforge::core::standing::{Action, Standing};
 use jobforge::core::state::Status;
 use jobforge::core::time::{parse_duration, since, words};
 use jobforge::store::rows::JobDetail;
@@ -29,27 +29,32 @@ pub(crate) async fn explain(context: &Context, id: JobId) -> Result<(), Failure>
 }
 
 pub(crate) fn print_standing(id: JobId, standing: &Standing) {
+    for line in standing_lines(id, standing) {
+        output::say(&line);
+    }
+}
+
+/// A standing in words, in colour.
+pub(crate) fn standing_lines(id: JobId, standing: &Standing) -> Vec<String> {
     let headline = output::standing(standing.kind, &output::printable(&standing.headline));
-    output::say(&format!("job {id} {headline}"));
-    output::say("");
-    output::say(&output::bold("why"));
+    let mut lines = vec![format!("job {id} {headline}"), String::new(), output::bold("why")];
     for evidence in &standing.evidence {
         let at = evidence.at.map(|at| output::dim(&format!("  {at:.0}"))).unwrap_or_default();
-        output::say(&format!("  - {}{at}", output::printable(&evidence.text)));
+        lines.push(format!("  - {}{at}", output::printable(&evidence.text)));
     }
-    output::say(&output::bold("next"));
+    lines.push(output::bold("next"));
     let when = match standing.next.at {
         Some(at) if at > standing.as_of => format!(" in {} ({at:.0})", words(since(at, standing.as_of))),
         Some(_) => " at any moment".to_owned(),
         None => String::new(),
     };
-    output::say(&format!("  - {}{when}, by {}", standing.next.what, standing.next.by));
+    lines.push(format!("  - {}{when}, by {}", standing.next.what, standing.next.by));
     if !standing.actions.is_empty() {
-        output::say(&output::bold("you can"));
-        for action in &standing.actions {
-            output::say(&format!("  - {}: {}", action.why, output::command(&action.command)));
-        }
+        lines.push(output::bold("you can"));
+        let action = |action: &Action| format!("  - {}: {}", action.why, output::command(&action.command));
+        lines.extend(standing.actions.iter().map(action));
     }
+    lines
 }
 
 pub(crate) async fn wait(context: &Context, id: JobId, timeout: &str) -> Result<(), Failure> {

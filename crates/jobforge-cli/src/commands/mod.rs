@@ -22,6 +22,7 @@ mod queue;
 mod schedule;
 mod serve;
 mod token;
+mod top;
 mod up;
 mod watchdog;
 mod work;
@@ -148,6 +149,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Worker(command) => worker::run(visit(BTreeMap::new())?, command).await,
         Command::Schedule(command) => schedule::run(visit(BTreeMap::new())?, command).await,
         Command::Dead(command) => dead::run(visit(BTreeMap::new())?, command).await,
+        Command::Top(args) => top::run(visit(BTreeMap::new())?, &args).await,
         Command::Watchdog(command) => watchdog::run(visit(BTreeMap::new())?, command).await,
         Command::CleanupDaemon => {
             serve::run(Context::new(&global, serve::watchdog_only(), Teller::Server)?).await

@@ -41,4 +41,5 @@ mod sql_worker;
 mod stored_policy;
 mod supervised;
 mod tidying;
+mod top;
 mod watchdog;

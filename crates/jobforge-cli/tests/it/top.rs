@@ -1,0 +1,126 @@
+//! `jobforge top` on a real terminal, which tmux plays.
+
+use std::process::{Command, Stdio};
+
+use crate::program::{Home, Running, eventually};
+
+/// A terminal of a size, with `top` on it. It ends with the test.
+struct Screen {
+    socket: String,
+}
+
+impl Screen {
+    fn open(home: &Home, width: u32, height: u32) -> Self {
+        let screen = Self { socket: home.path().join(format!("tmux-{width}")).display().to_string() };
+        let program = Home::programs().join("jobforge");
+        let top = format!("JOBFORGE_DATA_DIR={} {} top", home.data_dir().display(), program.display());
+        let size = [width.to_string(), height.to_string()];
+        screen.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &size[0], "-y", &size[1], &top]);
+        screen
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let output = Command::new("tmux")
+            .args(["-S", &self.socket])
+            .args(arguments)
+            .env_remove("TMUX")
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::null())
+            .output()
+            .expect("tmux, from Debian's package of that name");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn shows(&self) -> String {
+        self.tmux(&["capture-pane", "-p"])
+    }
+
+    /// Waits until all of the texts are there at once.
+    fn until(&self, texts: &[&str]) {
+        eventually(&format!("the screen shows {texts:?}"), || {
+            let shown = self.shows();
+            texts.iter().all(|text| shown.contains(text))
+        });
+    }
+
+    fn type_keys(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys"], keys].concat());
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").args(["-S", &self.socket, "kill-server"]).output();
+    }
+}
+
+/// A fleet with something in every pane: a job that runs, a queue without workers, one that is paused, a dead job.
+fn fleet(home: &Home) -> (Running, String) {
+    let up = home.up();
+    let runs = home.ok(&["job", "enqueue", "exec", r#"{"argv":["sleep","300"]}"#]);
+    home.ok(&["job", "enqueue", "report", "{}", "--queue", "reports"]);
+    home.ok(&["queue", "pause", "held"]);
+    let dies = home.ok(&["job", "enqueue", "exec", r#"{"argv":["false"]}"#, "--max-attempts", "1"]);
+    home.until(&runs, "running");
+    home.until(&dies, "dead");
+    (up, runs)
+}
+
+#[test]
+fn process_top_shows_the_fleet_and_acts_on_it_at_80_by_24() {
+    let home = Home::new();
+    let (_up, runs) = fleet(&home);
+    let screen = Screen::open(&home, 80, 24);
+    let short = &runs[runs.len() - 8..];
+    screen.until(&["ACTION NEEDED", "queue reports has 1 ready job and no live worker", short]);
+    assert!(screen.shows().lines().all(|line| line.chars().count() <= 80), "{}", screen.shows());
+    screen.type_keys(&["?"]);
+    screen.until(&["Capital letters change something"]);
+    screen.type_keys(&["x", "Enter"]);
+    screen.until(&[&format!("Job {runs}"), "why", "next"]);
+    // A word that one line has.
+    screen.type_keys(&["x", "2", "/", "r", "e", "p", "Enter"]);
+    screen.until(&["no workers", "only /rep", "2 Queues 1"]);
+    screen.type_keys(&["Escape"]);
+    screen.until(&["paused"]);
+    screen.type_keys(&["1", "C"]);
+    screen.until(&[&format!("cancel job {short}?")]);
+    screen.type_keys(&["n"]);
+    screen.until(&["nothing was done", "1 Running 1"]);
+    screen.type_keys(&["C", "y"]);
+    screen.until(&["1 Running 0"]);
+    home.until(&runs, "canceled");
+    let deed = &home.json(&["audit", "list", "--target", &runs])[0];
+    assert_eq!(deed["action"], "job.cancel", "{deed}");
+}
+
+#[test]
+fn process_top_shows_all_panes_at_200_by_50_and_that_nobody_watches() {
+    let home = Home::new();
+    let (up, _) = fleet(&home);
+    let screen = Screen::open(&home, 200, 50);
+    screen.until(&["1 Running 1", "2 Queues", "3 Workers 1", "4 Schedules", "5 Dead 1", "6 Events"]);
+    up.kill();
+    screen.until(&["no watchdog has given a sign for"]);
+    screen.type_keys(&["q"]);
+    eventually("the terminal is left", || {
+        let sessions = Command::new("tmux").args(["-S", &screen.socket, "list-sessions"]).output().unwrap();
+        !sessions.status.success()
+    });
+}
+
+#[test]
+fn one_look_is_printed_as_text_and_as_json_and_a_pipe_is_no_terminal() {
+    let home = Home::new();
+    let (_up, runs) = fleet(&home);
+    let seen = home.json(&["top", "--once"]);
+    assert_eq!(seen["overview"]["level"], "act", "{seen}");
+    assert_eq!(seen["running"][0]["id"], runs.as_str(), "{seen}");
+    assert_eq!(seen["running"][0]["verdict"], "running", "{seen}");
+    assert_eq!(seen["dead"][0]["count"], 1, "{seen}");
+    let text = home.ok(&["top", "--once"]);
+    assert!(text.starts_with("Action needed\n") && text.contains("jobforge work --queues reports"), "{text}");
+    let piped = home.run(&["top"]);
+    assert!(piped.code == 2 && piped.err.contains("top --once"), "{}", piped.err);
+}
