@@ -149,7 +149,7 @@ pub(crate) fn sdks() -> PathBuf {
 }
 
 /// A worker in another language; ends with the test.
-struct Foreign(std::process::Child);
+pub(crate) struct Foreign(pub(crate) std::process::Child);
 
 impl Foreign {
     fn start(layout: &Layout, service: &str, folder: &Path) -> Self {
@@ -165,12 +165,12 @@ impl Foreign {
         Self(command.spawn().unwrap())
     }
 
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 
-    fn terminate(mut self) -> i32 {
+    pub(crate) fn terminate(mut self) -> i32 {
         send("-TERM", self.0.id());
         self.0.wait().unwrap().code().unwrap_or(-1)
     }

@@ -16,6 +16,7 @@ mod compose;
 mod dead;
 mod faults;
 mod faults_store;
+mod fleet;
 mod ledger;
 mod life;
 mod liveness;

@@ -116,6 +116,13 @@ impl Site {
         self.server = Some(self.serve());
     }
 
+    /// Its server again, where those who knew the one before find it.
+    pub(crate) fn start_server_at(&mut self, url: &str) {
+        let address = url.trim_start_matches("http://");
+        let serve = ["serve", "--config", "jobforge.toml", "--listen", address];
+        self.server = Some(self.home.start(&serve, SERVING));
+    }
+
     /// A worker, under a supervisor unless the arguments say otherwise, that takes jobs.
     pub(crate) fn work(&self, more: &[&str]) -> Running {
         let mut arguments = vec!["work", "--config", "jobforge.toml"];
