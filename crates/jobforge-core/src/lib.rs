@@ -33,6 +33,7 @@ pub mod verdict;
 pub mod watchdog;
 
 pub mod audit;
+pub mod doctor;
 pub mod metric;
 pub mod operation;
 pub mod rate;

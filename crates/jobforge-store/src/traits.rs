@@ -18,6 +18,7 @@ use jobforge_core::audit::{AuditFilter, By, Deed, Entry};
 use jobforge_core::claim::{ClaimAsk, Claimed};
 use jobforge_core::dead::DeadGroup;
 use jobforge_core::death::{DeathReport, ProcessId};
+use jobforge_core::doctor::Pressure;
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
 use jobforge_core::operation::{NewOperation, Operation, Progress};
@@ -496,6 +497,11 @@ pub trait Upkeep: Send + Sync {
 
     /// The bytes that each table with its indexes takes, or the file.
     async fn sizes(&self) -> Result<Vec<PartSize>>;
+
+    /// How busy the server of the database is; `None` where there is no server.
+    async fn pressure(&self) -> Result<Option<Pressure>> {
+        Ok(None)
+    }
 
     /// Gives back the space of what was deleted, and counts anew what plans are made by; `told` is called before each part.
     async fn vacuum(&self, told: &TellPart) -> Result<()>;

@@ -57,6 +57,15 @@ pub async fn forgetting_goes_a_batch_at_a_time_and_ends(store: Arc<dyn Store>) -
     Ok(())
 }
 
+pub async fn a_server_tells_how_busy_it_is_and_a_file_has_none(store: Arc<dyn Store>) -> Result<()> {
+    let Some(pressure) = store.pressure().await? else {
+        assert_eq!(store.capabilities().engine, "sqlite");
+        return Ok(());
+    };
+    assert!((1..=pressure.max_connections).contains(&pressure.connections), "{pressure:?}");
+    Ok(())
+}
+
 pub async fn operations_are_forgotten_a_month_after_their_end_and_deeds_never(
     store: Arc<dyn Store>,
 ) -> Result<()> {

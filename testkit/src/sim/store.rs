@@ -10,6 +10,7 @@ use jobforge_core::audit::By;
 use jobforge_core::claim::{ClaimAsk, Claimed};
 use jobforge_core::dead::DeadGroup;
 use jobforge_core::death::Place;
+use jobforge_core::doctor::Pressure;
 use jobforge_core::heartbeat::{Beat, BeatReply};
 use jobforge_core::job::{Job, JobId, NewJob, WorkerId};
 use jobforge_core::retention::Retention;
@@ -360,6 +361,10 @@ impl Upkeep for SimStore {
 
     async fn sizes(&self) -> Result<Vec<PartSize>> {
         self.call("sizes", move |world| wait(world.store().sizes())).await
+    }
+
+    async fn pressure(&self) -> Result<Option<Pressure>> {
+        self.call("pressure", move |world| wait(world.store().pressure())).await
     }
 
     async fn vacuum(&self, _: &TellPart) -> Result<()> {

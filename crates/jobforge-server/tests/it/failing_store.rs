@@ -15,6 +15,7 @@ use jobforge::core::audit::{AuditFilter, By, Deed, Entry};
 use jobforge::core::claim::{ClaimAsk, Claimed};
 use jobforge::core::dead::DeadGroup;
 use jobforge::core::death::{DeathReport, ProcessId};
+use jobforge::core::doctor::Pressure;
 use jobforge::core::heartbeat::{Beat, BeatReply};
 use jobforge::core::job::{Job, JobId, NewJob, WorkerId};
 use jobforge::core::operation::{NewOperation, Operation, Progress};
@@ -258,6 +259,9 @@ impl Upkeep for FailingStore {
         self.fail()
     }
     async fn sizes(&self) -> Result<Vec<PartSize>> {
+        self.fail()
+    }
+    async fn pressure(&self) -> Result<Option<Pressure>> {
         self.fail()
     }
     async fn vacuum(&self, _: &TellPart) -> Result<()> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jobforge_core::death::{Death, Proof};
+use jobforge_core::doctor::Pressure;
 use jobforge_core::job::WorkerId;
 use jobforge_core::time::Now;
 use tokio_postgres::types::ToSql;
@@ -22,6 +23,7 @@ static TIDY: Sql = sql!("tidy", INT8, INT8, INT8, INT8, INT8, INT8);
 static HOUSEKEEPER: Sql = sql!("housekeeper");
 static HOUSEKEEPER_SIGN: Sql = sql!("housekeeper_sign", TEXT);
 static SIZES: Sql = sql!("sizes");
+static PRESSURE: Sql = sql!("pressure");
 static BEGIN_ANEW: Sql = sql!("begin_anew", TEXT, JSONB, INT8);
 static EPOCH: Sql = sql!("epoch");
 
@@ -52,6 +54,17 @@ impl Upkeep for PostgresStore {
             .iter()
             .map(|row| PartSize { part: row.get(0), bytes: row.get::<_, i64>(1).unsigned_abs() })
             .collect())
+    }
+
+    async fn pressure(&self) -> Result<Option<Pressure>> {
+        let rows = self.query(Now::Database, &PRESSURE, &[]).await?;
+        let number = |row: &tokio_postgres::Row, index: usize| row.get::<_, i64>(index).unsigned_abs();
+        Ok(rows.first().map(|row| Pressure {
+            connections: number(row, 0),
+            max_connections: number(row, 1),
+            oldest_transaction: Duration::from_millis(number(row, 2)),
+            blocked: number(row, 3),
+        }))
     }
 
     async fn vacuum(&self, told: &TellPart) -> Result<()> {
@@ -97,5 +110,5 @@ pub(super) async fn begin_anew_in(
 
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&TIDY, &HOUSEKEEPER, &HOUSEKEEPER_SIGN, &SIZES, &BEGIN_ANEW, &EPOCH]
+    vec![&TIDY, &HOUSEKEEPER, &HOUSEKEEPER_SIGN, &SIZES, &PRESSURE, &BEGIN_ANEW, &EPOCH]
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::stat::{self, Stat};
 
 /// What the kernel counts in, for programs; it has been this on Linux for ever.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub(super) const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Returns the CPU time so far of a process and its children, those that it has reaped included; `None` if it is not a
 /// process of this machine and namespace.

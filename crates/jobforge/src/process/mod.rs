@@ -1,5 +1,6 @@
 //! This process and others, as the operating system knows them: what proofs of death are made of.
 
+mod below;
 mod cpu;
 mod identity;
 mod oom;
@@ -7,6 +8,7 @@ mod slot;
 mod stat;
 mod tree;
 
+pub use below::{Below, below};
 pub use cpu::cpu_time_with_children;
 pub use identity::{hostname, is_stopped, of, own};
 pub use oom::kernel_kills;

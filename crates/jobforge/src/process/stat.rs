@@ -7,6 +7,8 @@ use std::fs;
 pub(super) struct Stat {
     pub(super) parent: i32,
     pub(super) group: i32,
+    /// The kernel's letter for what it does.
+    pub(super) state: char,
     /// It has ended and waits to be reaped.
     pub(super) has_ended: bool,
     /// It has been stopped, by a signal or by a debugger, and does not run until it is let go on.
@@ -31,6 +33,7 @@ impl Stat {
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
         let state = *fields.first()?;
         Some(Self {
+            state: state.chars().next()?,
             has_ended: matches!(state, "Z" | "X"),
             is_stopped: matches!(state, "T" | "t"),
             parent: fields.get(1)?.parse().ok()?,
@@ -61,6 +64,7 @@ mod tests {
         let expected = Stat {
             parent: 41,
             group: 42,
+            state: 'Z',
             has_ended: true,
             is_stopped: false,
             own_ticks: 30,

@@ -1,0 +1,258 @@
+//! Queues and schedules: whether anybody serves them.
+
+use std::time::Duration;
+
+use super::facts::{Database, Queue};
+use super::fleet::fell;
+use super::{Area, Finding, Severity, counted};
+use crate::role::SCHEDULER_SILENT;
+use crate::schedule::{ScheduleState, ScheduleView};
+use crate::time::{since, words};
+use crate::worker::WorkerRow;
+
+/// Whoever starts a worker needs a moment; jobs that wait longer than this wait for nobody.
+const NOBODY_COMES: Duration = Duration::from_secs(5);
+/// Jobs that wait so long behind others wait too long.
+const BACKLOG: Duration = Duration::from_secs(600);
+/// Schedules that are named in one finding.
+const NAMED: usize = 5;
+
+fn serves(worker: &WorkerRow, queue: &Queue) -> bool {
+    worker.queues.contains(&queue.name)
+}
+
+fn waits(database: &Database, queue: &Queue) -> Duration {
+    queue.oldest_ready_at.map_or(Duration::ZERO, |at| since(database.as_of, at))
+}
+
+/// Queues with jobs that are ready, which no worker takes from.
+pub(super) fn unserved(database: &Database) -> impl Iterator<Item = &Queue> {
+    database.queues.iter().filter(|queue| {
+        let open = queue.ready > 0 && queue.paused_at.is_none();
+        open && waits(database, queue) > NOBODY_COMES
+            && !database.living().any(|worker| serves(worker, queue))
+    })
+}
+
+pub(super) fn queues(database: &Database) -> Area {
+    let ready: u64 = database.queues.iter().map(|queue| queue.ready).sum();
+    let mut findings: Vec<Finding> = unserved(database).filter_map(|queue| nobody(database, queue)).collect();
+    findings.extend(database.queues.iter().filter_map(|queue| paused(database, queue)));
+    findings.extend(database.queues.iter().filter_map(|queue| backlog(database, queue)));
+    findings.extend(unknown_types(database));
+    Area::new("queues", format!("{}, {ready} ready", counted(database.queues.len(), "queue")), findings)
+}
+
+/// A queue whose workers fell is told of with them.
+fn nobody(database: &Database, queue: &Queue) -> Option<Finding> {
+    if database.workers.iter().any(|worker| serves(worker, queue) && fell(database, worker)) {
+        return None;
+    }
+    let others: Vec<String> = database.living().flat_map(|worker| worker.queues.clone()).collect();
+    let (cause, because) = match others.is_empty() {
+        true => ("no worker runs at all".to_owned(), "none is registered, and none was lost".to_owned()),
+        false => (
+            "the workers that run take from other queues only".to_owned(),
+            format!("they serve {}", distinct(others).join(", ")),
+        ),
+    };
+    let finding = Finding::new(
+        "queues.unserved",
+        Severity::Error,
+        format!("nobody serves queue {}: {} ready", queue.name, counted_jobs(queue.ready)),
+    )
+    .seen([format!("the oldest of them waits for {}", words(waits(database, queue)))])
+    .comes_from(cause, because)
+    .mended_by([
+        format!("jobforge work --queues {}", queue.name).as_str(),
+        "or add it to JOBFORGE_QUEUES of workers that run",
+    ])
+    .read_more("queue#the-backlog-grows");
+    Some(finding)
+}
+
+fn counted_jobs(count: u64) -> String {
+    format!("{count} job{}", if count == 1 { "" } else { "s" })
+}
+
+fn distinct(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn paused(database: &Database, queue: &Queue) -> Option<Finding> {
+    let at = queue.paused_at.filter(|_| queue.ready > 0)?;
+    let by = queue.paused_by.clone().unwrap_or_else(|| "by whom, the audit log does not tell".to_owned());
+    let what = format!("queue {} is paused and {} wait in it", queue.name, counted_jobs(queue.ready));
+    let finding = Finding::new("queues.paused", Severity::Warning, what)
+        .seen([format!("since {}, {by}", words(since(database.as_of, at)))])
+        .comes_from("somebody paused it", "a queue is never paused by itself")
+        .mended_by([
+            "ask whoever paused it; it may be on purpose",
+            format!("jobforge queue resume {}", queue.name).as_str(),
+        ])
+        .read_more("queue#the-backlog-grows");
+    Some(finding)
+}
+
+fn backlog(database: &Database, queue: &Queue) -> Option<Finding> {
+    let workers: Vec<&WorkerRow> = database.living().filter(|worker| serves(worker, queue)).collect();
+    let waits = waits(database, queue);
+    if workers.is_empty() || queue.paused_at.is_some() || waits <= BACKLOG {
+        return None;
+    }
+    let slots: u64 = workers.iter().map(|worker| u64::from(worker.slots)).sum();
+    let (cause, because) = match queue.running >= slots {
+        true => ("too few slots for what comes in", "every slot of its workers is taken"),
+        false => (
+            "its workers do not take what is ready: a database that is slow, or types that they cannot run",
+            "slots of its workers are free",
+        ),
+    };
+    let finding = Finding::new(
+        "queues.backlog",
+        Severity::Warning,
+        format!("jobs of queue {} wait for {}", queue.name, words(waits)),
+    )
+    .seen([format!(
+        "{} ready, {} running in {slots} slots of {}",
+        queue.ready,
+        queue.running,
+        counted(workers.len(), "worker")
+    )])
+    .comes_from(cause, because)
+    .mended_by([
+        format!("jobforge work --queues {}", queue.name).as_str(),
+        "or raise JOBFORGE_SLOTS of workers with room to spare",
+    ])
+    .read_more("queue#the-backlog-grows");
+    Some(finding)
+}
+
+/// Types of which jobs wait, that none of the workers can run.
+fn unknown_types(database: &Database) -> Vec<Finding> {
+    // A worker that tells no types runs every type; without any, the queue is told of.
+    let known: Option<Vec<&String>> =
+        database.living().map(|worker| worker.types.as_ref()).try_fold(Vec::new(), |mut known, types| {
+            types.map(|types| {
+                known.extend(types);
+                known
+            })
+        });
+    let Some(known) = known.filter(|known| !known.is_empty()) else { return Vec::new() };
+    let lacking = |(job_type, _): &&(String, u64)| !known.contains(&job_type);
+    let told = |(job_type, count): &(String, u64)| {
+        let what = format!("no worker runs type {job_type}: {} ready", counted_jobs(*count));
+        let near = crate::nearest::nearest(job_type, known.iter().map(|name| name.as_str()));
+        let types: Vec<String> = distinct(known.iter().map(|name| (*name).clone()).collect());
+        Finding::new("queues.unknown_type", Severity::Error, what)
+            .seen([format!("workers run {}", types.join(", "))])
+            .comes_from(
+                near.map_or("no program with its handler runs".to_owned(), |near| {
+                    format!("no program with its handler runs, or the type is misspelt: {near} is known")
+                }),
+                "every worker that is alive tells which types it runs",
+            )
+            .mended_by([
+                "start the program with its handler",
+                "or cancel them: jobforge job list --type TYPE -o name | jobforge job cancel -",
+            ])
+            .read_more("queue#why-does-this-job-not-run")
+    };
+    let old = database
+        .queues
+        .iter()
+        .any(|queue| waits(database, queue) > NOBODY_COMES && queue.paused_at.is_none());
+    if !old {
+        return Vec::new();
+    }
+    database.waiting_types.iter().filter(lacking).map(told).collect()
+}
+
+pub(super) fn schedules(database: &Database) -> Area {
+    let facts = &database.schedules;
+    let of = |state| facts.suspects.iter().filter(move |view| view.state == state).collect::<Vec<_>>();
+    let mut findings = Vec::new();
+    findings.extend(stale(database, &of(ScheduleState::Stale)));
+    findings.extend(late(database, &of(ScheduleState::Late)));
+    findings.extend(failing(&of(ScheduleState::Failing)));
+    let summary = format!("{} schedules, {} paused", facts.total, facts.paused);
+    Area::new("schedules", summary, findings)
+}
+
+fn stale(database: &Database, stale: &[&ScheduleView]) -> Option<Finding> {
+    let first = stale.first()?;
+    let line = |view: &&ScheduleView| {
+        let fresh = view.schedule.fresh_since(database.as_of);
+        let may = Duration::from_millis(view.schedule.stale_after_ms.unwrap_or_default());
+        format!(
+            "{} has had no success for {}; it may be without for {}; {} failures since",
+            view.name,
+            words(since(database.as_of, fresh)),
+            words(may),
+            view.schedule.consecutive_failures
+        )
+    };
+    let fails = first.schedule.consecutive_failures > 0;
+    let (cause, because) = match fails {
+        true => ("its jobs fail", "they ran, and none succeeded since"),
+        false => ("its jobs were not run, or have not ended", "none failed, and none succeeded"),
+    };
+    let what = format!("{} not succeeded for longer than they may", of_schedules(stale));
+    let finding = Finding::new("schedules.stale", Severity::Error, what)
+        .seen(stale.iter().take(NAMED).map(line))
+        .comes_from(cause, because)
+        .mended_by([
+            format!("jobforge schedule history {}", first.name).as_str(),
+            format!("jobforge schedule run {}", first.name).as_str(),
+        ])
+        .read_more("schedules-alerts#a-schedule-does-not-run");
+    Some(finding)
+}
+
+fn of_schedules(views: &[&ScheduleView]) -> String {
+    match views {
+        [one] => format!("schedule {} has", one.name),
+        many => format!("{} schedules have", many.len()),
+    }
+}
+
+/// Nobody fires; without any scheduler, that is what is told.
+fn late(database: &Database, late: &[&ScheduleView]) -> Option<Finding> {
+    let scheduler = database.scheduler.as_ref()?;
+    if since(database.as_of, scheduler.last_tick_at) > SCHEDULER_SILENT {
+        return None;
+    }
+    let first = late.first()?;
+    let line = |view: &&ScheduleView| {
+        let due = view.schedule.due_at.map_or(Duration::ZERO, |at| since(database.as_of, at));
+        format!("{} has been due for {}", view.name, words(due))
+    };
+    let finding =
+        Finding::new("schedules.late", Severity::Warning, format!("{} not been fired", of_schedules(late)))
+            .seen(late.iter().take(NAMED).map(line))
+            .comes_from(
+                format!("the scheduler {} is slower than its schedules come due", scheduler.leader),
+                "it looks, and what is due stays",
+            )
+            .mended_by([format!("jobforge schedule show {}", first.name).as_str(), "jobforge db status"])
+            .read_more("schedules-alerts#a-schedule-does-not-run");
+    Some(finding)
+}
+
+fn failing(failing: &[&ScheduleView]) -> Option<Finding> {
+    let repeatedly: Vec<&&ScheduleView> =
+        failing.iter().filter(|view| view.schedule.consecutive_failures as usize >= super::MANY).collect();
+    let first = repeatedly.first()?;
+    let line = |view: &&&ScheduleView| {
+        format!("{} has failed {} times in a row", view.name, view.schedule.consecutive_failures)
+    };
+    let what = format!("{} fail again and again", counted(repeatedly.len(), "schedule"));
+    let finding = Finding::new("schedules.failing", Severity::Warning, what)
+        .seen(repeatedly.iter().take(NAMED).map(line))
+        .comes_from("its jobs fail", "each run is kept with how it ended")
+        .mended_by([format!("jobforge schedule history {}", first.name).as_str()])
+        .read_more("schedules-alerts#a-schedule-does-not-run");
+    Some(finding)
+}
