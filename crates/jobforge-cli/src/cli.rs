@@ -3,7 +3,9 @@
 mod admin;
 mod alert;
 mod db;
+mod doctor;
 mod protocol_test;
+mod runbook;
 mod schedule;
 
 use std::path::PathBuf;
@@ -13,7 +15,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use admin::{AuditArgs, AuditCommand, ConfigCommand, FlagCommand, TokenCommand};
 pub(crate) use alert::AlertCommand;
 pub(crate) use db::{BackupArgs, DbCommand, PurgeArgs, RestoreArgs};
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use protocol_test::ProtocolTestArgs;
+pub(crate) use runbook::{RunbookCommand, RunbookRunArgs};
 pub(crate) use schedule::{MissedWord, OverlapWord, ScheduleCommand, ScheduleFields};
 
 /// Durable background jobs that can always say what they are doing
@@ -94,6 +98,11 @@ pub(crate) enum Command {
     /// See who takes lost jobs back and what was done, and do it now
     #[command(subcommand)]
     Watchdog(WatchdogCommand),
+    /// Find out what is wrong, why, and what mends it
+    Doctor(DoctorArgs),
+    /// Read runbooks, and work through them step by step
+    #[command(subcommand)]
+    Runbook(RunbookCommand),
     /// Run the watchdog alone, as `serve --roles watchdog` does
     CleanupDaemon,
     /// See what is wrong, silence it, and try who is told

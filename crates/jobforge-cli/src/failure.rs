@@ -23,6 +23,8 @@ pub(crate) const TIMED_OUT: u8 = 7;
 pub(crate) const JOB_FAILED: u8 = 8;
 /// The awaited job is dead or canceled.
 pub(crate) const JOB_DEAD: u8 = 9;
+/// An examination found warnings only.
+pub(crate) const FOUND_WARNINGS: u8 = 10;
 /// A check found something.
 pub(crate) const FOUND: u8 = 11;
 /// The configuration or the database cannot be used (EX_CONFIG of sysexits.h).

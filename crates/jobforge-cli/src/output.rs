@@ -153,6 +153,17 @@ pub(crate) fn standing(kind: Kind, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// How a part is, in as many letters each; the word itself carries the meaning.
+pub(crate) fn state(word: &str) -> String {
+    let colour = match word {
+        "ok" => AnsiColor::Green,
+        "warning" => AnsiColor::Yellow,
+        _ => AnsiColor::Red,
+    };
+    let style = colour.on_default().bold();
+    format!("{style}{word:<7}{style:#}")
+}
+
 /// A bar for long work, on stderr; on something that is no terminal a line now and then.
 pub(crate) fn progress(total: u64, what: &str) -> ProgressBar {
     let bar = ProgressBar::new(total);

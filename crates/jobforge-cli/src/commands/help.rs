@@ -90,7 +90,7 @@ fn range(kind: Kind) -> String {
     }
 }
 
-const EXIT_CODES: [(u8, &str); 15] = [
+const EXIT_CODES: [(u8, &str); 16] = [
     (0, "done"),
     (failure::FAILED, "failed"),
     (failure::USAGE, "wrong usage, or a confirmation is missing"),
@@ -101,6 +101,7 @@ const EXIT_CODES: [(u8, &str); 15] = [
     (failure::TIMED_OUT, "timed out waiting"),
     (failure::JOB_FAILED, "the awaited job failed"),
     (failure::JOB_DEAD, "the awaited job is dead or canceled"),
+    (failure::FOUND_WARNINGS, "`jobforge doctor` found warnings only"),
     (failure::FOUND, "a check found something"),
     (
         failure::SELF_FENCED,

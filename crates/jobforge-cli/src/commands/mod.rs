@@ -7,6 +7,7 @@ mod config;
 mod db;
 mod dead;
 mod demo;
+mod doctor;
 mod drill;
 mod health;
 mod help;
@@ -19,6 +20,7 @@ mod owner;
 mod parts;
 mod protocol_test;
 mod queue;
+mod runbook;
 mod schedule;
 mod serve;
 mod token;
@@ -161,6 +163,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(command) => config::run(visit(BTreeMap::new())?, command).await,
         Command::Flag(command) => config::flag(visit(BTreeMap::new())?, command).await,
         Command::Bench(command) => bench::run(visit(BTreeMap::new())?, command).await,
+        Command::Doctor(args) => doctor::run(visit(BTreeMap::new()), &global, &args).await,
+        Command::Runbook(command) => runbook::run(visit(BTreeMap::new())?, &global, command).await,
         Command::Drill(command) => drill::run(visit(BTreeMap::new())?, &global, command).await,
         Command::Health(args) => health::run(&visit(serve::flags(&args.serve))?, args.metrics),
         Command::ProtocolTest(args) => protocol_test::run(args, global.json).await,

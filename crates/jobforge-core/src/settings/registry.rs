@@ -164,6 +164,14 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Directory of the embedded database.",
     },
     Setting {
+        key: "runbooks_dir",
+        env: &[plain("JOBFORGE_RUNBOOKS_DIR")],
+        kind: Kind::Text,
+        default: "",
+        effect: Effect::Local,
+        doc: "Directory of runbooks of your own, which `jobforge runbook` finds before those that come with it.",
+    },
+    Setting {
         key: "sqlite_synchronous",
         env: &[plain("JOBFORGE_SQLITE_SYNCHRONOUS")],
         kind: Kind::Word(&["full", "normal"]),

@@ -1,5 +1,7 @@
 //! Fenced blocks of a Markdown file, what they are said to print, and what they are said to need.
 
+use super::fence::{self, Part};
+
 /// What a fence says that it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Language {
@@ -50,54 +52,43 @@ pub(super) struct Block {
 
 /// Finds every block; fences may be indented, as in lists.
 pub(super) fn of(book: &str, markdown: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
+    let parts = fence::parts(markdown).unwrap_or_else(|line| panic!("{book}: block {line} has no end"));
+    let mut blocks: Vec<Block> = Vec::new();
     let (mut heading, mut given) = (String::new(), None);
-    let mut open: Option<(usize, Block)> = None;
-    for (index, line) in markdown.lines().enumerate() {
-        let trimmed = line.trim_start();
-        match (&mut open, trimmed.strip_prefix("```")) {
-            (None, Some(word)) => {
-                let block = Block {
-                    book: book.to_owned(),
-                    line: index + 1,
-                    heading: heading.clone(),
-                    language: Language::of(word.trim()),
-                    text: String::new(),
-                    shows: None,
-                    given: given.clone(),
-                };
-                open = Some((line.len() - trimmed.len(), block));
-            }
-            (None, None) => {
+    for part in parts {
+        match part {
+            Part::Line { number, text } => {
+                let trimmed = text.trim_start();
                 if let Some(title) = trimmed.strip_prefix('#') {
                     title.trim_start_matches('#').trim().clone_into(&mut heading);
                     given = None;
                 } else if let Some(what) = trimmed.strip_prefix("<!-- given: ") {
-                    given = Some((index + 1, what.trim_end_matches("-->").trim().to_owned()));
+                    given = Some((number, what.trim_end_matches("-->").trim().to_owned()));
                 } else if let Some(title) =
                     trimmed.strip_prefix("**").and_then(|rest| rest.strip_suffix(":**"))
                 {
                     title.clone_into(&mut heading);
                 }
             }
-            (Some(_), Some(_)) => {
-                let block = open.take().map(|(_, block)| block);
-                match (blocks.last_mut(), block) {
-                    (Some(Block { shows: shows @ None, .. }), Some(text))
-                        if text.language == Language::Text =>
-                    {
-                        *shows = Some(text.text);
+            Part::Block { number, info, text } => {
+                let language = Language::of(info.split_whitespace().next().unwrap_or_default());
+                match blocks.last_mut() {
+                    Some(Block { shows: shows @ None, .. }) if language == Language::Text => {
+                        *shows = Some(text);
                     }
-                    (_, block) => blocks.extend(block),
+                    _ => blocks.push(Block {
+                        book: book.to_owned(),
+                        line: number,
+                        heading: heading.clone(),
+                        language,
+                        text,
+                        shows: None,
+                        given: given.clone(),
+                    }),
                 }
-            }
-            (Some((indent, block)), None) => {
-                block.text.push_str(line.get(*indent..).unwrap_or_else(|| line.trim_start()));
-                block.text.push('\n');
             }
         }
     }
-    assert!(open.is_none(), "{book}: the last block has no end");
     blocks
 }
 

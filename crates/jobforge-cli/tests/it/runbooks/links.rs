@@ -3,16 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::fence::anchor;
 use super::{OURS, files, repository};
-
-/// What GitHub makes of a heading.
-fn anchor(heading: &str) -> String {
-    let kept = heading.trim().to_lowercase();
-    kept.chars()
-        .filter(|character| character.is_alphanumeric() || matches!(character, ' ' | '-' | '_'))
-        .map(|character| if character == ' ' { '-' } else { character })
-        .collect()
-}
 
 fn anchors(file: &Path) -> BTreeSet<String> {
     let text = std::fs::read_to_string(file).unwrap();
