@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::facts::{Database, Host, Queue};
-use super::jobs::{Jobs, starved};
+use super::jobs::Jobs;
+use super::memory::starved;
 use super::queues::unserved;
 use super::{Area, Finding, Fix, LATELY, MANY, Severity, counted};
 use crate::poison::takes_down;

@@ -8,7 +8,6 @@ use super::facts::{Database, Host, Process};
 use super::shared::{Fleet, Patient, Shared, shared, step};
 use super::{Area, Finding, LATELY, MANY, Severity, counted};
 use crate::dead::pattern;
-use crate::death::Proof;
 use crate::job::{Job, JobId};
 use crate::rescue::{DEADLINE_GRACE, cause, describe};
 use crate::state::Status;
@@ -31,7 +30,7 @@ pub(super) struct Jobs {
 }
 
 /// A job in trouble.
-struct Case<'a> {
+pub(super) struct Case<'a> {
     job: &'a Job,
     host: Option<&'a str>,
     /// What is wrong now, if it is stuck.
@@ -41,8 +40,8 @@ struct Case<'a> {
 
 /// Jobs with one ailment.
 #[derive(Default)]
-struct Group<'a> {
-    cases: Vec<Case<'a>>,
+pub(super) struct Group<'a> {
+    pub(super) cases: Vec<Case<'a>>,
 }
 
 pub(super) fn examine(database: &Database, host: &Host) -> Jobs {
@@ -75,7 +74,10 @@ pub(super) fn examine(database: &Database, host: &Host) -> Jobs {
     }
     let fleet = fleet(database);
     let mut findings = Vec::new();
-    findings.extend(out_of_memory(database, groups.remove(&(Ailment::OutOfMemory, String::new()))));
+    findings.extend(super::memory::out_of_memory(
+        database,
+        groups.remove(&(Ailment::OutOfMemory, String::new())),
+    ));
     for ((ailment, of), group) in &groups {
         if group.tells() {
             findings.push(finding(*ailment, of, group, &fleet, database, host));
@@ -139,14 +141,14 @@ impl Group<'_> {
         self.cases.iter().map(|case| case.job.id).collect()
     }
 
-    fn shared(&self, fleet: &Fleet) -> Shared {
+    pub(super) fn shared(&self, fleet: &Fleet) -> Shared {
         let patients: Vec<Patient<'_>> =
             self.cases.iter().map(|case| Patient { job: case.job, host: case.host }).collect();
         shared(&patients, fleet)
     }
 
     /// What they said, the most frequent first.
-    fn messages(&self) -> Vec<String> {
+    pub(super) fn messages(&self) -> Vec<String> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for case in &self.cases {
             *counts.entry(&case.message).or_default() += 1;
@@ -157,7 +159,7 @@ impl Group<'_> {
         counts.into_iter().take(SHOWN_PATTERNS).map(line).collect()
     }
 
-    fn what(&self, ails: &str) -> String {
+    pub(super) fn what(&self, ails: &str) -> String {
         let mut parts = Vec::new();
         let mut count = |status: Status, word: &str| {
             let number =
@@ -176,7 +178,7 @@ impl Group<'_> {
     }
 
     /// Commands that let them run again, after the cause is mended.
-    fn again(&self, database: &Database) -> Vec<String> {
+    pub(super) fn again(&self, database: &Database) -> Vec<String> {
         let mut commands: Vec<String> = Vec::new();
         let stuck: Vec<String> = self
             .cases
@@ -400,68 +402,12 @@ fn standing_still(database: &Database, fleet: &Fleet) -> Vec<Finding> {
     places.into_iter().filter_map(told).collect()
 }
 
-/// Want of memory, of workers and of programs alike.
-fn out_of_memory(database: &Database, group: Option<Group<'_>>) -> Option<Finding> {
-    let killed: Vec<&WorkerRow> = database.workers.iter().filter(|w| starved(database, w)).collect();
-    let group = group.unwrap_or_default();
-    if killed.is_empty() && group.cases.is_empty() {
-        return None;
-    }
-    let what = match (killed.len(), group.cases.len()) {
-        (0, _) => group.what("ran out of memory"),
-        (_, 0) => format!("{} killed for want of memory", were(killed.len())),
-        (_, _) => {
-            format!("{} killed for want of memory; {}", were(killed.len()), group.what("ran out of it"))
-        }
-    };
-    let died = |worker: &&WorkerRow| {
-        let beside =
-            worker.died_with.map_or_else(String::new, |jobs| format!(", while it ran {jobs} job(s)"));
-        format!(
-            "{} on {} ended {} ago: {}{beside}",
-            worker.id,
-            worker.hostname,
-            words(worker.ended_at.map_or(Duration::ZERO, |at| since(database.as_of, at))),
-            worker.end_reason.clone().unwrap_or_default()
-        )
-    };
-    let because = match killed.is_empty() {
-        false => "the kernel counted a kill for want of memory when they ended".to_owned(),
-        true => format!("their errors say so: {}", group.messages().join("; ")),
-    };
-    let common = group.shared(&fleet(database));
-    let mut finding = Finding::new("jobs.out_of_memory", Severity::Error, what)
-        .seen(killed.iter().map(died))
-        .seen(common.said)
-        .seen(group.messages())
-        .comes_from("jobs need more memory together than their worker has", because)
-        .mended_by([
-            "run fewer at once: JOBFORGE_SLOTS of the workers; or give their control group more memory",
-        ])
-        .read_more("stuck-jobs#jobs-stop-at-the-same-percent");
-    if !group.cases.is_empty() {
-        finding.mend.extend(group.again(database));
-    }
-    Some(finding)
-}
-
-fn were(workers: usize) -> String {
-    if workers == 1 { "1 worker was".to_owned() } else { format!("{workers} workers were") }
-}
-
-/// Whether a worker was killed lately for want of memory.
-pub(super) fn starved(database: &Database, worker: &WorkerRow) -> bool {
-    let proof = worker.death.as_ref().map(|death| &death.proof);
-    matches!(proof, Some(Proof::Signaled { oom_kills: Some(_), .. }))
-        && worker.ended_at.is_some_and(|at| since(database.as_of, at) <= LATELY)
-}
-
 fn hostname<'a>(database: &'a Database, worker: &str) -> Option<&'a str> {
     database.workers.iter().find(|w| w.id.as_str() == worker).map(|w| w.hostname.as_str())
 }
 
 /// Where and for whom jobs run as they should: whoever is there and in no trouble.
-fn fleet(database: &Database) -> Fleet {
+pub(super) fn fleet(database: &Database) -> Fleet {
     let hosts = database.living().map(|worker| worker.hostname.clone()).collect();
     let tenants = database.running.iter().map(|job| job.tenant_id.clone()).collect();
     Fleet { hosts, tenants }

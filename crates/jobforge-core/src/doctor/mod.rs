@@ -7,6 +7,7 @@ mod ailment;
 mod facts;
 mod fleet;
 mod jobs;
+mod memory;
 mod platform;
 mod queues;
 mod shared;

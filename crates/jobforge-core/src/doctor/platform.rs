@@ -376,8 +376,7 @@ pub(super) fn alerts(database: &Database, areas: &[Area]) -> Area {
     let found = |prefix: &&str| {
         areas.iter().flat_map(|area| &area.findings).any(|finding| finding.name.starts_with(*prefix))
     };
-    let own =
-        database.alerts.iter().filter(|alert| !told_by(&alert.rule).iter().any(|prefix| found(&prefix)));
+    let own = database.alerts.iter().filter(|alert| !told_by(&alert.rule).iter().any(&found));
     let told = own.filter(|alert| alert.severity != AlertSeverity::Info).map(|alert| {
         let severity = match alert.severity {
             AlertSeverity::Critical => Severity::Error,

@@ -51,7 +51,7 @@ pub(super) fn look(context: Option<&Context>) -> Host {
 
 fn disk(file: &Path) -> Option<Disk> {
     let seen = statvfs(file.parent()?).ok()?;
-    let size = u64::try_from(seen.fragment_size()).ok()?;
+    let size = seen.fragment_size();
     Some(Disk {
         path: file.parent()?.display().to_string(),
         free: seen.blocks_available() as u64 * size,
@@ -67,7 +67,6 @@ pub(super) fn is_stale(path: &Path) -> bool {
 }
 
 /// Variables that look like settings of ours, are none, and are near to one.
-#[expect(clippy::disallowed_methods, reason = "looks for names that no setting has; reads no value")]
 fn unknown_variables() -> Vec<(String, Option<&'static str>)> {
     let known: Vec<&'static str> =
         SETTINGS.iter().flat_map(|setting| setting.env).map(|env| env.name).collect();

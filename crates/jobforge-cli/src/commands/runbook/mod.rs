@@ -6,7 +6,7 @@ mod run;
 mod shelf;
 mod step;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -19,8 +19,8 @@ use run::Reader;
 
 pub(crate) async fn run(context: Context, global: &Global, command: RunbookCommand) -> Result<(), Failure> {
     match command {
-        RunbookCommand::List { dir } => list(&context, own(&context, dir)),
-        RunbookCommand::Show { name, dir } => show(&context, own(&context, dir), &name),
+        RunbookCommand::List { dir } => list(&context, own(&context, dir).as_deref()),
+        RunbookCommand::Show { name, dir } => show(&context, own(&context, dir).as_deref(), &name),
         RunbookCommand::Run(args) => {
             let page = shelf::find(own(&context, args.dir.clone()).as_deref(), &args.name)?;
             let given = args.set.iter().map(|pair| value(pair)).collect::<Result<_, _>>()?;
@@ -46,8 +46,8 @@ fn sections(page: &Page) -> Vec<&Section> {
     page.sections.iter().filter(|section| !section.steps.is_empty()).collect()
 }
 
-fn list(context: &Context, own: Option<PathBuf>) -> Result<(), Failure> {
-    let pages = shelf::all(own.as_deref())?;
+fn list(context: &Context, own: Option<&Path>) -> Result<(), Failure> {
+    let pages = shelf::all(own)?;
     if context.json {
         let page = |page: &Page| {
             let steps = |section: &&Section| json!({ "section": section.anchor, "title": section.title, "steps": section.steps.len() });
@@ -72,8 +72,8 @@ fn list(context: &Context, own: Option<PathBuf>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(context: &Context, own: Option<PathBuf>, name: &str) -> Result<(), Failure> {
-    let page = shelf::find(own.as_deref(), name)?;
+fn show(context: &Context, own: Option<&Path>, name: &str) -> Result<(), Failure> {
+    let page = shelf::find(own, name)?;
     if !context.json {
         output::say(&output::printable_lines(page.text.trim_end()));
         return Ok(());
