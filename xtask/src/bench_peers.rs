@@ -15,17 +15,17 @@ use jobforge::process::cpu_time_with_children;
 use serde_json::{Value, json};
 use testkit::postgres::{Cluster, ClusterOptions, Server, TestDatabase};
 
-const SHARED_BUFFERS: &str = "2GB";
+pub(crate) const SHARED_BUFFERS: &str = "2GB";
 const SINGLE_ENQUEUE_SECONDS: u32 = 3;
 const LATENCY_JOBS: u32 = 300;
 
 /// The figures of one contestant in one round, by name. A figure that was not measured is absent.
-type Figures = BTreeMap<&'static str, f64>;
+pub(crate) type Figures = BTreeMap<&'static str, f64>;
 
 const BULK: &str = "enqueue_per_second";
 const SINGLE: &str = "single_enqueue_per_second";
-const DRAIN: &str = "drain_per_second";
-const POSTGRES_CPU: &str = "postgres_cpu_us_per_job";
+pub(crate) const DRAIN: &str = "drain_per_second";
+pub(crate) const POSTGRES_CPU: &str = "postgres_cpu_us_per_job";
 const LATENCY_P50: &str = "latency_p50_ms";
 const LATENCY_P99: &str = "latency_p99_ms";
 
@@ -252,7 +252,7 @@ fn read_latency(figures: &mut Figures, line: &Value) -> Result<()> {
     Ok(())
 }
 
-fn number(object: &Value, key: &str) -> Result<f64> {
+pub(crate) fn number(object: &Value, key: &str) -> Result<f64> {
     object.get(key).and_then(Value::as_f64).with_context(|| format!("no number {key} in {object}"))
 }
 
@@ -260,7 +260,7 @@ fn number(object: &Value, key: &str) -> Result<f64> {
 const SESSIONS_END: Duration = Duration::from_millis(200);
 
 /// Returns the CPU time of a server on this machine so far, by all its processes.
-fn cpu_time(server: &Server) -> Result<Duration> {
+pub(crate) fn cpu_time(server: &Server) -> Result<Duration> {
     sleep(SESSIONS_END);
     let pid = server.psql("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)")?;
     let pid = pid.trim().parse().with_context(|| format!("postmaster.pid holds {pid:?}"))?;
@@ -268,7 +268,7 @@ fn cpu_time(server: &Server) -> Result<Duration> {
 }
 
 /// Returns the median of every figure that at least one round has.
-fn medians<'a>(rounds: impl Iterator<Item = &'a Figures>) -> Figures {
+pub(crate) fn medians<'a>(rounds: impl Iterator<Item = &'a Figures>) -> Figures {
     let mut by_name: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
     for (name, value) in rounds.flatten() {
         by_name.entry(name).or_default().push(*value);
@@ -316,17 +316,17 @@ fn table(medians: &[(Contestant, Figures)]) -> String {
     aligned(&rows)
 }
 
-fn dash() -> String {
+pub(crate) fn dash() -> String {
     "-".to_owned()
 }
 
 /// Shows what matters of a figure: no decimals from a hundred up.
-fn rounded(value: f64) -> String {
+pub(crate) fn rounded(value: f64) -> String {
     if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.1}") }
 }
 
 /// Lays rows out in columns, the first to the left, the others to the right.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     rows.iter()
         .map(|row| {
@@ -340,7 +340,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
 }
 
 /// Builds one binary for release and returns where it is.
-fn cargo_build(workspace: &Path, package: &str, binary: &str) -> Result<PathBuf> {
+pub(crate) fn cargo_build(workspace: &Path, package: &str, binary: &str) -> Result<PathBuf> {
     eprintln!("Building {binary}");
     let mut build = Command::new("cargo");
     build
@@ -355,7 +355,7 @@ fn cargo_build(workspace: &Path, package: &str, binary: &str) -> Result<PathBuf>
 }
 
 /// Installs what the Node drivers need, unless it is there, and returns the Node to run them with.
-fn npm_install(folder: &Path) -> Result<PathBuf> {
+pub(crate) fn npm_install(folder: &Path) -> Result<PathBuf> {
     let modified = |path: &str| fs::metadata(folder.join(path)).and_then(|file| file.modified()).ok();
     if modified("node_modules/.package-lock.json") < modified("package-lock.json") {
         eprintln!("Installing the Node drivers");
@@ -370,7 +370,7 @@ fn npm_install(folder: &Path) -> Result<PathBuf> {
 }
 
 /// Runs a command to its end and returns its standard output; its errors go where ours go.
-fn stdout_of(command: &mut Command) -> Result<String> {
+pub(crate) fn stdout_of(command: &mut Command) -> Result<String> {
     let shown = format!("{command:?}");
     let output =
         command.stderr(Stdio::inherit()).output().with_context(|| format!("failed to start {shown}"))?;

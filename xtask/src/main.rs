@@ -5,6 +5,7 @@
 
 mod api;
 mod bench_peers;
+mod bench_workers;
 mod ci;
 mod deps;
 mod openapi;
@@ -35,6 +36,8 @@ enum Chore {
     Test(test::Options),
     /// Measure other queues and ours on the same server, interleaved
     BenchPeers(bench_peers::BenchPeersArgs),
+    /// Measure our workers in Python and TypeScript beside those of other queues, interleaved
+    BenchWorkers(bench_workers::BenchWorkersArgs),
     /// Do what `test` does, and check licences and advisories of our dependencies
     Ci,
     /// Install the programs that the tests need
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Test(options) => test::run(&options),
         Chore::BenchPeers(args) => bench_peers::run(&args),
+        Chore::BenchWorkers(args) => bench_workers::run(&args),
         Chore::Ci => ci::run(),
         Chore::Deps => deps::install(),
         Chore::Tidy => tidy::check(&repository()),

@@ -1,14 +1,12 @@
-// Drives graphile-worker or pg-boss through one scenario of `cargo xtask bench-peers`.
+// Drives a job queue of Node through one scenario of `cargo xtask bench-peers` or `bench-workers`.
 //
 //   node driver.mjs <peer> <scenario> --database-url URL [--jobs N] [--seconds S]
 //
 // Every scenario prints one JSON line on stdout. What each of them measures is defined in ../README.md.
 import { parseArgs } from 'node:util';
-import * as graphileWorker from './graphile-worker.mjs';
-import * as pgBoss from './pg-boss.mjs';
 import * as scenarios from './scenarios.mjs';
 
-const PEERS = { 'graphile-worker': graphileWorker, 'pg-boss': pgBoss };
+const PEERS = ['graphile-worker', 'pg-boss', 'bullmq', 'jobforge'];
 const SCENARIOS = {
   setup: scenarios.setup,
   'enqueue-bulk': scenarios.enqueueBulk,
@@ -25,8 +23,8 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
   },
 });
-const peer = choose('peer', PEERS, positionals[0]);
-const scenario = choose('scenario', SCENARIOS, positionals[1]);
+const peer = await import(`./${choose('peer', PEERS, positionals[0])}.mjs`);
+const scenario = SCENARIOS[choose('scenario', Object.keys(SCENARIOS), positionals[1])];
 const databaseUrl = values['database-url'] ?? fail('--database-url is required');
 
 const line = await scenario(peer, {
@@ -39,9 +37,7 @@ console.log(JSON.stringify(line));
 process.exit(0);
 
 function choose(what, choices, name) {
-  return Object.hasOwn(choices, name ?? '')
-    ? choices[name]
-    : fail(`${what} must be one of: ${Object.keys(choices).join(', ')}`);
+  return choices.includes(name) ? name : fail(`${what} must be one of: ${choices.join(', ')}`);
 }
 
 function positive(option, text) {

@@ -45,18 +45,18 @@ export async function enqueueSingle(peer, { databaseUrl, seconds }) {
 
 export async function drain(peer, { databaseUrl, jobs }) {
   const count = jobs();
-  const client = new pg.Client({ connectionString: databaseUrl });
-  await client.connect();
+  const pending = await (peer.pendingJobs ?? pendingRows(peer))(databaseUrl);
   const arrivals = expectArrivals(count);
+  const cpu = process.cpuUsage();
   const worker = await peer.startWorker(databaseUrl, { onJob: arrivals.note });
   await within(DRAIN_LIMIT_MS, arrivals.all, () => `${arrivals.missing()} jobs had not started`);
   // Nobody is asked before the last handler has started, so the question costs the drain nothing.
-  const durable = untilNothingPending(client, peer.PENDING_SQL);
+  const durable = untilNot(pending);
   await within(DURABLE_LIMIT_MS, durable, () => 'completed jobs are still pending in the table');
   const elapsed = process.hrtime.bigint() - worker.began;
+  const { user, system } = process.cpuUsage(cpu);
   await worker.stop();
-  await client.end();
-  return throughput(peer, 'drain', count, elapsed);
+  return { ...throughput(peer, 'drain', count, elapsed), worker_cpu_us_per_job: (user + system) / count };
 }
 
 export async function latency(peer, { databaseUrl, jobs }) {
@@ -104,8 +104,17 @@ function expectArrivals(count) {
   };
 }
 
-async function untilNothingPending(client, sql) {
-  while ((await client.query(sql)).rows[0].pending) await sleep(DURABLE_POLL_MS);
+// Asks the table whether a row is left that is not completed.
+function pendingRows({ PENDING_SQL }) {
+  return async (databaseUrl) => {
+    const client = new pg.Client({ connectionString: databaseUrl });
+    await client.connect();
+    return async () => (await client.query(PENDING_SQL)).rows[0].pending;
+  };
+}
+
+async function untilNot(pending) {
+  while (await pending()) await sleep(DURABLE_POLL_MS);
 }
 
 async function within(limitMs, promise, complaint) {

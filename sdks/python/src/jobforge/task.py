@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from .codec import decode, encode, hints_of, is_model
@@ -131,11 +132,12 @@ class PayloadShape:
             if parameter.kind in _VARIADIC:
                 raise TypeError(f"{where} takes *{parameter.name}: name its arguments, they are fields of the payload")
         self._signature = inspect.Signature(parameters[1:])
+        self._by_name = all(parameter.kind is not inspect.Parameter.POSITIONAL_ONLY for parameter in parameters[1:])
 
     def payload(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """The payload for these arguments. Defaults are left out: they are those of the worker that runs the job."""
         given = self._signature.bind(*args, **kwargs).arguments
-        model = self._model()
+        model = self._model
         return encode(given[model] if model and model in given else dict(given))
 
     def arguments(self, payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -144,12 +146,13 @@ class PayloadShape:
             given = self._read(payload)
         except InvalidPayload as fault:
             raise InvalidPayload(f"the payload does not fit type {self._name}: {fault}") from fault
+        if self._by_name:
+            return (), given
         bound = inspect.BoundArguments(self._signature, given)
         return bound.args, bound.kwargs
 
     def _read(self, payload: Any) -> dict[str, Any]:
-        parameters, model = self._signature.parameters, self._model()
-        hints = hints_of(self._handler)
+        parameters, model, hints = self._signature.parameters, self._model, hints_of(self._handler)
         if model and not (payload == {} and parameters[model].default is not inspect.Parameter.empty):
             return {model: decode(hints[model], payload, strict=True)}
         if not isinstance(payload, dict):
@@ -170,6 +173,7 @@ class PayloadShape:
             if name in payload
         }
 
+    @cached_property
     def _model(self) -> str | None:
         names = list(self._signature.parameters)
         if len(names) == 1 and is_model(hints_of(self._handler).get(names[0])):

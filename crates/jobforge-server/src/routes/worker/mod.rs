@@ -30,7 +30,7 @@ use crate::caller::Caller;
 use crate::workers::Workers;
 
 /// What one request may hold.
-const LIMITS: Limits = Limits { claim: 100, heartbeat: 1000, results: 1000, body_bytes: 8 * 1024 * 1024 };
+const LIMITS: Limits = Limits { claim: 500, heartbeat: 1000, results: 1000, body_bytes: 8 * 1024 * 1024 };
 /// The most queues or types that a request may name.
 const MAX_NAMES: usize = 1000;
 /// The longest free text that names something, in bytes.

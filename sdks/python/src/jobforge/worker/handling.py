@@ -47,7 +47,10 @@ async def run_to_its_end(attempt: Attempt, task: Task[Any, Any]) -> Ending:
     running: asyncio.Future[Ending]
     if task.is_async:
         attempt.in_loop = True
-        running = asyncio.create_task(_awaited(attempt, task), name=f"{task.name} {attempt.job.id}")
+        handler = asyncio.create_task(_awaited(attempt, task), name=f"{task.name} {attempt.job.id}")
+        if attempt.job.timeout_s is None and attempt.job.progress_timeout_s is None:
+            return await _until_stopped(attempt, handler)
+        running = handler
     else:
         running = _in_thread(f"{task.name} {attempt.job.id}", lambda: _called(lambda: task.call(attempt.ctx, payload)))
     while not running.done() and not attempt.stop_asked.done():
@@ -65,6 +68,17 @@ async def run_to_its_end(attempt: Attempt, task: Task[Any, Any]) -> Ending:
         # However long it takes: only one that has ended can be reported, and its slot is free no sooner.
         await asyncio.wait({running})
     return Ending(error=asyncio.CancelledError()) if running.cancelled() else running.result()
+
+
+async def _until_stopped(attempt: Attempt, handler: asyncio.Task[Ending]) -> Ending:
+    """Waits for an async handler whose time has no bound: most have none, and this costs less than to watch a clock."""
+    attempt.stop_asked.add_done_callback(lambda _: handler.cancel())
+    try:
+        return await handler
+    except asyncio.CancelledError as error:
+        if handler.cancelled():
+            return Ending(error=error)
+        raise
 
 
 async def _awaited(attempt: Attempt, task: Task[Any, Any]) -> Ending:
@@ -141,6 +155,8 @@ def _outcome(attempt: Attempt, ending: Ending) -> dict[str, Any] | None:
 
 
 def _succeeded(value: Any) -> dict[str, Any]:
+    if value is None:
+        return {"outcome": "succeeded"}
     try:
         result = encode(value)
         size = len(body_of(result))

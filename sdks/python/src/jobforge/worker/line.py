@@ -28,12 +28,14 @@ class AsyncLine:
     ) -> None:
         await self._http.aclose()
 
-    async def post(self, call: str, body: dict[str, Any], *, patience: float = ANSWER_TIME_S) -> Any:
-        """Sends a call and reads its answer; raises :class:`Refused` or :class:`NotAnswered`."""
+    async def post(self, call: str, body: dict[str, Any] | bytes, *, patience: float = ANSWER_TIME_S) -> Any:
+        """Sends a call, whose body may be written already, and reads its answer.
+
+        Raises :class:`Refused` or :class:`NotAnswered`.
+        """
+        written = body if isinstance(body, bytes) else body_of(body)
         try:
-            response = await self._http.post(
-                f"/v1/worker/{call}", content=body_of(body), headers=JSON_BODY, timeout=patience
-            )
+            response = await self._http.post(f"/v1/worker/{call}", content=written, headers=JSON_BODY, timeout=patience)
         except httpx2.HTTPError as fault:
             raise not_answered(self._address.url, fault) from fault
         return answer_of(response)

@@ -29,6 +29,8 @@ class Waiting:
 
     worker_id: str
     body: dict[str, Any]
+    written: bytes
+    """The body as it is sent."""
     replaced: bool = False
     """Whether it stands for one that the server has refused."""
 
@@ -57,7 +59,7 @@ class Results:
 
     def add(self, worker_id: str, body: dict[str, Any]) -> None:
         """Takes in a result."""
-        self._waiting.append(Waiting(worker_id, body))
+        self._waiting.append(Waiting(worker_id, body, body_of(body)))
         self._flushed.clear()
         self._added.set()
 
@@ -95,9 +97,9 @@ class Results:
         most = self.limits.results if self.limits else 1
         room = self.limits.body_bytes // 2 if self.limits else 0
         batch = [self._waiting.popleft()]
-        room -= len(body_of(batch[0].body))
+        room -= len(batch[0].written)
         while self._waiting and len(batch) < most and self._waiting[0].worker_id == batch[0].worker_id:
-            room -= len(body_of(self._waiting[0].body))
+            room -= len(self._waiting[0].written)
             if room < 0:
                 break
             batch.append(self._waiting.popleft())
@@ -105,7 +107,8 @@ class Results:
 
     async def _send(self, batch: list[Waiting]) -> None:
         """Sends a batch; raises when it is to be sent again as it is."""
-        body = {"worker_id": batch[0].worker_id, "results": [each.body for each in batch]}
+        results = b",".join(each.written for each in batch)
+        body = b'{"worker_id":%s,"results":[%s]}' % (body_of(batch[0].worker_id), results)
         try:
             answers = (await self._line.post("results", body))["results"]
         except NotAnswered:
@@ -137,4 +140,5 @@ class Results:
             # Left to the lease: whoever runs the job next may fare better.
             return self._attempts.forget(alone.key)
         alone.body, alone.replaced = refused_result(alone.body, fault.detail), True
+        alone.written = body_of(alone.body)
         return await self._send(batch)
