@@ -354,11 +354,11 @@ fn serve(jobforge: &Path, folder: &Path, database_url: Option<&str>) -> Result<(
     let mut lines = BufReader::new(stderr).lines();
     let greeting = lines
         .by_ref()
-        .map_while(|line| line.ok())
+        .map_while(std::result::Result::ok)
         .find(|line| line.contains("stop with Ctrl-C"))
         .context("the server ended before it was up")?;
     // Read on, so that it never waits for a full pipe.
-    std::thread::spawn(move || lines.map_while(|line| line.ok()).for_each(drop));
+    std::thread::spawn(move || lines.map_while(std::result::Result::ok).for_each(drop));
     let at = greeting.find("http://").with_context(|| format!("{greeting:?} names no address"))?;
     let address = greeting[at..].split([';', '"', ' ']).next().unwrap_or_default().to_owned();
     Ok((server, address))

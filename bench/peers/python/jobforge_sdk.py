@@ -37,7 +37,7 @@ async def worker(url: str, note: Callable[[int], None]) -> AsyncIterator[Callabl
     async def noop(ctx: jf.Context, sequence: int, padding: str) -> None:
         note(sequence)
 
-    working = app.worker(concurrency=1000)
+    working = app.worker(concurrency=500)
     running: list[asyncio.Task[Any]] = []
     yield lambda: running.append(asyncio.create_task(working.run()))
     working.stop()
