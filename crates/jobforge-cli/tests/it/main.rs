@@ -32,6 +32,8 @@ mod proxy;
 mod restart;
 mod roles;
 mod runbooks;
+#[cfg(feature = "s3")]
+mod s3;
 mod schedules;
 mod service_manager;
 mod settings_load;
