@@ -13,10 +13,8 @@ use nix::unistd::Pid;
 use testkit::postgres::TestDatabase;
 
 use crate::stages::{Outcome, Run};
-use crate::{beside_this_program, command, repository, run as run_command};
+use crate::{beside_this_program, command, python, repository, run as run_command};
 
-/// What is installed, each package with its version.
-const REQUIREMENTS: &str = "xtask/schemathesis/requirements.txt";
 /// Cases of each operation, beside the ones that try each limit.
 const CASES: &str = "10";
 /// How long a server may take to listen, in looks a tenth of a second apart.
@@ -37,7 +35,7 @@ pub(crate) fn any_seed() -> String {
 
 /// The stage: fails when an answer differs from what is described, or when the server fails.
 pub(crate) fn check(run: &mut Run, seed: &str) -> Result<Outcome> {
-    let program = schemathesis()?;
+    let program = python::program("schemathesis", "bin/schemathesis")?;
     // As the tests build it, so that nothing is compiled twice.
     run_command(&mut command("cargo", &["test", "--quiet", "--workspace", "--no-run"]))?;
     let jobforge = beside_this_program("jobforge")?;
@@ -151,24 +149,4 @@ impl Drop for Server {
             let _ = self.process.wait();
         }
     }
-}
-
-/// The program, installed below the target directory unless it is there.
-fn schemathesis() -> Result<PathBuf> {
-    let venv = beside_this_program("schemathesis")?;
-    let (wanted, installed) = (repository().join(REQUIREMENTS), venv.join("requirements.txt"));
-    let read =
-        |path: &Path| fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()));
-    let program = venv.join("bin/schemathesis");
-    if program.is_file() && read(&installed).ok() == Some(read(&wanted)?) {
-        return Ok(program);
-    }
-    let place = venv.to_string_lossy();
-    run_command(&mut command("python3", &["-m", "venv", "--clear", &place]))
-        .context("failed to make a virtual environment\nhint: `cargo xtask deps` installs python3-venv")?;
-    let pip = venv.join("bin/pip");
-    let arguments = ["install", "--quiet", "--disable-pip-version-check", "--requirement", REQUIREMENTS];
-    run_command(&mut command(&pip.to_string_lossy(), &arguments))?;
-    fs::copy(&wanted, &installed).context("failed to note what was installed")?;
-    Ok(program)
 }

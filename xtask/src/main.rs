@@ -10,6 +10,7 @@ mod ci;
 mod deps;
 mod openapi;
 mod postgres;
+mod python;
 mod sdks;
 mod sim;
 mod stages;

@@ -4,12 +4,12 @@ use anyhow::Result;
 use testkit::postgres::{Cluster, ClusterOptions, SHARED_SERVER_VARIABLE};
 
 use crate::stages::{self, Outcome, Run, Stage};
-use crate::{api, command, deps, openapi, repository, run as run_command, sdks, succeeds, tidy};
+use crate::{api, command, deps, openapi, python, repository, run as run_command, sdks, succeeds, tidy};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Leave out the documentation, its examples, the feature `otlp`, the SDKs, deploy/, and asking servers all that is
-    /// described
+    /// Leave out the documentation, its examples, the features `otlp` and `s3`, the SDKs, deploy/, and asking servers all
+    /// that is described
     #[arg(long)]
     fast: bool,
 }
@@ -28,7 +28,7 @@ pub(crate) const STAGES: [Stage; 13] = [
     Stage { name: "tests", run: tests },
     Stage { name: "api", run: |run| api::check(run, api::SEED) },
     Stage { name: "sdks", run: |_| sdks::check() },
-    Stage { name: "otlp", run: |_| otlp() },
+    Stage { name: "features", run: |_| features() },
     Stage { name: "deploy", run: |_| passed(run_command(&mut command("deploy/check", &[]))) },
     Stage { name: "docs", run: |_| docs() },
     Stage { name: "doc tests", run: doc_tests },
@@ -36,7 +36,7 @@ pub(crate) const STAGES: [Stage; 13] = [
 
 const POSTGRES: Stage = Stage { name: "postgres", run: start_postgres };
 
-const NOT_FAST: [&str; 6] = ["api", "sdks", "otlp", "deploy", "docs", "doc tests"];
+const NOT_FAST: [&str; 6] = ["api", "sdks", "features", "deploy", "docs", "doc tests"];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let wanted = |stage: &&Stage| !(options.fast && NOT_FAST.contains(&stage.name));
@@ -69,12 +69,14 @@ fn tests(run: &mut Run) -> Result<Outcome> {
     cargo_with_postgres(run, &["test", "--workspace", "--all-targets", "--no-fail-fast"])
 }
 
-/// The program as it is with the one feature that it has.
-fn otlp() -> Result<Outcome> {
-    let build = ["--package", "jobforge-cli", "--features", "otlp"];
+/// The program as it is with every feature that it has.
+fn features() -> Result<Outcome> {
+    let build = ["--package", "jobforge-cli", "--features", "otlp,s3"];
     let lints = ["--all-targets", "--", "--deny", "warnings"];
     run_command(command("cargo", &["clippy"]).args(build).args(lints))?;
-    passed(run_command(command("cargo", &["test"]).args(build).args(["--test", "it", "otlp"])))
+    let moto = python::program("moto", "bin/moto_server")?;
+    let tests = ["--test", "it", "--", "otlp", "s3::"];
+    passed(run_command(command("cargo", &["test"]).args(build).args(tests).env("MOTO_SERVER", moto)))
 }
 
 fn doc_tests(run: &mut Run) -> Result<Outcome> {

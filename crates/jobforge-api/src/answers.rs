@@ -20,6 +20,18 @@ pub struct ReceiptList {
     pub jobs: Vec<ReceiptView>,
 }
 
+/// How large payloads may be, and what becomes of large ones.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PayloadLimits {
+    /// The largest payload that is taken, in bytes of JSON.
+    pub payload_bytes: usize,
+    /// What should not be exceeded where nothing is stored elsewhere; beyond it payloads are, where they can be.
+    pub payload_inline_bytes: usize,
+    /// Whether large payloads are kept outside of the database and brought to handlers by themselves.
+    pub payload_store: bool,
+}
+
 /// What happened to a job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -18,9 +18,9 @@ pub mod worker;
 use std::time::Duration;
 
 pub use answers::{
-    AuditPage, AuditVerdict, DeadGroupList, FlagList, FlagView, OperationList, ReceiptList, ResolvedView,
-    SettingChanged, SettingHistory, SettingList, SettingView, SettingsChanged, TimelineEvent, TimelineView,
-    TokenList, TokenView, WatchdogList,
+    AuditPage, AuditVerdict, DeadGroupList, FlagList, FlagView, OperationList, PayloadLimits, ReceiptList,
+    ResolvedView, SettingChanged, SettingHistory, SettingList, SettingView, SettingsChanged, TimelineEvent,
+    TimelineView, TokenList, TokenView, WatchdogList,
 };
 pub use job::{
     AttemptView, ItemsView, JobDetailView, JobList, JobView, LogList, LogView, ProgressView, QueueList,

@@ -1,7 +1,7 @@
 //! How commands fail: a message, a hint, and an exit code that scripts can rely on.
 
-use jobforge::Error;
 use jobforge::store::StoreError;
+use jobforge::{Error, PayloadFault};
 
 use crate::output;
 
@@ -92,6 +92,11 @@ impl From<Error> for Failure {
             Error::NotAllowed { .. } => CONFLICT,
             Error::NotEnded { .. } => TIMED_OUT,
             Error::BadWorker(_) => CONFIG,
+            Error::Payloads(fault) => {
+                let code =
+                    if matches!(fault, PayloadFault::Unavailable { .. }) { UNREACHABLE } else { CONFIG };
+                return Self::new(code, fault.chain());
+            }
         };
         Self::new(code, error.to_string())
     }

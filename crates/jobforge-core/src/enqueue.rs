@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::job::{JobId, NewJob, RunAt};
 use crate::payload::Payload;
 use crate::settle::RetryPolicy;
+use crate::stored_payload::uses_reserved_key;
 use crate::time::{LATEST, has_long_year, is_rfc_3339};
 
 /// Longest type, queue and tenant name, in bytes.
@@ -146,6 +147,10 @@ pub fn validate(request: JobRequest, created_by: Option<String>) -> Result<NewJo
         && let Err(fault) = policy.validate()
     {
         check.fail("retry", "out_of_range", fault);
+    }
+    if request.payload.as_ref().is_some_and(uses_reserved_key) {
+        let told = "keys that begin with $jobforge mark what JobForge itself keeps in a payload's place; use another name";
+        check.fail("payload", "reserved_key", told);
     }
     if !check.errors.is_empty() {
         return Err(InvalidJob { errors: check.errors });

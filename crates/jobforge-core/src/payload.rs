@@ -27,11 +27,13 @@ pub enum PayloadError {
     Empty,
     /// The text is too long.
     #[error(
-        "the payload has {bytes} bytes; at most {MAX_PAYLOAD_BYTES} are allowed: store the data elsewhere and pass a reference such as {{\"data_ref\": …}}"
+        "the payload has {bytes} bytes; at most {most} are allowed: store the data elsewhere and pass a reference such as {{\"data_ref\": …}}, or let JobForge store it (setting payload_store)"
     )]
     TooLarge {
         /// Its size.
         bytes: usize,
+        /// What is allowed here.
+        most: usize,
     },
     /// The text is not JSON.
     #[error("the payload is not valid JSON: {detail}")]
@@ -86,16 +88,24 @@ impl Payload {
     /// # Errors
     /// See [`PayloadError`]; nothing is stored.
     pub fn parse(text: &str) -> Result<Self, PayloadError> {
+        Self::parse_within(text, MAX_PAYLOAD_BYTES)
+    }
+
+    /// The same with another bound on its size: a large payload is put into object storage (see [`crate::stored_payload`]).
+    ///
+    /// # Errors
+    /// See [`PayloadError`]; nothing is stored.
+    pub fn parse_within(text: &str, most: usize) -> Result<Self, PayloadError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(PayloadError::Empty);
         }
-        if text.len() > MAX_PAYLOAD_BYTES {
-            return Err(PayloadError::TooLarge { bytes: text.len() });
+        if text.len() > most {
+            return Err(PayloadError::TooLarge { bytes: text.len(), most });
         }
         let bytes = json::check(text, MAX_DEPTH)?.written_out;
-        if bytes > MAX_PAYLOAD_BYTES {
-            return Err(PayloadError::TooLarge { bytes });
+        if bytes > most {
+            return Err(PayloadError::TooLarge { bytes, most });
         }
         RawValue::from_string(text.to_owned()).map(Self).map_err(|error| json::syntax(text, &error).into())
     }
@@ -105,8 +115,16 @@ impl Payload {
     /// # Errors
     /// When the value cannot be written as JSON, or is one of the cases of [`PayloadError`].
     pub fn from_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, PayloadError> {
+        Self::from_value_within(value, MAX_PAYLOAD_BYTES)
+    }
+
+    /// The same with another bound on its size.
+    ///
+    /// # Errors
+    /// As [`Self::from_value`].
+    pub fn from_value_within<T: Serialize + ?Sized>(value: &T, most: usize) -> Result<Self, PayloadError> {
         let text = serde_json::to_string(value).map_err(|error| json::syntax("", &error))?;
-        Self::parse(&text)
+        Self::parse_within(&text, most)
     }
 
     /// Takes text that an engine gave back. It was checked when it went in, or written by an operator's SQL.

@@ -10,7 +10,7 @@ use jobforge::core::job::BadJobId;
 use jobforge::core::json::Fault;
 use jobforge::core::payload::PayloadError;
 use jobforge::store::StoreError;
-use jobforge::{Error, ScheduleError};
+use jobforge::{Error, PayloadFault, ScheduleError};
 use jobforge_api::{FieldProblem, Problem};
 
 use crate::request_log::Cause;
@@ -92,6 +92,13 @@ impl ApiError {
             .header(RETRY_AFTER, RETRY_AFTER_S)
     }
 
+    /// Where large payloads are kept is not available, or busy.
+    pub(crate) fn no_payloads(code: &str, detail: &str, cause: String) -> Self {
+        let title = "large payloads are not available";
+        Self::failed(StatusCode::SERVICE_UNAVAILABLE, code, title, detail, cause)
+            .header(RETRY_AFTER, RETRY_AFTER_S)
+    }
+
     fn header(mut self, name: HeaderName, value: &'static str) -> Self {
         self.0.header = Some((name, HeaderValue::from_static(value)));
         self
@@ -151,6 +158,7 @@ impl From<Error> for ApiError {
         match error {
             Error::InvalidJob(invalid) => invalid.into(),
             Error::InvalidPayload(fault) => fault.into(),
+            Error::Payloads(fault) => fault.into(),
             Error::Store(error) => error.into(),
             Error::NotFound(id) => Self::new(
                 StatusCode::NOT_FOUND,
@@ -242,6 +250,38 @@ impl From<PayloadError> for ApiError {
         let detail = fault.to_string();
         Self::new(status, fault.code(), "the payload was refused", detail.clone())
             .errors(vec![FieldProblem::new(pointer, fault.code(), detail)])
+    }
+}
+
+impl From<PayloadFault> for ApiError {
+    fn from(fault: PayloadFault) -> Self {
+        let (code, chain) = (fault.code(), fault.chain());
+        match fault {
+            PayloadFault::Unavailable { doing, .. } => {
+                let detail = format!(
+                    "failed to {doing} a large payload where they are kept; nothing was changed, so try again"
+                );
+                Self::no_payloads(code, &detail, chain)
+            }
+            PayloadFault::NoStore { .. } | PayloadFault::Unusable { .. } => {
+                let detail = "the payload is kept elsewhere, and this server has no payload_store";
+                Self::no_payloads(code, detail, chain)
+            }
+            PayloadFault::Missing { job, .. } => {
+                let detail = format!("the payload of job {job} is not where payloads are kept");
+                Self::failed(StatusCode::NOT_FOUND, code, "the payload cannot be had", &detail, chain)
+            }
+            PayloadFault::Damaged { job, .. } => {
+                let detail = format!("the payload of job {job} is not the one that was stored");
+                Self::failed(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    code,
+                    "the payload cannot be had",
+                    &detail,
+                    chain,
+                )
+            }
+        }
     }
 }
 

@@ -25,21 +25,42 @@ use jobforge::core::nearest::advice;
 pub(crate) const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// The longest body of many jobs.
 const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// Room for the rest of a job beside a payload that goes to object storage.
+const AROUND_PAYLOAD: usize = 64 * 1024;
 /// How much more is read and thrown away, so that a client that is still sending gets to read the refusal.
 const DRAIN_BYTES: usize = 4 * 1024 * 1024;
-/// How long a body may take to arrive.
+/// How long a body may take to arrive, and one that is large.
 const BODY_TIME: Duration = Duration::from_secs(30);
+const LARGE_BODY_TIME: Duration = Duration::from_secs(120);
 /// Characters of a parser's message or a user's word that are repeated in an answer.
 const SHOWN: usize = 300;
 
-/// Reads a job, given as strict JSON.
-pub(crate) async fn job_request(headers: &HeaderMap, body: Body) -> Result<JobRequest, ApiError> {
+/// Whether a body is said to be longer than one that holds a payload for the database.
+pub(crate) fn is_large(headers: &HeaderMap) -> bool {
+    declared(headers).is_some_and(|length| length > MAX_BODY_BYTES as u64)
+}
+
+/// Reads a job, given as strict JSON, with a payload of at most so many bytes. Only a body that says how long it is may be
+/// longer than others.
+pub(crate) async fn job_request(
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<JobRequest, ApiError> {
     require_json(headers)?;
-    let bytes = read(headers, body, MAX_BODY_BYTES).await?;
-    let request = parse(text(&bytes)?)?;
-    // The wire type takes any JSON as payload; what cannot be stored faithfully is refused here.
-    let payload = request.payload.map(|payload| Payload::parse(payload.as_str())).transpose()?;
-    Ok(JobRequest { payload, ..request })
+    let limit = if is_large(headers) {
+        most.saturating_add(AROUND_PAYLOAD).max(MAX_BODY_BYTES)
+    } else {
+        MAX_BODY_BYTES
+    };
+    let bytes = read(headers, body, limit).await?;
+    checked(parse(text(&bytes)?)?, most)
+}
+
+/// The wire type takes any JSON as payload; what cannot be stored faithfully is refused here.
+fn checked(request: JobRequest, most: usize) -> Result<JobRequest, ApiError> {
+    let parsed = request.payload.map(|payload| Payload::parse_within(payload.as_str(), most));
+    Ok(JobRequest { payload: parsed.transpose()?, ..request })
 }
 
 /// The body of a request, of at most so many bytes, given as strict JSON: the last argument of a handler.
@@ -86,6 +107,7 @@ pub(crate) async fn job_requests(
     headers: &HeaderMap,
     body: Body,
     most: usize,
+    most_payload: usize,
 ) -> Result<Vec<JobRequest>, ApiError> {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -101,10 +123,7 @@ pub(crate) async fn job_requests(
     }
     let (mut requests, mut refusals) = (Vec::with_capacity(jobs.len()), Vec::new());
     for (index, job) in jobs.iter().enumerate() {
-        let read = parse(job.get()).and_then(|request| {
-            let payload = request.payload.map(|payload| Payload::parse(payload.as_str())).transpose()?;
-            Ok(JobRequest { payload, ..request })
-        });
+        let read = parse(job.get()).and_then(|request| checked(request, most_payload));
         match read {
             Ok(request) => requests.push(request),
             Err(refusal) => refusals.push(refusal.under(&format!("/jobs/{index}"))),
@@ -264,15 +283,21 @@ fn unsupported(code: &str, detail: &str) -> ApiError {
     ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, "the body is not of a type read here", detail)
 }
 
+/// How long the body is said to be.
+fn declared(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok())
+}
+
 async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
-    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let declared = declared(headers);
     let too_long = declared.is_some_and(|length| length > limit as u64);
     // Whoever asks before sending is told at once; so is whoever would send more than we care to throw away.
     let hopeless = declared.is_some_and(|length| length > (limit + DRAIN_BYTES) as u64);
     if hopeless || (too_long && headers.contains_key(EXPECT)) {
         return Err(too_large(limit));
     }
-    match tokio::time::timeout(BODY_TIME, collect(body, limit)).await {
+    let patience = if limit > MAX_BATCH_BYTES { LARGE_BODY_TIME } else { BODY_TIME };
+    match tokio::time::timeout(patience, collect(body, limit)).await {
         Ok(read) => read,
         Err(_) => Err(ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -280,7 +305,7 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, 
             "the body did not arrive",
             format!(
                 "the body did not arrive within {} s; nothing was changed, so try again",
-                BODY_TIME.as_secs()
+                patience.as_secs()
             ),
         )),
     }

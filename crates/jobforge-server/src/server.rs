@@ -112,8 +112,7 @@ pub async fn bind(options: ServerOptions, client: Client, live: Live) -> Result<
     let listener = TcpListener::bind(wanted).await.map_err(|source| ServerError::listen(wanted, source))?;
     let address = listener.local_addr().map_err(|source| ServerError::listen(wanted, source))?;
     let (app, gate) = (Arc::new(App::new(client, live, probes.clone())), Arc::new(gate));
-    let store = Arc::clone(app.client.store());
-    let workers = Arc::new(Workers::new(store, app.live.clone(), app.closing.clone()));
+    let workers = Arc::new(Workers::new(app.client.clone(), app.live.clone(), app.closing.clone()));
     let router = routes::router(Arc::clone(&app), Arc::clone(&gate), workers);
     Ok(Server { listener, address, router, gate, app, probes })
 }

@@ -48,7 +48,7 @@ pub fn bind_socket(options: SocketOptions, client: Client, live: Live) -> Result
     let path = options.path;
     let listener = listen(&path)?;
     let closing = CancellationToken::new();
-    let workers = Arc::new(Workers::new(Arc::clone(client.store()), live.clone(), closing.clone()));
+    let workers = Arc::new(Workers::new(client.clone(), live.clone(), closing.clone()));
     let presence = Arc::clone(&workers.presence);
     let probes = Probes::new(&[]).map_err(ServerError::BadProbe)?;
     let app = Arc::new(App::new(client, live, probes));

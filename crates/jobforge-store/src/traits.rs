@@ -195,6 +195,8 @@ pub trait Inspect: Send + Sync {
     async fn job(&self, id: JobId) -> Result<Option<Job>>;
     /// One job with its attempts, result and log.
     async fn job_detail(&self, id: JobId) -> Result<Option<JobDetail>>;
+    /// Which of these jobs there are, whatever their status.
+    async fn known_jobs(&self, ids: &[JobId]) -> Result<BTreeSet<JobId>>;
     /// What [`jobforge_core::standing::assess`] needs to know about a job.
     async fn job_facts(&self, id: JobId, at: Now) -> Result<Option<Facts>>;
     /// One page of the jobs that match, newest first, from a bounded search: a page may hold fewer than asked for, or none,

@@ -24,6 +24,7 @@ use tracing::Instrument;
 use crate::error::Error;
 use crate::job_type::JobType;
 use crate::open::{OpenOptions, open_store};
+use crate::payloads::Payloads;
 use crate::trace;
 
 /// Between two looks of [`Client::wait`] when nothing announces a change.
@@ -35,6 +36,7 @@ pub struct Client {
     store: Arc<dyn Store>,
     author: Option<String>,
     by: By,
+    pub(crate) payloads: Option<Payloads>,
 }
 
 impl std::fmt::Debug for Client {
@@ -69,7 +71,7 @@ impl Client {
 
     /// Wraps a store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, author: None, by: By::named("library") }
+        Self { store, author: None, by: By::named("library"), payloads: None }
     }
 
     /// Names who enqueues, for the history, and who moves jobs, for the audit log.
@@ -109,7 +111,9 @@ impl Client {
             retry: J::RETRY,
             ..JobRequest::default()
         };
-        let fault = Payload::from_value(&job).map(|payload| request.payload = Some(payload)).err();
+        let most = self.max_payload_bytes();
+        let fault =
+            Payload::from_value_within(&job, most).map(|payload| request.payload = Some(payload)).err();
         Enqueue { client: self.clone(), request, fault }
     }
 
@@ -130,8 +134,9 @@ impl Client {
     /// Enqueues validated jobs.
     ///
     /// # Errors
-    /// When the database fails or a key conflicts.
+    /// When the database fails, a key conflicts, or a large payload cannot be kept.
     pub async fn enqueue_jobs(&self, jobs: &[NewJob]) -> Result<Vec<Receipt>, Error> {
+        let jobs = &*self.spilled(jobs).await?;
         let span = trace::send(jobs);
         let jobs = &*trace::carried(&span, jobs);
         let done =
@@ -141,6 +146,13 @@ impl Client {
                     jobs.iter().for_each(|job| refused(&job.queue));
                 }
             })?;
+        if let Some(payloads) = &self.payloads {
+            for (job, done) in jobs.iter().zip(&done) {
+                if !done.created && done.id != job.id {
+                    payloads.forget(job).await;
+                }
+            }
+        }
         Ok(done.into_iter().map(Receipt::from).collect())
     }
 
@@ -362,9 +374,12 @@ impl Enqueue {
         self,
         transaction: &tokio_postgres::Transaction<'_>,
     ) -> Result<Receipt, Error> {
+        let client = self.client.clone();
         let job = self.into_job()?;
-        let span = trace::send(std::slice::from_ref(&job));
-        let done = enqueue_in(transaction, &trace::carried(&span, std::slice::from_ref(&job)))
+        // Before the transaction ends: what comes of one that is rolled back is swept later.
+        let spilled = client.spilled(std::slice::from_ref(&job)).await?;
+        let span = trace::send(&spilled);
+        let done = enqueue_in(transaction, &trace::carried(&span, &spilled))
             .instrument(span.clone())
             .await
             .inspect_err(|error| trace::not_sent(&span, error))?;
@@ -387,7 +402,7 @@ impl IntoFuture for Enqueue {
 }
 
 /// Counts a job that was not taken. What is no name of a queue is not made a label.
-fn refused(queue: &str) {
+pub(crate) fn refused(queue: &str) {
     let queue = if check_name(queue).is_ok() { queue } else { OTHER };
     process().add(&ENQUEUED, &[queue, "rejected"], 1);
 }

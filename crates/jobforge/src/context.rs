@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use jobforge_core::heartbeat::Report;
 use jobforge_core::job::{ClaimedJob, Items, JobId, Lease};
+use jobforge_core::stored_payload::StoredPayload;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::job_error::JobError;
+use crate::payloads::{PayloadFault, Payloads};
 use crate::worker::States;
 
 /// The newest log lines that are kept of one attempt, in bytes.
@@ -51,6 +53,8 @@ struct Inner {
     state: Mutex<State>,
     /// Of this run, where runs are traced.
     traceparent: OnceLock<String>,
+    /// The same job with its payload, where that was kept elsewhere.
+    whole: OnceLock<ClaimedJob>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -98,6 +102,7 @@ impl JobContext {
                 stop: CancellationToken::new(),
                 state: Mutex::default(),
                 traceparent: OnceLock::new(),
+                whole: OnceLock::new(),
             }),
         }
     }
@@ -112,9 +117,19 @@ impl JobContext {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Brings the payload from where it is kept, if that is not the job's row.
+    pub(crate) async fn load(&self, payloads: Option<&Payloads>) -> Result<(), PayloadFault> {
+        let job = &self.inner.job;
+        let Some(stored) = StoredPayload::of(&job.payload) else { return Ok(()) };
+        let payloads = payloads.ok_or(PayloadFault::NoStore { job: job.id, bytes: stored.bytes })?;
+        let payload = payloads.get(&job.tenant_id, job.id, &stored).await?;
+        let _ = self.inner.whole.set(ClaimedJob { payload, ..job.clone() });
+        Ok(())
+    }
+
     /// The job as it was claimed.
     pub fn job(&self) -> &ClaimedJob {
-        &self.inner.job
+        self.inner.whole.get().unwrap_or(&self.inner.job)
     }
 
     /// The job's id: the same in every attempt, so it serves as an idempotency key for side effects.

@@ -8,6 +8,8 @@ use jobforge_core::payload::PayloadError;
 use jobforge_core::state::Status;
 use jobforge_store::StoreError;
 
+use crate::payloads::PayloadFault;
+
 /// Why a call of the client or the start of a worker failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -17,6 +19,9 @@ pub enum Error {
     /// The payload was refused; nothing was stored.
     #[error("the job was refused: {0}")]
     InvalidPayload(#[from] PayloadError),
+    /// A large payload could not be kept, or brought back; nothing was enqueued.
+    #[error(transparent)]
+    Payloads(#[from] PayloadFault),
     /// The database failed or refused.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -44,6 +44,7 @@ pub mod live;
 pub mod notify;
 mod open;
 pub mod overview;
+pub mod payloads;
 pub mod process;
 pub mod remote;
 mod schedule;
@@ -62,6 +63,7 @@ pub use job_error::JobError;
 pub use job_type::JobType;
 pub use jobforge_core::schedule::ScheduleView;
 pub use open::{OpenOptions, Purpose, open_store};
+pub use payloads::{PayloadFault, Payloads};
 pub use schedule::{ScheduleError, ScheduleSetup};
 pub use tokens::{AuditError, AuditHead, TokenError};
 #[doc(hidden)]

@@ -32,6 +32,16 @@ def sync_add(ctx: jf.Context, left: int, right: int) -> int:
     return left + right
 
 
+@app.task("t.measure", queue=QUEUE)
+async def measure(ctx: jf.Context, text: str, sign: str = "") -> str:
+    return f"{len(text)} {sign}"
+
+
+@app.task("t.sync_measure", queue=QUEUE)
+def sync_measure(ctx: jf.Context, text: str) -> int:
+    return len(text)
+
+
 @app.task("t.sleep", queue=QUEUE)
 async def sleep(ctx: jf.Context, seconds: float) -> str:
     note(ctx, "begins")

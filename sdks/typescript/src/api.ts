@@ -2,7 +2,7 @@ import { sleep } from "./clock.js";
 import { retryIn } from "./policy/retry.js";
 import { Transport } from "./transport.js";
 import type { Connection } from "./settings.js";
-import type { Job, JobDetail, JobFilter, JobPage, JobRequest, Receipt } from "./wire.js";
+import type { Job, JobDetail, JobFilter, JobPage, JobRequest, Limits, Receipt } from "./wire.js";
 
 /** Most jobs of one request. */
 export const BATCH = 1000;
@@ -18,6 +18,7 @@ export interface Api {
   enqueue(job: JobRequest, options?: CallOptions): Promise<Receipt>;
   /** All or none; at most {@link BATCH}. */
   enqueueMany(jobs: JobRequest[], options?: CallOptions): Promise<Receipt[]>;
+  limits(options?: CallOptions): Promise<Limits>;
   get(id: string, options?: CallOptions): Promise<JobDetail>;
   list(filter: JobFilter, options?: CallOptions): Promise<JobPage>;
   act(id: string, action: "cancel" | "retry", options?: CallOptions): Promise<Job>;
@@ -43,6 +44,10 @@ export class HttpApi implements Api {
     const safe = jobs.every((job) => job.idempotency_key !== undefined);
     const answer = await this.call<{ jobs: Receipt[] }>("POST", "/v1/jobs/many", { jobs }, safe, options);
     return answer.jobs;
+  }
+
+  limits(options?: CallOptions): Promise<Limits> {
+    return this.call("GET", "/v1/limits", undefined, true, options);
   }
 
   get(id: string, options?: CallOptions): Promise<JobDetail> {

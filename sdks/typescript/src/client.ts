@@ -6,9 +6,12 @@ import { connection, type Connection } from "./settings.js";
 import { Task, type Handler, type TaskOptions } from "./task.js";
 import type { Job, JobDetail, JobFilter, JobPage, JobRequest } from "./wire.js";
 import type { WorkOptions } from "./worker/options.js";
+import { portion } from "./worker/portions.js";
 
-/** Payloads beyond this make a queue slow for everybody; they are refused with advice. */
+/** Payloads beyond this make a queue slow for everybody; they are refused with advice, unless the server keeps them elsewhere. */
 export const PAYLOAD_LIMIT_BYTES = 100 * 1024;
+/** How long an answer of the server about its limits is believed. */
+const LIMITS_KNOWN_MS = 60_000;
 
 export interface JobForgeOptions {
   /** `http://host:port`, `https://host` or `unix:/path/jobforge.sock`; `JOBFORGE_URL` if left out, else `127.0.0.1:8080`. */
@@ -17,7 +20,7 @@ export interface JobForgeOptions {
   token?: string;
   /** What a job gets that says nothing itself, such as `{ tenant_id: "acme" }`. */
   defaults?: Omit<JobRequest, "payload" | "idempotency_key">;
-  /** 100 KB if left out; the server takes up to 1 MiB. */
+  /** If left out, 100 KB, or what the server says if it keeps large payloads outside of its database. */
   payloadLimitBytes?: number;
 }
 
@@ -34,13 +37,14 @@ export class JobForge implements AsyncDisposable {
   /** @internal Replaced by the helpers of tests. */
   api: Api;
   private readonly defaults: JobRequest;
-  private readonly payloadLimit: number;
+  private readonly payloadLimit: number | undefined;
+  private limits: { most: number; until: number } | undefined;
 
   constructor(options: JobForgeOptions = {}) {
     this.connection = connection(options.url, options.token);
     this.api = new HttpApi(this.connection);
     this.defaults = options.defaults ?? {};
-    this.payloadLimit = options.payloadLimitBytes ?? PAYLOAD_LIMIT_BYTES;
+    this.payloadLimit = options.payloadLimitBytes;
   }
 
   /** Defines a task: `jf.task<Payload, Result>("type", async (payload, ctx) => …)`. */
@@ -73,12 +77,14 @@ export class JobForge implements AsyncDisposable {
 
   /** Enqueues one job, given in the words of the HTTP API. Safe to repeat if it has an `idempotency_key`. */
   async enqueueJob(job: JobRequest, options?: CallOptions): Promise<JobRef> {
-    const { id, created } = await this.api.enqueue(this.complete(job), options);
+    const whole = this.complete(job);
+    await this.checkSizes([whole], options);
+    const { id, created } = await this.api.enqueue(whole, options);
     return new JobRef(this.api, id, created);
   }
 
   /**
-   * Enqueues many jobs with few calls; each thousand of them all or none. With an `idempotencyKey` the call may be repeated:
+   * Enqueues many jobs with few calls: a thousand of them, or 4 MiB, with each, all or none. With an `idempotencyKey` the call may be repeated:
    * a job without a key of its own gets that one with its place, `KEY/0`, `KEY/1` and so on.
    */
   async enqueueMany(
@@ -89,8 +95,15 @@ export class JobForge implements AsyncDisposable {
       this.complete(idempotencyKey === undefined ? job : { idempotency_key: `${idempotencyKey}/${place}`, ...job }),
     );
     const refs: JobRef[] = [];
-    for (let from = 0; from < requests.length; from += BATCH) {
-      const receipts = await this.api.enqueueMany(requests.slice(from, from + BATCH), options);
+    await this.checkSizes(requests, options);
+    for (let rest = requests; rest.length > 0;) {
+      const some = portion(rest, BATCH);
+      rest = rest.slice(some.length);
+      // A single job may be larger than what a call of many takes.
+      const receipts =
+        some.length === 1
+          ? [await this.api.enqueue(some[0]!, options)]
+          : await this.api.enqueueMany(some, options);
       refs.push(...receipts.map(({ id, created }) => new JobRef(this.api, id, created)));
     }
     return refs;
@@ -159,10 +172,27 @@ export class JobForge implements AsyncDisposable {
     this.close();
   }
 
+  /** Refuses payloads that are too large. What the server takes is asked only if one may be. */
+  private async checkSizes(jobs: JobRequest[], options?: CallOptions): Promise<void> {
+    for (const { type, payload } of jobs) {
+      const bytes = Buffer.byteLength(JSON.stringify(payload) ?? "");
+      if (bytes <= (this.payloadLimit ?? PAYLOAD_LIMIT_BYTES)) continue;
+      const most = this.payloadLimit ?? (await this.mostBytes(options));
+      if (bytes > most) throw new PayloadTooLarge(type, bytes, most);
+    }
+  }
+
+  private async mostBytes(options?: CallOptions): Promise<number> {
+    const now = performance.now();
+    if (!this.limits || this.limits.until < now) {
+      const { payload_bytes, payload_store } = await this.api.limits(options);
+      this.limits = { most: payload_store ? payload_bytes : PAYLOAD_LIMIT_BYTES, until: now + LIMITS_KNOWN_MS };
+    }
+    return this.limits.most;
+  }
+
   private complete(job: JobRequest): JobRequest {
     const whole = { ...this.defaults, ...job };
-    const bytes = Buffer.byteLength(JSON.stringify(whole.payload) ?? "");
-    if (bytes > this.payloadLimit) throw new PayloadTooLarge(whole.type, bytes, this.payloadLimit);
     if (!whole.type)
       throw new JobForgeError("the job has no type; give one, or a default: new JobForge({ defaults: { type } })");
     return whole;

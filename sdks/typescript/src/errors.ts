@@ -53,7 +53,7 @@ export class PayloadTooLarge extends JobForgeError {
     super(
       `the payload${type ? ` of ${type}` : ""} has ${bytes} bytes; at most ${limit} are sent. ` +
         "Put the data elsewhere, such as object storage, and enqueue a reference to it: " +
-        '{ data_ref: "s3://bucket/key" }',
+        '{ data_ref: "s3://bucket/key" }; or let the server keep large payloads (its setting payload_store)',
     );
     this.bytes = bytes;
   }

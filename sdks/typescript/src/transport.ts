@@ -68,6 +68,13 @@ export class Transport {
     }
   }
 
+  /** Asks for a text as it is. */
+  async text(path: string, options: RequestOptions = {}): Promise<string> {
+    const answer = await this.exchange("GET", path, undefined, options);
+    if (answer.status < 200 || answer.status > 299) throw refusal(`GET ${path}`, answer);
+    return answer.body;
+  }
+
   /** Opens a stream of server-sent events and resolves with its body once the server has accepted. */
   async stream(path: string, signal: AbortSignal): Promise<http.IncomingMessage> {
     const call = `GET ${path.split("?")[0]}`;

@@ -46,6 +46,14 @@ export interface JobRequest {
   traceparent?: string;
 }
 
+/** What a server takes. */
+export interface Limits {
+  /** The largest payload. */
+  payload_bytes: number;
+  /** Whether it keeps large payloads outside of its database. */
+  payload_store: boolean;
+}
+
 export interface Receipt {
   id: string;
   created: boolean;
@@ -147,6 +155,8 @@ export interface ClaimedJob {
   queue: string;
   priority: number;
   payload: unknown;
+  /** Present where the payload is to be asked for, and what it is known by. */
+  payload_stored?: { bytes: number; sha256: string };
   attempt: number;
   max_attempts: number;
   timeout_ms?: number;

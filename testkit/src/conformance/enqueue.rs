@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use jobforge_core::job::{JobId, Lease, NewJob, QueuedBecause, RunAt};
+use jobforge_core::payload::Payload;
 use jobforge_core::settle::RetryPolicy;
 use jobforge_core::state::Status;
+use jobforge_core::stored_payload::StoredPayload;
 use jobforge_store::rows::{Enqueued, JobFilter};
 use jobforge_store::{Store, StoreError};
 
@@ -226,6 +228,24 @@ pub async fn an_id_that_another_job_has_is_refused_and_nothing_is_enqueued(
     let refused = store.enqueue(&[inside, twin], at(1)).await;
     assert!(matches!(refused, Err(StoreError::DuplicateId(_))), "got {refused:?}");
     assert_eq!(count(&store).await?, 1);
+    Ok(())
+}
+
+pub async fn a_key_knows_a_stored_payload_again_by_what_was_stored(store: Arc<dyn Store>) -> Result<()> {
+    let large = |text: &str| {
+        let stored = StoredPayload::describing(&Payload::from_stored(text.to_owned()));
+        NewJob { idempotency_key: Some("k".to_owned()), payload: stored.reference(), ..job("email") }
+    };
+    let first = store.enqueue(&[large("[1]")], at(0)).await?;
+    let again = store.enqueue(&[large("[1]")], at(1)).await?;
+    assert!(first[0].created && !again[0].created);
+    assert_eq!(again[0].id, first[0].id);
+    let conflict = store.enqueue(&[large("[2]")], at(2)).await;
+    assert!(
+        matches!(conflict, Err(StoreError::IdempotencyConflict { existing, .. }) if existing == first[0].id)
+    );
+    let kept = store.job(first[0].id).await?.expect("the job");
+    assert_eq!(StoredPayload::of(&kept.payload), StoredPayload::of(&large("[1]").payload));
     Ok(())
 }
 

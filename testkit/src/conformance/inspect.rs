@@ -1,5 +1,6 @@
 //! Looking: lists without loss or repetition, counts, and the facts behind every standing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,19 @@ pub async fn jobs_are_listed_newest_first(store: Arc<dyn Store>) -> Result<()> {
     assert_eq!(listed(&store, all()).await?, ids);
     assert_eq!(listed(&store, JobFilter { limit: 2, ..all() }).await?, ids[..2]);
     assert_eq!(listed(&store, JobFilter { limit: 0, ..all() }).await?, []);
+    Ok(())
+}
+
+pub async fn known_jobs_are_those_that_are_there_whatever_became_of_them(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    let (queued, gone) =
+        (enqueue(&store, job("email"), at(0)).await?, enqueue(&store, job("email"), at(0)).await?);
+    let ended = ended_job(&store, Status::Succeeded, job("email"), at(1)).await?;
+    store.move_jobs(&[gone], Move::Delete, &by(), at(2)).await?;
+    let known = store.known_jobs(&[queued, gone, ended, JobId::new(), queued]).await?;
+    assert_eq!(known, BTreeSet::from([queued, ended]));
+    assert!(store.known_jobs(&[]).await?.is_empty());
     Ok(())
 }
 

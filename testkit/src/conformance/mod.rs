@@ -101,6 +101,7 @@ macro_rules! conformance {
                 a_repeated_id_with_the_same_content_is_the_same_job,
                 an_id_that_another_job_has_is_refused_and_nothing_is_enqueued,
                 a_repeated_id_and_key_with_another_payload_is_a_conflict_of_the_key,
+                a_key_knows_a_stored_payload_again_by_what_was_stored,
                 an_empty_batch_is_no_error,
             }
             bulk {
@@ -335,6 +336,7 @@ macro_rules! conformance {
                 lists_find_what_a_look_at_every_job_finds,
                 a_search_in_vain_stops_early_and_goes_on_where_it_stopped,
                 an_unknown_job_has_neither_row_nor_detail_nor_facts,
+                known_jobs_are_those_that_are_there_whatever_became_of_them,
                 queues_tell_what_is_in_them,
                 gauges_tell_what_waits_runs_and_last_succeeded,
                 a_name_that_has_not_succeeded_for_a_quarter_is_forgotten,

@@ -1,5 +1,6 @@
 //! The database as one simulated process reaches it: the traits of the seam, each call sent over the process's link.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -227,6 +228,11 @@ impl Inspect for SimStore {
 
     async fn job_detail(&self, id: JobId) -> Result<Option<JobDetail>> {
         self.call("job_detail", move |world| wait(world.store().job_detail(id))).await
+    }
+
+    async fn known_jobs(&self, ids: &[JobId]) -> Result<BTreeSet<JobId>> {
+        let ids = ids.to_vec();
+        self.call("known_jobs", move |world| wait(world.store().known_jobs(&ids))).await
     }
 
     async fn job_facts(&self, id: JobId, _: Now) -> Result<Option<Facts>> {

@@ -8,6 +8,7 @@ use jobforge_core::job::{ClaimedJob, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::poison;
 use jobforge_core::settle::RetryPolicy;
+use jobforge_core::stored_payload::StoredPayload;
 use jobforge_core::time::{add, since};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -135,8 +136,12 @@ pub struct ClaimedJobView {
     pub queue: String,
     /// Lower runs first.
     pub priority: i16,
-    /// The handler's input.
+    /// The handler's input, or a reference to it.
     pub payload: Payload,
+    /// Present where `payload` is a reference: the input itself is what `GET /v1/worker/payload/{id}` answers, and this is
+    /// what it can be told by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_stored: Option<StoredPayload>,
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// Attempts it may use.
@@ -178,6 +183,7 @@ impl ClaimedJobView {
             tenant_id: job.tenant_id,
             queue: job.queue,
             priority: job.priority,
+            payload_stored: StoredPayload::of(&job.payload),
             payload: job.payload,
             attempt: job.attempts,
             max_attempts: job.max_attempts,
@@ -203,6 +209,7 @@ impl From<ClaimedJob> for ClaimedJobView {
             tenant_id: job.tenant_id,
             queue: job.queue,
             priority: job.priority,
+            payload_stored: StoredPayload::of(&job.payload),
             payload: job.payload,
             attempt: job.attempt,
             max_attempts: job.max_attempts,

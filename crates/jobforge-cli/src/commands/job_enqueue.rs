@@ -1,12 +1,13 @@
 //! `jobforge job enqueue`: one job from the arguments, or one per line of a file.
 
+use jobforge::Payloads;
 use jobforge::core::enqueue::{JobRequest, validate};
 use jobforge::core::job::NewJob;
-use jobforge::core::payload::{LARGE_PAYLOAD_BYTES, Payload};
+use jobforge::core::payload::{LARGE_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES, Payload};
 use jobforge::core::time::parse_duration;
 use jobforge_api::ReceiptView;
 
-use super::{Context, job_follow};
+use super::{Context, job_follow, payloads};
 use crate::cli::EnqueueArgs;
 use crate::failure::Failure;
 use crate::output;
@@ -26,11 +27,18 @@ async fn one(context: &Context, args: EnqueueArgs) -> Result<(), Failure> {
         return Err(Failure::usage("which type? give one, such as exec")
             .hint("jobforge job enqueue exec '{\"argv\": [\"date\"]}'"));
     };
-    let payload = args.payload.as_deref().map(read_payload).transpose()?;
-    if let Some(payload) = payload.as_ref().filter(|payload| payload.as_str().len() > LARGE_PAYLOAD_BYTES) {
-        let kilobytes = payload.as_str().len() / 1024;
+    let store = payloads(&context.settings)?;
+    let payload = args
+        .payload
+        .as_deref()
+        .map(|argument| read_payload_within(argument, most(store.as_ref())))
+        .transpose()?;
+    let bytes = payload.as_ref().map_or(0, |payload| payload.as_str().len());
+    if bytes > LARGE_PAYLOAD_BYTES && store.is_none() {
+        let kilobytes = bytes / 1024;
         output::note(&format!(
-            "the payload has {kilobytes} KB; above 100 KB it is better to store the data and pass a reference"
+            "the payload has {kilobytes} KB; above 100 KB it is better to store the data and pass a reference, or to \
+             let JobForge store it (setting payload_store)"
         ));
     }
     let request = JobRequest {
@@ -53,7 +61,7 @@ async fn one(context: &Context, args: EnqueueArgs) -> Result<(), Failure> {
         traceparent: None,
         retry: None,
     };
-    let client = context.visit().await?;
+    let client = context.visit().await?.payloads(store);
     let receipt = client.enqueue_untyped(request).await?;
     let (id, created) = (receipt.id.to_string(), receipt.created);
     if context.json && !args.wait {
@@ -75,14 +83,24 @@ fn millis(flag: &str, text: &str) -> Result<i64, Failure> {
     Ok(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// The largest payload that is taken.
+fn most(store: Option<&Payloads>) -> usize {
+    store.map_or(MAX_PAYLOAD_BYTES, Payloads::max_bytes)
+}
+
 /// The payload itself, the content of `@FILE`, or standard input for `-`.
 pub(crate) fn read_payload(argument: &str) -> Result<Payload, Failure> {
+    read_payload_within(argument, MAX_PAYLOAD_BYTES)
+}
+
+/// The same, of at most so many bytes.
+fn read_payload_within(argument: &str, most: usize) -> Result<Payload, Failure> {
     let (text, origin) = match argument.strip_prefix('@') {
         _ if argument == "-" => (read_stdin()?, "standard input".to_owned()),
         Some(path) => (read_file(path)?, path.to_owned()),
         None => (argument.to_owned(), "PAYLOAD".to_owned()),
     };
-    Payload::parse(&text).map_err(|error| Failure::usage(format!("{origin}: {error}")))
+    Payload::parse_within(&text, most).map_err(|error| Failure::usage(format!("{origin}: {error}")))
 }
 
 fn read_stdin() -> Result<String, Failure> {
@@ -98,10 +116,11 @@ fn read_file(path: &str) -> Result<String, Failure> {
 async fn many(context: &Context, source: &str) -> Result<(), Failure> {
     let text = if source == "-" { read_stdin()? } else { read_file(source)? };
     let author = Some(format!("cli:{}", std::process::id()));
+    let store = payloads(&context.settings)?;
     let mut jobs: Vec<NewJob> = Vec::new();
     let mut faults = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        match read_line(line, author.clone()) {
+        match read_line(line, author.clone(), most(store.as_ref())) {
             Ok(job) => jobs.push(job),
             Err(fault) => faults.push(format!("line {}: {fault}", index + 1)),
         }
@@ -116,7 +135,7 @@ async fn many(context: &Context, source: &str) -> Result<(), Failure> {
             shown.join("\n       ")
         )));
     }
-    let client = context.visit().await?;
+    let client = context.visit().await?.payloads(store);
     let bar = output::progress(jobs.len() as u64, "enqueuing");
     let (mut created, mut existing) = (0_u64, 0_u64);
     for batch in jobs.chunks(BATCH) {
@@ -133,13 +152,13 @@ async fn many(context: &Context, source: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_line(line: &str, author: Option<String>) -> Result<NewJob, String> {
+fn read_line(line: &str, author: Option<String>, most: usize) -> Result<NewJob, String> {
     let request: JobRequest = serde_json::from_str(line).map_err(|error| error.to_string())?;
     // Reading JSON by serde does not check what the payload's own constructor checks.
     let payload = request
         .payload
         .as_ref()
-        .map(|payload| Payload::parse(payload.as_str()))
+        .map(|payload| Payload::parse_within(payload.as_str(), most))
         .transpose()
         .map_err(|error| error.to_string())?;
     validate(JobRequest { payload, ..request }, author).map_err(|error| error.to_string())

@@ -42,7 +42,7 @@ use jobforge::core::time::Now;
 use jobforge::live::{Follower, Live, OwnSettings};
 use jobforge::notify::ChannelTable;
 use jobforge::store::{Store, WorkerStore};
-use jobforge::{Client, OpenOptions, Purpose, open_store};
+use jobforge::{Client, OpenOptions, Payloads, Purpose, open_store};
 use nix::unistd::{User, gethostname, getuid};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -121,6 +121,11 @@ impl Context {
             _ => failure,
         }
     }
+}
+
+/// Where large payloads are kept, if anywhere.
+pub(crate) fn payloads(settings: &Settings) -> Result<Option<Payloads>, Failure> {
+    Payloads::of_settings(settings).map_err(|fault| Failure::new(failure::CONFIG, fault.to_string()))
 }
 
 /// Who types, as the audit log names them.

@@ -118,10 +118,12 @@ pub(crate) async fn start(
     let (follower, live) = context.follow(Arc::clone(store) as Arc<dyn WorkerStore>).await;
     let settings = live.now();
     let roles = roles(&settings)?;
+    let payloads = super::payloads(&settings)?;
+    let client = Client::new(Arc::clone(store)).payloads(payloads.clone());
     let mut parts = Parts::default();
     let numbers;
     let (address, draining) = if roles.contains(&Role::Api) {
-        let server = api(&settings, Client::new(Arc::clone(store)), live.clone()).await?;
+        let server = api(&settings, client.clone(), live.clone()).await?;
         let (address, draining) = (server.address(), server.draining());
         numbers = server.numbers();
         let until = stop.clone();
@@ -158,7 +160,7 @@ pub(crate) async fn start(
     // Only one process may own an embedded database, so others come to it with their work, whatever its roles are.
     if let Some(database) = context.embedded()? {
         let options = SocketOptions { path: socket_path(&database) };
-        let socket = bind_socket(options, Client::new(Arc::clone(store)), live.clone())
+        let socket = bind_socket(options, client, live.clone())
             .map_err(|error| Failure::new(failure::CONFIG, format!("{:#}", anyhow::Error::from(error))))?;
         tracing::info!("taking worker processes at {}", socket.path().display());
         let until = stop.clone();
@@ -188,7 +190,8 @@ pub(crate) async fn start(
             "the runner of clean-ups",
             SystemRunner::new(Arc::clone(store), retention).run(stop.clone()),
         );
-        parts.spawn("the housekeeper", Housekeeper::new(Arc::clone(store)).run(stop.clone()));
+        let housekeeper = Housekeeper::new(Arc::clone(store)).payloads(payloads);
+        parts.spawn("the housekeeper", housekeeper.run(stop.clone()));
     }
     if let Some(every) = manager.sign_every() {
         let vouching = manager.clone().vouch(every, Some(Arc::clone(store)), passes, stop.clone());

@@ -123,6 +123,7 @@ pub(crate) async fn supervisor(
     // What no worker can use is told here, once, and not by a worker that then ends.
     queues(&settings)?;
     builtins(&settings, any_program)?;
+    super::payloads(&settings)?;
     let desk = match context.embedded()? {
         Some(database) => Desk::Server(Arc::new(owner::of(&database)?)),
         // Opened before any worker starts, so that a wrong URL is told once and a report finds its connection open.
@@ -231,7 +232,8 @@ fn prepare(
     store: Arc<dyn WorkerStore>,
     any_program: bool,
 ) -> Result<WorkerBuilder, Failure> {
-    let mut builder = Worker::on(store).settings(settings).builtins(builtins(settings, any_program)?)?;
+    let builder = Worker::on(store).settings(settings).payloads(super::payloads(settings)?);
+    let mut builder = builder.builtins(builtins(settings, any_program)?)?;
     for (queue, slots) in queues(settings)? {
         builder = builder.queue(queue, slots);
     }

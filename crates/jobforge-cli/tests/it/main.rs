@@ -34,6 +34,8 @@ mod restart;
 mod roles;
 mod runbook_run;
 mod runbooks;
+#[cfg(feature = "s3")]
+mod s3;
 mod schedules;
 mod service_manager;
 mod settings_load;

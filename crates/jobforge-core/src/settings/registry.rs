@@ -717,6 +717,31 @@ pub const SETTINGS: &[Setting] = &[
         effect: Effect::Local,
         doc: "The channel that is told where another could not be; a channel of the file may name its own.",
     },
+    // Large payloads.
+    Setting {
+        key: "payload_store",
+        env: &[plain("JOBFORGE_PAYLOAD_STORE")],
+        kind: Kind::Text,
+        default: "",
+        effect: Effect::Local,
+        doc: "Where payloads go that are too large for the database: a directory, or `s3://bucket/prefix`. Each database needs one of its own, the same in all of its processes. Unset: they are refused.",
+    },
+    Setting {
+        key: "payload_inline_max_bytes",
+        env: &[plain("JOBFORGE_PAYLOAD_INLINE_MAX_BYTES")],
+        kind: Kind::Integer { min: 1024, max: 1_048_576 },
+        default: "102400",
+        effect: Effect::Local,
+        doc: "Larger payloads go to payload_store, if that is set.",
+    },
+    Setting {
+        key: "payload_max_bytes",
+        env: &[plain("JOBFORGE_PAYLOAD_MAX_BYTES")],
+        kind: Kind::Integer { min: 1_048_576, max: 67_108_864 },
+        default: "16777216",
+        effect: Effect::Local,
+        doc: "Largest payload that is taken when payload_store is set; without it 1 MiB is.",
+    },
     // What is written down.
     Setting {
         key: "slow_query_ms",

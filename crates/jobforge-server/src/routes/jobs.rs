@@ -19,7 +19,7 @@ use jobforge_api::requests::{MAX_FOR_MS, MAX_JOBS, RescheduleRequest};
 use jobforge_api::{JobView, LogList, ReceiptList, ReceiptView, TimelineEvent, TimelineView};
 
 use super::idempotency::Key;
-use super::{idempotency, json};
+use super::{idempotency, json, payloads};
 use crate::api_error::ApiError;
 use crate::body::Sent;
 use crate::caller::Caller;
@@ -32,7 +32,7 @@ const MOST_DEEDS: usize = 200;
 const MAX_BODY: usize = 4096;
 
 /// A piece of the path, or that it is not even text.
-type Segment = Result<Path<String>, PathRejection>;
+pub(super) type Segment = Result<Path<String>, PathRejection>;
 
 /// The job, if the caller may know of it; to others there is none.
 pub(super) async fn visible(app: &App, caller: &Caller, id: JobId) -> Result<Job, ApiError> {
@@ -48,7 +48,7 @@ pub(super) async fn enqueue_many(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let requests = body::job_requests(&headers, body, MAX_JOBS).await?;
+    let requests = body::job_requests(&headers, body, MAX_JOBS, app.client.max_payload_bytes()).await?;
     let requests = idempotency::with_places(requests, key.as_deref());
     let client = app.acting(caller.by());
     let (mut jobs, mut refusals) = (Vec::with_capacity(requests.len()), Vec::new());
@@ -67,6 +67,7 @@ pub(super) async fn enqueue_many(
         return Err(refusal);
     }
     idempotency::check_batch(&client, &jobs, key.as_deref()).await?;
+    let jobs = client.spilled(&jobs).await?;
     let receipts = match client.enqueue_jobs(&jobs).await {
         Ok(receipts) => receipts,
         Err(error) => return Err(idempotency::explain(&client, &jobs, error).await),
@@ -83,12 +84,16 @@ pub(super) async fn enqueue(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let request = idempotency::with_key(body::job_request(&headers, body).await?, key.as_deref())?;
+    // Held until the job is stored: so many large payloads are in memory at once, and no more.
+    let _seat = payloads::seat(&app, body::is_large(&headers)).await?;
+    let request = body::job_request(&headers, body, app.client.max_payload_bytes()).await?;
+    let request = idempotency::with_key(request, key.as_deref())?;
     let tenant_id = caller.tenant(request.tenant_id.clone())?;
     let client = app.acting(caller.by());
     let request = trace::carried(&headers, JobRequest { tenant_id, ..request });
     let job = [client.enqueue_untyped(request).into_job()?];
     caller.require_queues([&job[0].queue])?;
+    let job = client.spilled(&job).await?;
     let receipt = match client.enqueue_jobs(&job).await {
         Ok(receipts) => receipts.into_iter().next().ok_or_else(|| no_receipt(&job[0]))?,
         Err(error) => return Err(idempotency::explain(&client, &job, error).await),
@@ -265,7 +270,7 @@ async fn moved(app: &App, id: JobId) -> Result<Response, ApiError> {
     json(StatusCode::OK, &JobView::from(app.client.job(id).await?))
 }
 
-fn job_id(segment: Segment) -> Result<JobId, ApiError> {
+pub(super) fn job_id(segment: Segment) -> Result<JobId, ApiError> {
     let Path(text) =
         segment.map_err(|_| ApiError::bad_request("bad_id", "the job id in the path is not text"))?;
     Ok(text.parse::<JobId>()?)

@@ -10,6 +10,7 @@ mod idempotency;
 mod jobs;
 mod openapi;
 mod operations;
+mod payloads;
 mod queues;
 mod restart;
 mod runbook;

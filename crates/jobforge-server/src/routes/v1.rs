@@ -3,6 +3,7 @@
 use axum::routing::{delete, get, patch, post, put};
 use jobforge::core::json::CODES;
 use jobforge::core::operation::Operation;
+use jobforge::core::payload::Payload;
 use jobforge::core::schedule::Definition;
 use jobforge::core::standing::Standing;
 use jobforge::core::token::Scope::{Admin, Enqueue, Operate, Read};
@@ -15,10 +16,10 @@ use jobforge_api::requests::{
 };
 use jobforge_api::{
     AuditPage, AuditVerdict, DeadGroupList, FlagList, JobDetailView, JobList, JobView, LogList,
-    OperationList, PauseScheduleRequest, QueueList, QueuePauseView, ReceiptList, ReceiptView, ResolvedView,
-    RunScheduleRequest, ScheduleDetail, ScheduleHistory, ScheduleList, ScheduleNext, SchedulePauseView,
-    ScheduleRan, ScheduleRemoved, SettingHistory, SettingList, SettingsChanged, TimelineView, TokenList,
-    TokenView, WatchdogList, WorkerList, WorkerTold,
+    OperationList, PauseScheduleRequest, PayloadLimits, QueueList, QueuePauseView, ReceiptList, ReceiptView,
+    ResolvedView, RunScheduleRequest, ScheduleDetail, ScheduleHistory, ScheduleList, ScheduleNext,
+    SchedulePauseView, ScheduleRan, ScheduleRemoved, SettingHistory, SettingList, SettingsChanged,
+    TimelineView, TokenList, TokenView, WatchdogList, WorkerList, WorkerTold,
 };
 use serde_json::Value;
 
@@ -27,7 +28,8 @@ use super::settings_patch::SettingsPatch;
 use super::table::Need::{self, All, Nobody, Own};
 use super::table::Route;
 use super::{
-    admin, alerts, dead, events, front, health, jobs, operations, queues, restart, schedules, settings,
+    admin, alerts, dead, events, front, health, jobs, operations, payloads, queues, restart, schedules,
+    settings,
 };
 use crate::metrics;
 use crate::query::{
@@ -50,6 +52,14 @@ fn job(route: Route) -> Route {
     route.refuses(404, &["job_not_found"])
 }
 
+/// What may be wrong with a payload that is kept elsewhere.
+fn stored(route: Route) -> Route {
+    route
+        .refuses(404, &["payload_missing"])
+        .refuses(500, &["payload_damaged"])
+        .refuses(503, &["payload_store_unset", "payload_store_unavailable", "too_many_payloads"])
+}
+
 /// What may be wrong with a job that is enqueued.
 fn enqueues(route: Route) -> Route {
     route
@@ -58,6 +68,7 @@ fn enqueues(route: Route) -> Route {
         .refuses(400, &["bad_idempotency_key"])
         .refuses(403, &["queue_bound"])
         .refuses(413, &["payload_too_large"])
+        .refuses(503, &["payload_store_unavailable", "too_many_payloads"])
         .refuses(409, &["idempotency_conflict", "duplicate_id"])
         .refuses(422, &["invalid_job", "idempotency_key_mismatch"])
 }
@@ -141,6 +152,15 @@ fn of_jobs() -> Vec<Route> {
             get(jobs::timeline),
         ))
         .gives::<TimelineView>(200),
+        stored(job(look(
+            "/v1/jobs/{id}/payload",
+            Own(Read),
+            "A job's payload as it was enqueued, wherever it is kept",
+            get(payloads::payload),
+        )))
+        .gives::<Payload>(200),
+        look("/v1/limits", Own(Enqueue), "How large payloads may be", get(payloads::limits))
+            .gives::<PayloadLimits>(200),
         job(look("/v1/jobs/{id}/logs", Own(Read), "What a job's handler printed", get(jobs::logs)))
             .gives::<LogList>(200),
         job(act("/v1/jobs/{id}/cancel", Own(Operate), "End a queued or running job", post(jobs::cancel)))

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobforge::Client;
 use jobforge::core::heartbeat::BeatPolicy;
 use jobforge::core::job::{JobId, WorkerId};
 use jobforge::core::poll::PollPolicy;
@@ -61,6 +62,8 @@ impl WorkerTerms {
 /// What the routes of the worker protocol share.
 pub(crate) struct Workers {
     pub(crate) store: Arc<dyn Store>,
+    /// The same with where large payloads are kept.
+    pub(crate) client: Client,
     live: Live,
     pub(crate) turns: Turns,
     pub(crate) presence: Arc<Presence>,
@@ -83,21 +86,18 @@ impl Workers {
         WorkerTerms::from_settings(&self.live.now())
     }
 
-    pub(crate) fn new(store: Arc<dyn Store>, live: Live, closing: CancellationToken) -> Self {
+    pub(crate) fn new(client: Client, live: Live, closing: CancellationToken) -> Self {
         // Some connections are kept for what is not held open.
         let held = most_connections() / 4 * 3;
-        Self::seated(store, live, closing, Seats::new(held, held / 2))
+        Self::seated(client, live, closing, Seats::new(held, held / 2))
     }
 
-    pub(crate) fn seated(
-        store: Arc<dyn Store>,
-        live: Live,
-        closing: CancellationToken,
-        seats: Seats,
-    ) -> Self {
+    pub(crate) fn seated(client: Client, live: Live, closing: CancellationToken, seats: Seats) -> Self {
+        let store = Arc::clone(client.store());
         Self {
             presence: Arc::new(Presence::new(Arc::clone(&store), live.clone())),
             store,
+            client,
             live,
             turns: Turns::default(),
             owners: Owners::default(),

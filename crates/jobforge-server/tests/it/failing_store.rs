@@ -175,6 +175,9 @@ impl Inspect for FailingStore {
     async fn job_detail(&self, _: JobId) -> Result<Option<JobDetail>> {
         self.fail()
     }
+    async fn known_jobs(&self, _: &[JobId]) -> Result<BTreeSet<JobId>> {
+        self.fail()
+    }
     async fn job_facts(&self, _: JobId, _: Now) -> Result<Option<Facts>> {
         self.fail()
     }

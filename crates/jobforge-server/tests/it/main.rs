@@ -14,6 +14,7 @@ mod health;
 mod idempotency;
 mod jobs;
 mod lifecycle;
+mod payloads;
 mod queues;
 mod rate_limit;
 mod refusals;

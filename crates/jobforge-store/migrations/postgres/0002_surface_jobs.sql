@@ -19,6 +19,9 @@ BEGIN
     PERFORM jobforge_fail('JF400', 'payload_too_large', format('p_payload has %s bytes of at most 1048576', octet_length(payload::text)),
       'store the data elsewhere and pass a reference such as {"data_ref": …}');
   END IF;
+  IF jsonb_typeof(payload) = 'object' AND EXISTS (SELECT FROM jsonb_object_keys(payload) key WHERE starts_with(key, '$jobforge')) THEN
+    PERFORM jobforge_fail('JF400', 'reserved_key', 'p_payload has a key that begins with $jobforge', 'use another name');
+  END IF;
   IF jsonb_path_exists(payload, 'strict $.**{64 to last}') THEN
     PERFORM jobforge_fail('JF400', 'too_deep', 'p_payload is nested more than 64 deep', 'flatten it');
   END IF;

@@ -1,5 +1,7 @@
 //! Looking.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
@@ -10,6 +12,7 @@ use jobforge_core::time::Now;
 use jobforge_core::watchdog::{GAP, Run, WatchdogRow};
 use jobforge_core::worker::WorkerRow;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::PostgresStore;
 use super::rows::{Json, count, error_info, job, millis, status, worker};
@@ -27,6 +30,7 @@ static LOGS: Sql = sql!("job_logs", UUID);
 static RESULT: Sql = sql!("job_result", UUID);
 static SURROUNDINGS: Sql = sql!("job_surroundings", TEXT, TEXT, INT8);
 static COUNTS: Sql = sql!(each_time "status_counts", TEXT, TIMESTAMPTZ, INT8);
+static KNOWN: Sql = sql!("jobs_known", UUID_ARRAY);
 static QUEUES: Sql = sql!("queues", INT8);
 static WORKERS: Sql = sql!("workers", INT8);
 static WORKERS_BY_ID: Sql = sql!("workers_by_id", TEXT_ARRAY);
@@ -66,6 +70,12 @@ impl Inspect for PostgresStore {
         let logs = logs.iter().map(log).collect::<std::result::Result<Vec<_>, _>>().map_err(fault)?;
         let result = result.first().map(|row| row.try_get::<_, Json>(0)).transpose().map_err(fault)?;
         Ok(Some(JobDetail { job, attempts, result: result.map(|json| Payload::from_stored(json.0)), logs }))
+    }
+
+    async fn known_jobs(&self, ids: &[JobId]) -> Result<BTreeSet<JobId>> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let rows = self.query(Now::Database, &KNOWN, &[&ids]).await?;
+        Ok(rows.iter().map(|row| JobId(row.get(0))).collect())
     }
 
     async fn job_facts(&self, id: JobId, at: Now) -> Result<Option<Facts>> {
@@ -166,6 +176,7 @@ pub(super) fn statements() -> Vec<&'static Sql> {
     vec![
         &CLOCK,
         &GET,
+        &KNOWN,
         &ATTEMPTS,
         &LAST_ATTEMPT,
         &LOGS,

@@ -1,5 +1,7 @@
 //! Looking at jobs and workers.
 
+use std::collections::BTreeSet;
+
 use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::standing::Facts;
@@ -18,6 +20,12 @@ use crate::rows::{ENDED_KEPT, JobDetail, LogTail};
 /// One job.
 pub(super) fn job(tx: &Tx<'_>, id: JobId) -> Result<Option<Job>> {
     tx.prepare(&statements::JOB)?.one([id.to_string()], rows::job)
+}
+
+/// Which of these jobs there are.
+pub(super) fn known(tx: &Tx<'_>, ids: &[String]) -> Result<BTreeSet<JobId>> {
+    let found = tx.prepare(&statements::JOBS_KNOWN)?.all([rows::json(ids)], |row| row.get::<_, String>(0))?;
+    Ok(found.iter().filter_map(|id| id.parse().ok()).collect())
 }
 
 /// One job with all that is kept of it.

@@ -208,6 +208,11 @@ impl Inspect for SqliteStore {
         self.read("job_detail", move |tx| inspect::detail(tx, id)).await
     }
 
+    async fn known_jobs(&self, ids: &[JobId]) -> Result<BTreeSet<JobId>> {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        self.read("known_jobs", move |tx| inspect::known(tx, &ids)).await
+    }
+
     async fn job_facts(&self, id: JobId, at: Now) -> Result<Option<Facts>> {
         self.read("job_facts", move |tx| inspect::facts(tx, id, at)).await
     }

@@ -104,6 +104,7 @@ statements! {
     JOB_IDS_KEY = "job_ids_key",
     JOB_IDS_WORKER = "job_ids_worker",
     JOBS_AMONG = "jobs_among",
+    JOBS_KNOWN = "jobs_known",
     FEW_QUEUED = "few_queued",
     FEW_RUNNING = "few_running",
     FEW_ENDED = "few_ended",

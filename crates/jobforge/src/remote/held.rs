@@ -48,6 +48,7 @@ mod tests {
             queue: "default".to_owned(),
             priority: 0,
             payload: Payload::empty(),
+            payload_stored: None,
             attempt: 1,
             max_attempts: 1,
             timeout_ms: None,

@@ -21,6 +21,8 @@ use jobforge_store::traits::Purge;
 use jobforge_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use crate::payloads::Payloads;
+
 pub use alerts::{AlertJudge, Round, Sampler, Telling};
 pub use notifier::Notifier;
 pub use numbers::{Numbers, exposition, own_telling, telling};
@@ -31,6 +33,8 @@ pub use watchdog::{SweepReport, Watchdog, tell};
 
 /// Between two looks for audit entries that have no place in the chain yet.
 const SEAL_EVERY: Duration = Duration::from_secs(5);
+/// Between two steps of the sweep for payloads without jobs.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Between two reconciliations of the side tables.
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
 
@@ -40,6 +44,7 @@ const RECONCILE_EVERY: Duration = Duration::from_secs(60);
 pub struct Housekeeper {
     store: Arc<dyn Store>,
     name: String,
+    payloads: Option<Payloads>,
 }
 
 impl std::fmt::Debug for Housekeeper {
@@ -52,7 +57,13 @@ impl Housekeeper {
     /// Reconciles from time to time.
     pub fn new(store: Arc<dyn Store>) -> Self {
         let name = format!("{}:{}", crate::process::hostname(), std::process::id());
-        Self { store, name }
+        Self { store, name, payloads: None }
+    }
+
+    /// Removes large payloads too whose jobs are gone.
+    #[must_use]
+    pub fn payloads(self, payloads: Option<Payloads>) -> Self {
+        Self { payloads, ..self }
     }
 
     /// Gives every audit entry that was written so far its place in the chain.
@@ -73,12 +84,33 @@ impl Housekeeper {
         }
     }
 
+    async fn keep_sweeping(&self) {
+        let Some(payloads) = &self.payloads else { return std::future::pending().await };
+        let mut behind = None;
+        loop {
+            match payloads.sweep(&*self.store, behind.as_deref()).await {
+                Ok(swept) => {
+                    if swept.removed > 0 {
+                        let removed = swept.removed;
+                        tracing::info!(removed, "Removed {removed} large payloads whose jobs are gone");
+                    }
+                    behind = swept.behind;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "could not look for payloads without jobs; trying again");
+                }
+            }
+            tokio::time::sleep(SWEEP_EVERY).await;
+        }
+    }
+
     /// Does all of it until `stop` fires.
     pub async fn run(self, stop: CancellationToken) {
         tokio::select! {
             // In order, so that a simulation of the same seed goes the same way.
             biased;
             () = self.keep_sealing() => {}
+            () = self.keep_sweeping() => {}
             () = self.reconcile_until(stop) => {}
         }
     }

@@ -45,6 +45,7 @@ use crate::job_error::JobError;
 use crate::job_type::JobType;
 use crate::live::Live;
 use crate::notify::Sender;
+use crate::payloads::Payloads;
 use crate::process::SlotLock;
 use crate::schedule::{ScheduleError, ScheduleSetup};
 
@@ -78,6 +79,8 @@ pub(crate) struct WorkerConfig {
     pub(crate) last_resort: Option<Arc<dyn Fn() + Send + Sync>>,
     /// What stands for the machine in a simulation.
     pub(crate) machine: Option<SimulatedMachine>,
+    /// Where large payloads are kept.
+    pub(crate) payloads: Option<Payloads>,
 }
 
 impl std::fmt::Debug for WorkerConfig {
@@ -313,7 +316,14 @@ impl WorkerBuilder {
             live: self.config.live,
             last_resort: self.config.last_resort,
             machine: self.config.machine,
+            payloads: self.config.payloads,
         };
+        self
+    }
+
+    /// Where the payloads of jobs are that are too large for the database. A worker on a [`Client`] has the client's.
+    pub fn payloads(mut self, payloads: impl Into<Option<Payloads>>) -> Self {
+        self.config.payloads = payloads.into();
         self
     }
 
@@ -421,7 +431,8 @@ impl Worker {
     /// Begins to set up a worker on the client's database.
     pub fn builder(client: &Client) -> WorkerBuilder {
         let store = Arc::clone(client.store()) as Arc<dyn WorkerStore>;
-        WorkerBuilder { client: Some(client.clone()), ..Self::on(store) }
+        let builder = Self::on(store).payloads(client.payload_store().cloned());
+        WorkerBuilder { client: Some(client.clone()), ..builder }
     }
 
     /// Begins to set up a worker on whatever keeps its jobs: a store, or a server that speaks for one, such as
@@ -448,6 +459,7 @@ impl Worker {
                 live: None,
                 last_resort: None,
                 machine: None,
+                payloads: None,
             },
         }
     }

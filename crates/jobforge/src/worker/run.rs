@@ -18,6 +18,7 @@ use super::settle::{Ended, hand_over};
 use crate::clock;
 use crate::context::{JobContext, StopReason};
 use crate::job_error::{FailOutcome, JobError};
+use crate::payloads::Payloads;
 use crate::trace;
 
 /// How long a job that was taken ahead of a slot waits for one. Jobs of its queue have been over in milliseconds; where they
@@ -84,7 +85,8 @@ impl Runner {
                 let traced = trace::process(ctx.job(), &worker);
                 trace::traceparent(&traced).into_iter().for_each(|trace| ctx.runs_within(trace));
                 // The traced one within, so that it is what surrounds a handler's own enqueues.
-                let run = attempt(&ctx, registered, grace).instrument(traced.clone());
+                let payloads = self.pool.config.payloads.as_ref();
+                let run = attempt(&ctx, registered, payloads, grace).instrument(traced.clone());
                 let outcome = run.instrument(span(&ctx, &worker)).await;
                 trace::processed(&traced, outcome.as_ref());
                 outcome
@@ -129,8 +131,17 @@ fn span(ctx: &JobContext, worker: &WorkerId) -> Span {
 }
 
 /// Runs one attempt to its end; `None` if nothing may be said about it any more.
-async fn attempt(ctx: &JobContext, registered: &Registered, grace: Duration) -> Option<Outcome> {
-    let run = AssertUnwindSafe((registered.run)(ctx.clone())).catch_unwind();
+async fn attempt(
+    ctx: &JobContext,
+    registered: &Registered,
+    payloads: Option<&Payloads>,
+    grace: Duration,
+) -> Option<Outcome> {
+    let whole = async {
+        ctx.load(payloads).await.map_err(|fault| fault.of_attempt())?;
+        (registered.run)(ctx.clone()).await
+    };
+    let run = AssertUnwindSafe(whole).catch_unwind();
     tokio::pin!(run);
     let ended_by_itself = tokio::select! {
         biased;

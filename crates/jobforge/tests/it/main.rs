@@ -8,6 +8,7 @@ mod common;
 mod alerts;
 mod client;
 mod metrics;
+mod payloads;
 mod schedules;
 mod services;
 mod transaction;

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
+from .payloads import Limits
 from .views import JobInfo, JobPage, Receipt
 
 T = TypeVar("T")
@@ -42,6 +43,11 @@ def enqueue_many(requests: Sequence[dict[str, Any]]) -> Call[list[Receipt]]:
 
     keyed = all("idempotency_key" in request for request in requests)
     return Call("POST", "/v1/jobs/many", read, repeatable=keyed, body={"jobs": list(requests)})
+
+
+def limits() -> Call[Limits]:
+    """Tells what the server takes."""
+    return Call("GET", "/v1/limits", Limits.of, repeatable=True)
 
 
 def get(job_id: str) -> Call[JobInfo]:

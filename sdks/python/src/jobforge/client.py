@@ -16,6 +16,7 @@ from .calls import Call
 from .errors import JobForgeError
 from .http import JSON_BODY, Address, answer_of, body_of, not_answered
 from .options import JobFilter, JobOptions, NewJob, new_job
+from .payloads import Gate, payload_sizes, portions
 from .refs import JobRef, SyncJobRef
 from .retrying import wait_before_again
 from .views import JobInfo, JobPage
@@ -130,6 +131,7 @@ class AsyncClient:
 
     def __init__(self, url: str | None = None, token: str | None = None, *, line: Line | None = None) -> None:
         self._line = line or HttpLine(Address(settings.url(url), settings.token(token)))
+        self._gate = Gate()
 
     async def __aenter__(self) -> Self:
         return self
@@ -149,16 +151,29 @@ class AsyncClient:
 
     async def send(self, job: NewJob[R]) -> JobRef[R]:
         """Enqueues a job that was made before, as :func:`jobforge.new_job` and a task's ``request`` do."""
+        await self._checked([job.body])
         return JobRef(self, await self._line.send(calls.enqueue(job.body)), job.result)
 
     async def enqueue_many(self, jobs: Sequence[NewJob[R]]) -> list[JobRef[R]]:
-        """Enqueues up to a thousand jobs at a time, each thousand all or none."""
+        """Enqueues up to a thousand jobs, or 4 MiB of them, at a time; those of one call all or none."""
         refs: list[JobRef[R]] = []
-        for start in range(0, len(jobs), calls.MANY):
-            some = jobs[start : start + calls.MANY]
+        sizes = await self._checked([job.body for job in jobs])
+        for portion in portions(sizes, calls.MANY):
+            some = jobs[portion]
+            if len(some) == 1:
+                refs.append(JobRef(self, await self._line.send(calls.enqueue(some[0].body)), some[0].result))
+                continue
             receipts = await self._line.send(calls.enqueue_many([job.body for job in some]))
             refs += [JobRef(self, receipt, job.result) for receipt, job in zip(receipts, some, strict=True)]
         return refs
+
+    async def _checked(self, bodies: Sequence[dict[str, Any]]) -> list[int]:
+        """The sizes of the payloads, none of which is too large."""
+        sizes = payload_sizes(bodies)
+        if self._gate.needs_limits(sizes):
+            self._gate.learned(await self._line.send(calls.limits()))
+        self._gate.check(bodies, sizes)
+        return sizes
 
     async def get(self, job_id: str) -> JobInfo:
         """Tells of a job, with its result."""
@@ -192,6 +207,7 @@ class Client:
 
     def __init__(self, url: str | None = None, token: str | None = None, *, line: Line | None = None) -> None:
         self._line = line or HttpLine(Address(settings.url(url), settings.token(token)))
+        self._gate = Gate()
 
     def __enter__(self) -> Self:
         return self
@@ -211,16 +227,29 @@ class Client:
 
     def send(self, job: NewJob[R]) -> SyncJobRef[R]:
         """Enqueues a job that was made before, as :func:`jobforge.new_job` and a task's ``request`` do."""
+        self._checked([job.body])
         return SyncJobRef(self, self._line.send_sync(calls.enqueue(job.body)), job.result)
 
     def enqueue_many(self, jobs: Sequence[NewJob[R]]) -> list[SyncJobRef[R]]:
-        """Enqueues up to a thousand jobs at a time, each thousand all or none."""
+        """Enqueues up to a thousand jobs, or 4 MiB of them, at a time; those of one call all or none."""
         refs: list[SyncJobRef[R]] = []
-        for start in range(0, len(jobs), calls.MANY):
-            some = jobs[start : start + calls.MANY]
+        sizes = self._checked([job.body for job in jobs])
+        for portion in portions(sizes, calls.MANY):
+            some = jobs[portion]
+            if len(some) == 1:
+                refs.append(SyncJobRef(self, self._line.send_sync(calls.enqueue(some[0].body)), some[0].result))
+                continue
             receipts = self._line.send_sync(calls.enqueue_many([job.body for job in some]))
             refs += [SyncJobRef(self, receipt, job.result) for receipt, job in zip(receipts, some, strict=True)]
         return refs
+
+    def _checked(self, bodies: Sequence[dict[str, Any]]) -> list[int]:
+        """The sizes of the payloads, none of which is too large."""
+        sizes = payload_sizes(bodies)
+        if self._gate.needs_limits(sizes):
+            self._gate.learned(self._line.send_sync(calls.limits()))
+        self._gate.check(bodies, sizes)
+        return sizes
 
     def get(self, job_id: str) -> JobInfo:
         """Tells of a job, with its result."""

@@ -32,6 +32,14 @@ class StopReason(enum.Enum):
 
 
 @dataclass(frozen=True)
+class StoredPayload:
+    """What a payload is known by that is not in the answer to the claim."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class JobFacts:
     """The job of an attempt, as it was claimed."""
 
@@ -41,6 +49,8 @@ class JobFacts:
     queue: str = "default"
     tenant_id: str = "default"
     payload: Any = None
+    payload_stored: StoredPayload | None = None
+    """Present until the payload has been brought, where the server keeps it elsewhere."""
     attempt: int = 1
     max_attempts: int = 1
     priority: int = 0
@@ -58,6 +68,7 @@ class JobFacts:
             key: None if raw.get(f"{key}_ms") is None else raw[f"{key}_ms"] / 1000
             for key in ("timeout", "progress_timeout")
         }
+        stored = raw.get("payload_stored")
         return cls(
             id=raw["id"],
             fence=raw["fence"],
@@ -65,6 +76,7 @@ class JobFacts:
             queue=raw["queue"],
             tenant_id=raw["tenant_id"],
             payload=raw["payload"],
+            payload_stored=None if stored is None else StoredPayload(stored["bytes"], stored["sha256"]),
             attempt=raw["attempt"],
             max_attempts=raw["max_attempts"],
             priority=raw["priority"],

@@ -75,6 +75,18 @@ class InvalidPayload(JobForgeError, ValueError):
     """A value does not fit the type that is asked for; the text names the field."""
 
 
+class PayloadTooLarge(JobForgeError, ValueError):
+    """The payload is too large to be enqueued; nothing was sent. ``bytes`` is its size as JSON."""
+
+    def __init__(self, job_type: str, size: int, most: int) -> None:
+        super().__init__(
+            f"the payload of {job_type} has {size} bytes; at most {most} are sent. Put the data elsewhere, such as "
+            'object storage, and enqueue a reference to it: {"data_ref": "s3://bucket/key"}; or let the server keep '
+            "large payloads (its setting payload_store)"
+        )
+        self.bytes = size
+
+
 class Outcome(Exception):
     """How a handler says that its attempt ended otherwise than with a result."""
 

@@ -3,7 +3,7 @@ import type { Api } from "../api.js";
 import type { JobForge } from "../client.js";
 import { ApiError } from "../errors.js";
 import { returned, threw, type Ending } from "../worker/ending.js";
-import type { Job, JobDetail, JobFilter, JobPage, JobRequest, Receipt, Status } from "../wire.js";
+import type { Job, JobDetail, JobFilter, JobPage, JobRequest, Limits, Receipt, Status } from "../wire.js";
 import { TestContext } from "./context.js";
 
 /** Keeps the jobs of a client in memory: they are recorded, and run when a test says so. */
@@ -41,6 +41,11 @@ export class MemoryQueue implements Api {
   /** Lets the client speak to its server again. */
   restore(): void {
     this.jf.api = this.before;
+  }
+
+  /** As a server answers that keeps no large payloads. */
+  async limits(): Promise<Limits> {
+    return { payload_bytes: 1024 * 1024, payload_store: false };
   }
 
   async enqueue(request: JobRequest): Promise<Receipt> {

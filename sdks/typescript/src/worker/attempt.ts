@@ -35,6 +35,7 @@ export class Attempt {
     readonly job: ClaimedJob,
     private readonly task: Task<never, never, unknown> | undefined,
     private readonly events: AttemptEvents,
+    private readonly payload: (job: ClaimedJob, signal: AbortSignal) => Promise<unknown>,
   ) {
     const signal = this.stopping.signal as JobSignal;
     const passOn = (report: Report) => {
@@ -50,7 +51,8 @@ export class Attempt {
     let ending: Ending;
     try {
       if (!this.task) throw new Failed(`this worker has no task ${this.job.type}`, { kind: "unknown_type" });
-      ending = returned(await this.task.run(this.job.payload, this.context));
+      const payload = this.job.payload_stored ? await this.payload(this.job, this.stopping.signal) : this.job.payload;
+      ending = returned(await this.task.run(payload, this.context));
     } catch (error) {
       ending = threw(error, this.stopReason);
     }

@@ -13,6 +13,7 @@ import { configure, type WorkerConfig } from "./config.js";
 import { keyOf } from "./held.js";
 import { Lifeline } from "./lifeline.js";
 import type { WorkOptions } from "./options.js";
+import { payloadOf } from "./payload.js";
 import { boundsOf, register } from "./register.js";
 import { Results } from "./results.js";
 import { listen } from "./signals.js";
@@ -219,7 +220,7 @@ export class Worker {
         this.paceMs = paceOf(this.paceMs, performance.now() - began);
         this.settled(attempt);
       },
-    });
+    }, (job, signal) => payloadOf(this.transport, job, signal));
     this.attempts.set(keyOf(job), attempt);
     this.running.set(job.queue, this.runningOf(job.queue) + 1);
     void attempt.run();

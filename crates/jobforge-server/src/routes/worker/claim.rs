@@ -222,7 +222,7 @@ mod tests {
         let client = Client::open(&url).await.expect("a database");
         let live = Live::fixed(Settings::defaults());
         let seats = Seats::new(1, 1);
-        let workers = Workers::seated(Arc::clone(client.store()), live, CancellationToken::new(), seats);
+        let workers = Workers::seated(client.clone(), live, CancellationToken::new(), seats);
         let caller = Caller::new("token:test", Scope::Worker);
         let _taken = workers.seat(&caller).expect("there is one seat");
         let worker = NewWorker {

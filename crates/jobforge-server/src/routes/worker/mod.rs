@@ -3,6 +3,7 @@
 mod claim;
 mod deaths;
 mod heartbeat;
+mod payload;
 mod register;
 mod results;
 mod samples;
@@ -51,6 +52,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(workers: Arc<Workers>) ->
         .route("/results", post(results::results))
         .route("/leave", post(register::leave))
         .route("/signals", get(signals::signals))
+        .route("/payload/{id}", get(payload::payload))
         .merge(of_socket)
         .fallback(super::not_found)
         .method_not_allowed_fallback(super::method_not_allowed)

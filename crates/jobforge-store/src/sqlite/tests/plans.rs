@@ -89,6 +89,7 @@ fn the_hot_statements_use_their_index() {
         (&statements::DEAD_LIST_GROUP, "idx_jobforge_jobs_dead_listed (dead_group=? AND id<?)"),
         (&statements::DEAD_GROUP, "COVERING INDEX idx_jobforge_jobs_dead (dead_group=?)"),
         (&statements::JOBS_AMONG, "sqlite_autoindex_jobforge_jobs_1 (id=?)"),
+        (&statements::JOBS_KNOWN, "sqlite_autoindex_jobforge_jobs_1 (id=?)"),
         (&statements::QUEUES_READY, "idx_jobforge_jobs_claim (queue=? AND alone=? AND priority>?)"),
     ] {
         let plan = plan(&conn, sql).join("\n");

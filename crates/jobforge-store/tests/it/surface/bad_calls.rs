@@ -37,6 +37,12 @@ pub(super) const ROWS: &[Row] = &[
         "payload_too_large",
     ),
     row(
+        "a key that marks what JobForge keeps in a payload's place",
+        r#"enqueue_job('acme', 't', '{"\u0024jobforge.payload": {}}')"#,
+        "JF400",
+        "reserved_key",
+    ),
+    row(
         "a payload 65 deep",
         "enqueue_job('acme', 't', (repeat('[', 65) || repeat(']', 65))::jsonb)",
         "JF400",

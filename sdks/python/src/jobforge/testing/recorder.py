@@ -36,6 +36,9 @@ class Recorder:
             return call.read(self._enqueue(call.body))
         if (call.method, call.path) == ("POST", "/v1/jobs/many"):
             return call.read({"jobs": [self._enqueue(job) for job in call.body["jobs"]]})
+        if (call.method, call.path) == ("GET", "/v1/limits"):
+            # As a server answers that keeps no large payloads.
+            return call.read({"payload_bytes": 1024 * 1024, "payload_store": False})
         raise AssertionError(
             f"{call.method} {call.path}: a recorder only takes jobs; jobforge.testing.TestServer runs them"
         )

@@ -22,6 +22,8 @@ from ..options import millis
 from ..reports import cut
 from ..task import Task
 from .attempts import Attempt
+from .fetching import bring_payload
+from .line import AsyncLine
 from .policy import attempt_ends
 
 log = logging.getLogger("jobforge")
@@ -41,8 +43,14 @@ class Ending:
     error: BaseException | None = None
 
 
-async def run_to_its_end(attempt: Attempt, task: Task[Any, Any]) -> Ending:
+async def run_to_its_end(attempt: Attempt, task: Task[Any, Any], line: AsyncLine) -> Ending:
     """Runs the handler until it has ended, and asks it to stop when its time is over."""
+    fault = await bring_payload(attempt, line)
+    if fault is not None:
+        return Ending(error=fault)
+    if attempt.job.payload_stored is not None:
+        attempt.ask_to_stop(StopReason.TIMEOUT)
+        return Ending(error=asyncio.CancelledError())
     payload = attempt.job.payload
     running: asyncio.Future[Ending]
     if task.is_async:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx2
 
@@ -11,6 +12,10 @@ from ..http import ANSWER_TIME_S, JSON_BODY, Address, answer_of, body_of, not_an
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+PAYLOAD_TIME_S = 60.0
+"""How long a server may take between two parts of a large payload."""
 
 
 class AsyncLine:
@@ -39,6 +44,16 @@ class AsyncLine:
         except httpx2.HTTPError as fault:
             raise not_answered(self._address.url, fault) from fault
         return answer_of(response)
+
+    async def payload(self, job_id: str) -> bytes:
+        """The payload of a job, as it was enqueued; raises as :meth:`post`."""
+        try:
+            response = await self._http.get(f"/v1/worker/payload/{quote(job_id, safe='')}", timeout=PAYLOAD_TIME_S)
+        except httpx2.HTTPError as fault:
+            raise not_answered(self._address.url, fault) from fault
+        if not response.is_success:
+            answer_of(response)
+        return response.content
 
 
 class ThreadLine:

@@ -131,7 +131,7 @@ class Worker:
             queues=self._config.queues,
             types=list(self._tasks),
             concurrency=self._config.concurrency,
-            start=lambda attempt: self._start(attempt, session, results),
+            start=lambda attempt: self._start(attempt, session, results, line),
         )
         for thread in self._threads(session, claims):
             thread.start()
@@ -196,15 +196,15 @@ class Worker:
             return Session(terms, sent, self._attempts, lambda: _tell(loop, self._changed.set))
         return None
 
-    def _start(self, attempt: Attempt, session: Session, results: Results) -> None:
-        running = asyncio.create_task(self._attempt(attempt, session, results))
+    def _start(self, attempt: Attempt, session: Session, results: Results, line: AsyncLine) -> None:
+        running = asyncio.create_task(self._attempt(attempt, session, results, line))
         # The loop itself keeps no hold of its tasks.
         self._running.add(running)
         running.add_done_callback(self._running.discard)
 
-    async def _attempt(self, attempt: Attempt, session: Session, results: Results) -> None:
+    async def _attempt(self, attempt: Attempt, session: Session, results: Results, line: AsyncLine) -> None:
         # A claim answers only for the types it asked for.
-        ending = await run_to_its_end(attempt, self._tasks[attempt.job.type])
+        ending = await run_to_its_end(attempt, self._tasks[attempt.job.type], line)
         result = result_of(attempt, ending)
         if result is not None:
             results.add(session.worker_id, result)
