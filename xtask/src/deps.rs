@@ -29,6 +29,8 @@ const NEEDS: [Need; 13] = [
     Need { program: "curl", package: "curl", is_there: in_path },
     // Its units are checked and enabled offline.
     Need { program: "systemd-analyze", package: "systemd", is_there: in_path },
+    // Looks at the dashboard.
+    Need { program: "chromium", package: "chromium", is_there: in_path },
     // For the schemas that `deploy/check` installs.
     Need { program: "npm", package: "npm", is_there: in_path },
     // For schemathesis and the tools of `deploy/check`, which are installed from Python's package index.
