@@ -162,7 +162,8 @@ async fn list(visit: Visit, filter: JobFilter, search: String, fault: String) ->
         .flat_map(|whole| whole.facts.stuck.iter().map(|stuck| (stuck.job.id, stuck.reason.as_str())))
         .collect();
     let lines = page.jobs.iter().map(|job| Line::of(job, as_of, trouble.get(&job.id).copied())).collect();
-    let states = states(&filter, whole.as_ref().map(|whole| whole.facts.counts.as_slice()).unwrap_or_default());
+    let states =
+        states(&filter, whole.as_ref().map(|whole| whole.facts.counts.as_slice()).unwrap_or_default());
     let pairs = pairs(&filter);
     let older = page.next.map(|id| {
         let mut pairs = pairs.clone();

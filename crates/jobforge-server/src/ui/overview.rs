@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::response::Response;
-use jobforge::core::audit::AuditFilter;
 use jiff::Timestamp;
+use jobforge::core::audit::AuditFilter;
 use jobforge::core::overview::QueueLoad;
 use jobforge::core::role::Role;
 use jobforge::core::state::Status;

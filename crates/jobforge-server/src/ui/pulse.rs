@@ -13,7 +13,7 @@ use super::Ui;
 /// An answer so young is as good as a new one…
 const FRESH: Duration = Duration::from_secs(2);
 /// …and one so young is shown while a new one is asked for, so that no page waits for it.
-const GOOD: Duration = Duration::from_secs(15);
+const GOOD: Duration = Duration::from_secs(5);
 
 /// What the database said, and what is made of it.
 #[derive(Debug)]
@@ -68,6 +68,7 @@ async fn ask(ui: &Ui) -> Result<Arc<Whole>, String> {
     let (app, settings) = (&ui.app, ui.app.live.now());
     let (store, policy) = (&**app.client.store(), settings.rescue_policy());
     let facts = app.health.facts(store, &policy).await?;
-    let overview = facts.assess(store, &policy, settings.flag("alerts")).await.map_err(|error| error.chain())?;
+    let overview =
+        facts.assess(store, &policy, settings.flag("alerts")).await.map_err(|error| error.chain())?;
     Ok(ui.pulse.keep(Whole { facts, overview }))
 }

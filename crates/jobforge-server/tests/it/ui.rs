@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use jobforge::core::settings::{Layers, resolve};
 use jobforge::live::Live;
+use jobforge::{JobContext, JobError, JobType};
+use serde::{Deserialize, Serialize};
 
 use crate::harness::{Answer, Site};
 
@@ -134,4 +136,21 @@ pub(crate) fn live_with(pairs: &[(&str, &str)]) -> Live {
     let flags = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let layers = Layers { flags, env: &|_| None, file: BTreeMap::new(), stored: BTreeMap::new() };
     Live::fixed(resolve(&layers).expect("settings"))
+}
+
+/// Fails with a hostile message, after reporting hostile progress.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Hostile {
+    pub(crate) text: String,
+}
+
+impl JobType for Hostile {
+    const TYPE: &'static str = "hostile";
+    const MAX_ATTEMPTS: u32 = 1;
+    type Output = ();
+}
+
+pub(crate) async fn hostile(job: Hostile, ctx: JobContext) -> Result<(), JobError> {
+    ctx.log(job.text.clone());
+    Err(JobError::retry("hostile", job.text))
 }

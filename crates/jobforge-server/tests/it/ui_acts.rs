@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use jobforge::Worker;
 use jobforge::core::audit::AuditFilter;
 use jobforge::core::state::Status;
 use jobforge::core::time::Now;
 use jobforge::core::token::Scope;
 
 use crate::engines::{Engine, content, guarded_on, on_both_engines};
-use crate::harness::{Site, until, worker};
+use crate::harness::{Site, until};
 use crate::tokens::token;
-use crate::ui::{Browser, proof};
+use crate::ui::{Browser, Hostile, hostile, proof};
 
 on_both_engines!(
     a_viewer_sees_no_button_and_is_refused_on_every_deed,
@@ -251,17 +252,10 @@ async fn queues_schedules_and_flags_are_switched_with_a_reason(engine: Engine) -
 }
 
 async fn dead_jobs_are_retried_and_left_by_cause(engine: Engine) -> Result<()> {
-    let (mut site, _kept) = guarded_on(engine).await?;
-    // The payload is no input of the handler, which no second attempt changes.
-    let id = job(&mut site, r#"{"type":"greet","payload":{"nobody":1},"max_attempts":1}"#).await?;
-    let worker = worker(&site.client).await?;
-    site.token = Some("operator-key".to_owned());
-    until_status_any(&site, &id).await?;
-    site.token = None;
-    let ended = site.client.job(id.parse()?).await?;
-    if ended.status != Status::Dead {
-        anyhow::bail!("{:?}", ended.status);
-    }
+    let (site, _kept) = guarded_on(engine).await?;
+    let id = site.client.enqueue(Hostile { text: "no such file".to_owned() }).await?.id;
+    let worker = Worker::builder(&site.client).register(hostile).start().await?;
+    until("it is dead", async || Ok(site.client.job(id).await?.status == Status::Dead)).await?;
     worker.stop_gracefully(Duration::from_secs(5)).await;
     let mut browser = Browser::with(&site, "operator-key").await?;
     let groups = browser.get("/ui/dead").await?.body;
@@ -272,14 +266,6 @@ async fn dead_jobs_are_retried_and_left_by_cause(engine: Engine) -> Result<()> {
     let retry = format!("/ui/act/dead-retry/{group}");
     let done = browser.submit(&retry, &retry, &[]).await?;
     assert!(done.header("location").contains("count=1"), "{done:?}");
-    assert_eq!(site.client.job(id.parse()?).await?.status, Status::Queued);
+    assert_eq!(site.client.job(id).await?.status, Status::Queued);
     Ok(())
-}
-
-async fn until_status_any(site: &Site, id: &str) -> Result<()> {
-    until("the job has ended", async || {
-        let job = site.get(&format!("/v1/jobs/{id}")).await?.json();
-        Ok(matches!(job["status"].as_str(), Some("dead" | "failed")))
-    })
-    .await
 }

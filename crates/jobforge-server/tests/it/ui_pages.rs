@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use jobforge::Worker;
 use jobforge::core::token::Scope;
-use jobforge::{JobContext, JobError, JobType, Worker};
-use serde::{Deserialize, Serialize};
+use jobforge::store::rows::DeadFilter;
 
 use crate::engines::{Engine, guarded_on, on_both_engines};
 use crate::harness::{Hold, Site, hold, until_status, worker};
 use crate::tokens::token;
-use crate::ui::{Browser, PAGES};
+use crate::ui::{Browser, Hostile, PAGES, hostile};
 
 on_both_engines!(
     every_page_renders_with_nothing_and_with_hostile_text,
@@ -22,23 +22,6 @@ on_both_engines!(
 /// Text that would act if a page did not write it as text.
 const HOSTILE: &str =
     "</td><script>alert(1)</script>\" onmouseover='alert(2)' \u{202e}txt.exe\u{2066} &amp; <img src=x>";
-
-/// Fails with a hostile message, after reporting hostile progress.
-#[derive(Serialize, Deserialize)]
-struct Hostile {
-    text: String,
-}
-
-impl JobType for Hostile {
-    const TYPE: &'static str = "hostile";
-    const MAX_ATTEMPTS: u32 = 1;
-    type Output = ();
-}
-
-async fn hostile(job: Hostile, ctx: JobContext) -> Result<(), JobError> {
-    ctx.log(job.text.clone());
-    Err(JobError::retry("hostile", job.text))
-}
 
 /// Everything that a page could show, with hostile text wherever text is free.
 async fn populate(site: &Site) -> Result<(String, Worker)> {
@@ -61,23 +44,18 @@ async fn populate(site: &Site) -> Result<(String, Worker)> {
 
 async fn every_page_renders_with_nothing_and_with_hostile_text(engine: Engine) -> Result<()> {
     let (mut site, _kept) = guarded_on(engine).await?;
-    site.token = Some("admin-key".to_owned());
-    let mut empty = Vec::new();
-    let bare = Site { token: None, ..site };
-    {
-        let mut browser = Browser::with(&bare, "admin-key").await?;
-        for path in PAGES {
-            let page = browser.get(path).await?;
-            assert_eq!(page.status, 200, "{path}: {}", page.body);
-            check_html(path, &page.body);
-            empty.push(page.body.len());
-        }
-    }
-    let site = Site { token: Some("admin-key".to_owned()), ..bare };
-    let (dead, worker) = populate(&site).await?;
-    let site = Site { token: None, ..site };
     let mut browser = Browser::with(&site, "admin-key").await?;
-    let group = site.client.job(dead.parse()?).await?.dead_group.context("a cause")?;
+    for path in PAGES {
+        let page = browser.get(path).await?;
+        assert_eq!(page.status, 200, "{path}: {}", page.body);
+        check_html(path, &page.body);
+    }
+    site.token = Some("admin-key".to_owned());
+    let (dead, worker) = populate(&site).await?;
+    site.token = None;
+    let mut browser = Browser::with(&site, "admin-key").await?;
+    let groups = site.client.dead_groups(&DeadFilter::default()).await?;
+    let group = &groups.first().context("a cause")?.group;
     let more = [
         format!("/ui/jobs/{dead}"),
         format!("/ui/workers/{}", worker.id()),
