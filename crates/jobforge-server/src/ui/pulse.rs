@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jobforge::clock;
 use jobforge::core::overview::Overview;
 use jobforge::overview::Facts;
+use jobforge::store::rows::DeadFilter;
 
 use super::Ui;
 
@@ -68,7 +69,10 @@ async fn ask(ui: &Ui) -> Result<Arc<Whole>, String> {
     let (app, settings) = (&ui.app, ui.app.live.now());
     let (store, policy) = (&**app.client.store(), settings.rescue_policy());
     let facts = app.health.facts(store, &policy).await?;
-    let overview =
-        facts.assess(store, &policy, settings.flag("alerts")).await.map_err(|error| error.chain())?;
+    let whole = async {
+        let dead = store.dead_groups(&DeadFilter::default()).await?;
+        facts.assess(store, &policy, settings.flag("alerts"), &dead).await
+    };
+    let overview = whole.await.map_err(|error| error.chain())?;
     Ok(ui.pulse.keep(Whole { facts, overview }))
 }
