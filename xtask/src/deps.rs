@@ -15,7 +15,7 @@ struct Need {
     is_there: fn(&Need) -> bool,
 }
 
-const NEEDS: [Need; 13] = [
+const NEEDS: [Need; 14] = [
     Need { program: "the PostgreSQL server", package: "postgresql", is_there: |_| find_binaries().is_ok() },
     Need { program: "psql", package: "postgresql-client", is_there: in_path },
     Need { program: "pgbouncer", package: "pgbouncer", is_there: in_path },

@@ -235,7 +235,8 @@ fn texts(detail: &JobDetail) -> Vec<Text> {
 }
 
 fn text(name: &str, whole: &str, open: bool) -> Text {
-    let end = whole.floor_char_boundary(PREVIEW);
+    // A character is at most four bytes long, so one of the last places is between two.
+    let end = (0..=PREVIEW.min(whole.len())).rev().find(|at| whole.is_char_boundary(*at)).unwrap_or_default();
     let note = if end < whole.len() {
         format!("the first {} KiB of {} KiB; the API gives the whole", PREVIEW / 1024, whole.len() / 1024)
     } else {

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jobforge::core::job::{Attempt, Job};
+use jobforge::core::job::{Attempt, Job, WorkerId};
 use jobforge::core::state::Status;
 use jobforge::core::time::{since, words};
 use jobforge_api::TimelineEvent;
@@ -135,7 +135,7 @@ fn bar(svg: &mut String, axis: &Axis, attempt: &Attempt, now: Timestamp) {
     let to = attempt.finished_at.unwrap_or(now);
     let (left, right) = (axis.x(from), axis.x(to));
     let width = (right - left).max(3.0);
-    let worker = attempt.worker.as_ref().map(|worker| worker.as_str()).unwrap_or("nobody");
+    let worker = attempt.worker.as_ref().map_or("nobody", WorkerId::as_str);
     let tone = tone(&attempt.outcome);
     let _ = write!(
         svg,
