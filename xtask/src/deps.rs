@@ -15,7 +15,7 @@ struct Need {
     is_there: fn(&Need) -> bool,
 }
 
-const NEEDS: [Need; 13] = [
+const NEEDS: [Need; 14] = [
     Need { program: "the PostgreSQL server", package: "postgresql", is_there: |_| find_binaries().is_ok() },
     Need { program: "psql", package: "postgresql-client", is_there: in_path },
     Need { program: "pgbouncer", package: "pgbouncer", is_there: in_path },
@@ -29,6 +29,8 @@ const NEEDS: [Need; 13] = [
     Need { program: "curl", package: "curl", is_there: in_path },
     // Its units are checked and enabled offline.
     Need { program: "systemd-analyze", package: "systemd", is_there: in_path },
+    // Looks at the dashboard.
+    Need { program: "chromium", package: "chromium", is_there: in_path },
     // For the schemas that `deploy/check` installs.
     Need { program: "npm", package: "npm", is_there: in_path },
     // For schemathesis and the tools of `deploy/check`, which are installed from Python's package index.

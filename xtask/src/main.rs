@@ -16,6 +16,7 @@ mod sim;
 mod stages;
 mod test;
 mod tidy;
+mod ui;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -49,6 +50,8 @@ enum Chore {
     Api,
     /// Check and test the SDKs in other languages against the server of this build
     Sdks,
+    /// Look at the dashboard of this build with a real browser
+    Ui,
     /// List what breaks callers of the API since a revision
     Openapi(openapi::Options),
     /// Simulate workers, watchdogs and all that goes wrong between them
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::check(&repository()),
         Chore::Api => test::api(),
         Chore::Sdks => sdks::check().map(drop),
+        Chore::Ui => ui::check().map(drop),
         Chore::Openapi(options) => openapi::run(&options),
         Chore::Sim(options) => sim::run(&options),
         Chore::Postgres => postgres::run(),

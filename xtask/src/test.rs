@@ -4,18 +4,18 @@ use anyhow::Result;
 use testkit::postgres::{Cluster, ClusterOptions, SHARED_SERVER_VARIABLE};
 
 use crate::stages::{self, Outcome, Run, Stage};
-use crate::{api, command, deps, openapi, python, repository, run as run_command, sdks, succeeds, tidy};
+use crate::{api, command, deps, openapi, python, repository, run as run_command, sdks, succeeds, tidy, ui};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Leave out the documentation, its examples, the features `otlp` and `s3`, the SDKs, deploy/, and asking servers all
-    /// that is described
+    /// Leave out the documentation, its examples, the features `otlp` and `s3`, the SDKs, the browser, deploy/, and asking
+    /// servers all that is described
     #[arg(long)]
     fast: bool,
 }
 
 /// Cheap and often wrong comes first.
-pub(crate) const STAGES: [Stage; 13] = [
+pub(crate) const STAGES: [Stage; 14] = [
     Stage { name: "tidy", run: |_| passed(tidy::check(&repository())) },
     Stage { name: "format", run: |_| cargo(&["fmt", "--all", "--check"]) },
     Stage { name: "api changes", run: |_| openapi::check() },
@@ -28,6 +28,7 @@ pub(crate) const STAGES: [Stage; 13] = [
     Stage { name: "tests", run: tests },
     Stage { name: "api", run: |run| api::check(run, api::SEED) },
     Stage { name: "sdks", run: |_| sdks::check() },
+    Stage { name: "ui", run: |_| ui::check() },
     Stage { name: "features", run: |_| features() },
     Stage { name: "deploy", run: |_| passed(run_command(&mut command("deploy/check", &[]))) },
     Stage { name: "docs", run: |_| docs() },
@@ -36,7 +37,7 @@ pub(crate) const STAGES: [Stage; 13] = [
 
 const POSTGRES: Stage = Stage { name: "postgres", run: start_postgres };
 
-const NOT_FAST: [&str; 6] = ["api", "sdks", "features", "deploy", "docs", "doc tests"];
+const NOT_FAST: [&str; 7] = ["api", "sdks", "ui", "features", "deploy", "docs", "doc tests"];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let wanted = |stage: &&Stage| !(options.fast && NOT_FAST.contains(&stage.name));

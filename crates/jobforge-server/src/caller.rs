@@ -103,6 +103,12 @@ impl Caller {
         Err(ApiError::new(StatusCode::FORBIDDEN, "tenant_bound", "the token may not do this", detail))
     }
 
+    /// The same, as somebody who acts for this reason.
+    pub(crate) fn with_reason(mut self, reason: Option<&str>) -> Self {
+        self.by = self.because(reason);
+        self
+    }
+
     /// Whether it is anybody on this machine, while there is no token.
     pub(crate) fn is_local(&self) -> bool {
         self.by.actor == LOCAL

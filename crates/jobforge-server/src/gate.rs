@@ -142,13 +142,23 @@ impl Gate {
     }
 
     /// Says who it is that sends these headers.
-    async fn caller(
+    pub(crate) async fn caller(
         &self,
         headers: &HeaderMap,
         address: Option<IpAddr>,
         id: Option<&str>,
     ) -> Result<Caller, ApiError> {
-        let token = bearer(headers)?;
+        self.holder(bearer(headers)?, headers, address, id).await
+    }
+
+    /// Says who it is that has this token, wherever a request carries it.
+    pub(crate) async fn holder(
+        &self,
+        token: &str,
+        headers: &HeaderMap,
+        address: Option<IpAddr>,
+        id: Option<&str>,
+    ) -> Result<Caller, ApiError> {
         let print = fingerprint(token);
         let waits = address.and_then(|address| {
             let memory = self.memory();

@@ -22,6 +22,7 @@ mod rate_limit;
 mod request_log;
 mod routes;
 mod trace;
+mod ui;
 mod workers;
 
 mod api_error;

@@ -18,6 +18,8 @@ const SHOWN: usize = 200;
 const PROBES: [&str; 4] = ["/livez", "/readyz", "/startupz", "/metrics"];
 /// What workers ask all the time.
 const WORKERS: &str = "/v1/worker/";
+/// What open pages of the dashboard ask all the time.
+const PAGES: &str = "/ui";
 
 /// Why a request failed on our side: for the log, never for the client.
 #[derive(Debug, Clone)]
@@ -36,6 +38,7 @@ pub(crate) async fn log_request(mut request: Request, next: Next) -> Response {
     let asked = Asked::of(&request);
     let is_probe = PROBES.contains(&path.as_str());
     let is_worker = path.starts_with(WORKERS);
+    let is_page = path.starts_with(PAGES) && method == "GET";
     let traced = if is_probe || is_worker { Span::none() } else { trace::serve(&request, &asked, &path, id) };
     let begun = monotonic();
     let mut response = next.run(request).instrument(traced.clone()).await;
@@ -47,7 +50,7 @@ pub(crate) async fn log_request(mut request: Request, next: Next) -> Response {
     drop(traced);
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
         tracing::error!(request.id = %id, method, path, status, ms, error = cause, "{method} {path:?} failed with {status}: {cause}");
-    } else if is_probe || (is_worker && status < 400) {
+    } else if is_probe || ((is_worker || is_page) && status < 400) {
         tracing::debug!(request.id = %id, method, path, status, ms, "{method} {path} gave {status} in {ms} ms");
     } else {
         tracing::info!(request.id = %id, method, path, status, ms, "{method} {path:?} gave {status} in {ms} ms");
@@ -56,7 +59,8 @@ pub(crate) async fn log_request(mut request: Request, next: Next) -> Response {
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         headers.insert("x-request-id", id);
     }
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Only what never changes, as the dashboard's own files, says something else.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -556,6 +556,31 @@ pub const SETTINGS: &[Setting] = &[
         effect: Effect::Live,
         doc: "Requests that one token, or one address without a token, may make of each server on average; two seconds' worth may come at once. 0 is no limit.",
     },
+    // The dashboard behind a reverse proxy that knows the people (docs/dashboard.md).
+    Setting {
+        key: "ui_trusted_proxies",
+        env: &[plain("JOBFORGE_UI_TRUSTED_PROXIES")],
+        kind: Kind::List,
+        default: "",
+        effect: Effect::Local,
+        doc: "Addresses, or ranges such as 10.0.0.0/8, of reverse proxies that may say who looks at the dashboard. Empty trusts none.",
+    },
+    Setting {
+        key: "ui_user_header",
+        env: &[plain("JOBFORGE_UI_USER_HEADER")],
+        kind: Kind::Text,
+        default: "",
+        effect: Effect::Local,
+        doc: "The header in which a trusted proxy names the person, such as X-Forwarded-User. Empty, nobody logs in that way. The proxy must take the header out of what clients send.",
+    },
+    Setting {
+        key: "ui_role_header",
+        env: &[plain("JOBFORGE_UI_ROLE_HEADER")],
+        kind: Kind::Text,
+        default: "",
+        effect: Effect::Local,
+        doc: "The header in which a trusted proxy says what the person may do: viewer, operator or admin. Without it, or with any other word, they may look.",
+    },
     Setting {
         key: "health_probes",
         env: &[plain("JOBFORGE_HEALTH_PROBES")],

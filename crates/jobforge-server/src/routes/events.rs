@@ -41,7 +41,7 @@ const PING_AFTER: u32 = 10;
 const WATCHED: usize = 200;
 
 /// `GET /v1/events`
-pub(super) async fn stream(
+pub(crate) async fn stream(
     State(app): State<Arc<App>>,
     caller: Caller,
     headers: HeaderMap,

@@ -5,7 +5,7 @@ use axum::response::IntoResponse;
 
 /// What this is and what it answers.
 const PAGE: &str = "\
-This is JobForge, a durable background-job platform.
+This is JobForge, a durable background-job platform. Its dashboard is at /ui
 
 Put jobs in
   POST   /v1/jobs                  enqueue a job: {\"type\": \"email.send\", \"payload\": {}}

@@ -14,6 +14,7 @@ use jobforge::core::audit::AuditFilter;
 use jobforge::core::enqueue::JobRequest;
 use jobforge::core::job::{Job, JobId, NewJob};
 use jobforge::core::time::{LATEST, since};
+use jobforge::store::rows::JobDetail;
 use jobforge::{Error, Receipt};
 use jobforge_api::requests::{MAX_FOR_MS, MAX_JOBS, RescheduleRequest};
 use jobforge_api::{JobView, LogList, ReceiptList, ReceiptView, TimelineEvent, TimelineView};
@@ -35,7 +36,7 @@ const MAX_BODY: usize = 4096;
 pub(super) type Segment = Result<Path<String>, PathRejection>;
 
 /// The job, if the caller may know of it; to others there is none.
-pub(super) async fn visible(app: &App, caller: &Caller, id: JobId) -> Result<Job, ApiError> {
+pub(crate) async fn visible(app: &App, caller: &Caller, id: JobId) -> Result<Job, ApiError> {
     let job = app.client.job(id).await?;
     if caller.sees(&job.tenant_id) { Ok(job) } else { Err(Error::NotFound(id).into()) }
 }
@@ -228,7 +229,13 @@ pub(super) async fn timeline(
 ) -> Result<Response, ApiError> {
     let id = visible(&app, &caller, job_id(id)?).await?.id;
     let detail = app.client.job_detail(id).await?;
-    let about = AuditFilter { target: Some(id.to_string()), ..AuditFilter::default() };
+    let events = events_of(&app, &detail).await?;
+    json(StatusCode::OK, &TimelineView { id, events })
+}
+
+/// What happened to a job, in order.
+pub(crate) async fn events_of(app: &App, detail: &JobDetail) -> Result<Vec<TimelineEvent>, ApiError> {
+    let about = AuditFilter { target: Some(detail.job.id.to_string()), ..AuditFilter::default() };
     let deeds = app.client.store().audit(&about, MOST_DEEDS).await?;
     let bare = |at: Timestamp, event: &str| TimelineEvent {
         at,
@@ -241,13 +248,13 @@ pub(super) async fn timeline(
         worker: None,
         error: None,
     };
-    let job = detail.job;
+    let job = &detail.job;
     let mut events = vec![TimelineEvent {
-        by: job.created_by,
-        queue: Some(job.queue),
+        by: job.created_by.clone(),
+        queue: Some(job.queue.clone()),
         ..bare(job.created_at, "enqueued")
     }];
-    for attempt in detail.attempts {
+    for attempt in &detail.attempts {
         let of_attempt = |at: Timestamp, event: &str| TimelineEvent {
             attempt: Some(attempt.attempt),
             lease: Some(attempt.lease.0),
@@ -263,7 +270,7 @@ pub(super) async fn timeline(
         events.push(TimelineEvent { by: Some(deed.by.actor), reason: deed.by.reason, ..told });
     }
     events.sort_by_key(|event| event.at);
-    json(StatusCode::OK, &TimelineView { id, events })
+    Ok(events)
 }
 
 async fn moved(app: &App, id: JobId) -> Result<Response, ApiError> {

@@ -39,8 +39,18 @@ use crate::gate::{Gate, accept_token, require_local, require_token, trust_socket
 use crate::rate_limit::{RateLimit, limit};
 use crate::request_log::log_request;
 use crate::server::App;
+use crate::ui::{self, Ui};
 use crate::workers::Workers;
 use table::{Route, answer};
+
+// What the dashboard asks as the API does.
+pub(crate) use events::stream as events;
+pub(crate) use jobs::{events_of, visible};
+pub(crate) use operations::{check as check_bulk, find_read as operation};
+pub(crate) use queues::sweep;
+pub(crate) use restart::{by_id as restart_worker, unknown as unknown_worker};
+pub(crate) use settings::switch as switch_flag;
+pub(crate) use table::Need;
 
 /// All routes behind the gate, each request named and logged.
 pub(crate) fn router(app: Arc<App>, gate: Arc<Gate>, workers: Arc<Workers>) -> Router {
@@ -51,8 +61,12 @@ pub(crate) fn router(app: Arc<App>, gate: Arc<Gate>, workers: Arc<Workers>) -> R
     let guarded = guarded().layer(limit()).merge(worker::routes(workers));
     let guarded = guarded.layer(from_fn_with_state(gate.clone(), require_token));
     let free = answer(runbook::free()).layer(limit()).layer(from_fn_with_state(gate.clone(), accept_token));
-    around(guarded.merge(free), app)
+    let shared = Arc::new(Ui::new(Arc::clone(&app), Arc::clone(&gate)));
+    let enter = from_fn_with_state(Arc::clone(&shared), ui::enter);
+    let dashboard = ui::pages_of_callers().merge(ui::pages_of_anybody()).layer(limit()).layer(enter);
+    around(guarded.merge(free).merge(dashboard), app)
         .layer(from_fn_with_state(gate, require_local))
+        .layer(from_fn_with_state(shared, ui::pages))
         .layer(from_fn(log_request))
 }
 

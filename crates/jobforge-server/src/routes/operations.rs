@@ -72,7 +72,7 @@ fn placed(status: StatusCode, operation: &Operation) -> Result<Response, ApiErro
 }
 
 /// What no job could have is a slip, and not every database could look for it.
-fn check(filter: &BulkFilter) -> Result<(), ApiError> {
+pub(crate) fn check(filter: &BulkFilter) -> Result<(), ApiError> {
     let names = [("tenant_id", &filter.tenant_id), ("type", &filter.job_type), ("queue", &filter.queue)];
     let mut errors = Vec::new();
     for (field, name) in names {
@@ -123,6 +123,15 @@ pub(super) async fn cancel(
         return Err(ApiError::conflict("operation_ended", "the operation has ended", "it has ended already"));
     }
     answer(StatusCode::OK, &find(&app, &caller, id).await?)
+}
+
+/// The operation, if the caller may know of it.
+pub(crate) async fn find_read(
+    app: &App,
+    caller: &Caller,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Result<Operation, ApiError> {
+    find(app, caller, read(id)?).await
 }
 
 async fn find(app: &App, caller: &Caller, id: Uuid) -> Result<Operation, ApiError> {

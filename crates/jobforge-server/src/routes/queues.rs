@@ -45,7 +45,7 @@ pub(super) async fn watchdog_run(State(app): State<Arc<App>>, caller: Caller) ->
 }
 
 /// One sweep of the watchdog, now, told of in the audit log.
-pub(super) async fn sweep(app: &App, caller: &Caller) -> Result<Run, ApiError> {
+pub(crate) async fn sweep(app: &App, caller: &Caller) -> Result<Run, ApiError> {
     let settings = app.live.now();
     let interval = settings.millis("watchdog_check_interval_ms");
     let watchdog = Watchdog::new(Arc::clone(app.client.store()), settings.rescue_policy(), interval);

@@ -72,15 +72,20 @@ pub(super) async fn restart(
 ) -> Result<Response, ApiError> {
     let Path(id) =
         id.map_err(|_| ApiError::bad_request("bad_id", "the worker's id in the path is not text"))?;
+    json(StatusCode::ACCEPTED, &by_id(&app, &caller, id).await?)
+}
+
+/// Tells one worker to restart, or says why it cannot be told.
+pub(crate) async fn by_id(app: &App, caller: &Caller, id: String) -> Result<WorkerTold, ApiError> {
     let rows = app.client.store().workers(Now::Database).await?;
     let worker = WorkerId(id);
     if !rows.iter().any(|row| row.id == worker) {
         return Err(unknown(&worker));
     }
     let reason = caller.by().reason.clone().unwrap_or_else(|| "it was asked for by its id".to_owned());
-    let told = tell(&app, &caller, &rows, vec![Restart { worker, jobs: Vec::new(), reason }]).await?;
+    let told = tell(app, caller, &rows, vec![Restart { worker, jobs: Vec::new(), reason }]).await?;
     match told.into_iter().next() {
-        Some(told) if told.restarts() => json(StatusCode::ACCEPTED, &told),
+        Some(told) if told.restarts() => Ok(told),
         Some(told) if told.answer == RestartAnswer::NoProcess => {
             let detail = format!("worker {} speaks SQL; it has no process that could be told", told.worker);
             Err(ApiError::conflict("no_process", "the worker cannot be told to restart", detail))
@@ -94,7 +99,7 @@ pub(super) async fn restart(
 }
 
 /// There is no such worker.
-pub(super) fn unknown(worker: &WorkerId) -> ApiError {
+pub(crate) fn unknown(worker: &WorkerId) -> ApiError {
     let shown: String = worker.as_str().chars().take(60).collect();
     let detail =
         format!("no worker {shown:?} is active or ended within the last day; GET /v1/workers lists them");

@@ -121,13 +121,24 @@ pub(super) async fn set_flag(
         let detail = "there is no such flag; GET /v1/flags lists them";
         ApiError::new(StatusCode::NOT_FOUND, "flag_not_found", "there is no such flag", detail)
     })?;
+    let report = switch(&app, &caller, key, enabled, for_ms).await?;
+    tagged(report.version, answer(StatusCode::OK, &changed(report))?)
+}
+
+/// Switches a flag, for a while or for good.
+pub(crate) async fn switch(
+    app: &App,
+    caller: &Caller,
+    key: &'static str,
+    enabled: bool,
+    for_ms: Option<u64>,
+) -> Result<ChangeReport, ApiError> {
     let until = match for_ms {
         Some(ms) => Some(add(app.client.store().now().await?, lasting(ms)?)),
         None => None,
     };
     let change = Change { key: key.to_owned(), value: Some(enabled.to_string()), until };
-    let report = apply(&app, &caller, &[change], None).await?;
-    tagged(report.version, answer(StatusCode::OK, &changed(report))?)
+    apply(app, caller, &[change], None).await
 }
 
 /// A change as the wire types say it.

@@ -181,6 +181,11 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|fault| panic!("{fault} in {self:?}"))
     }
 
+    /// Every value of a header that may come several times.
+    pub(crate) fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// Checks that it is a problem of this status and code, and returns its detail.
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, code: &str) -> String {
@@ -229,7 +234,7 @@ async fn greet(job: Greet, ctx: JobContext) -> Result<String, JobError> {
     Ok(format!("hello {}", job.name))
 }
 
-async fn hold(_: Hold, ctx: JobContext) -> Result<(), JobError> {
+pub(crate) async fn hold(_: Hold, ctx: JobContext) -> Result<(), JobError> {
     ctx.stopped().await;
     ctx.check()
 }

@@ -1,0 +1,231 @@
+// Keeps a page fresh and gives it keys. Everything here is also there without scripts: a reload, a link, a form.
+'use strict';
+(() => {
+  const $ = (query, from = document) => from.querySelector(query);
+  const $$ = (query, from = document) => [...from.querySelectorAll(query)];
+  const stored = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
+  const store = (key, value) => { try { localStorage.setItem(key, value); } catch { /* private mode */ } };
+
+  // --- Freshness ---------------------------------------------------------------------------------------------------
+  const EVERY = 5000, LEAST = 1000, STALE = 15000;
+  let frozen = false, asking = false, again = false, waiting = null, last = performance.now(), pending = null, hovered = false;
+
+  const fresh = () => $('#fresh');
+  const tell = () => {
+    fresh()?.classList.toggle('stale', performance.now() - last > STALE);
+    fresh()?.classList.toggle('frozen', frozen);
+  };
+
+  /** Whether somebody is in the midst of something that new content would disturb. */
+  const busy = () => {
+    const at = document.activeElement;
+    const typing = at && at.closest('main') && at.matches('input:not([type=checkbox]), select, textarea');
+    return typing || $('main input[type=checkbox]:checked') || !getSelection().isCollapsed;
+  };
+
+  const key = (node) => node.nodeType === 1 ? node.dataset.id || node.id || '' : '';
+  const same = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && key(a) === key(b);
+
+  /** Makes one node what the other is, touching only what differs, so that focus and open parts stay. */
+  const morph = (old, now) => {
+    if (old.nodeType !== 1) { if (old.nodeValue !== now.nodeValue) old.nodeValue = now.nodeValue; return; }
+    for (const { name, value } of [...now.attributes]) if (old.getAttribute(name) !== value && name !== 'open') old.setAttribute(name, value);
+    for (const { name } of [...old.attributes]) if (!now.hasAttribute(name) && name !== 'open' && name !== 'class') old.removeAttribute(name);
+    if (!now.hasAttribute('class')) old.removeAttribute('class');
+    if (old.nodeName === 'INPUT') return;
+    const byKey = new Map([...old.childNodes].filter((node) => key(node)).map((node) => [key(node), node]));
+    let at = old.firstChild;
+    for (const wanted of [...now.childNodes]) {
+      const known = key(wanted) && byKey.get(key(wanted));
+      let found = known && same(known, wanted) ? known : null;
+      if (!found && at && !key(wanted) && same(at, wanted)) found = at;
+      if (found) {
+        if (found !== at) old.insertBefore(found, at);
+        morph(found, wanted);
+        at = found.nextSibling;
+      } else {
+        old.insertBefore(document.importNode(wanted, true), at);
+      }
+    }
+    while (at) { const gone = at; at = at.nextSibling; gone.remove(); }
+  };
+
+  const rows = (from) => $$('main tr[data-id]', from).map((row) => row.dataset.id);
+
+  const show = (page) => {
+    const here = current()?.dataset.id;
+    pending = null;
+    $('#pending').hidden = true;
+    document.title = page.title;
+    for (const id of ['bar', 'page', 'fresh']) {
+      const [old, now] = [document.getElementById(id), page.getElementById(id)];
+      if (old && now) morph(old, now);
+    }
+    if (here) $(`main tr[data-id="${CSS.escape(here)}"]`)?.classList.add('here');
+    tell();
+    prepare();
+  };
+
+  const refresh = async (insist = false) => {
+    if (frozen && !insist) return;
+    if (asking) { again = true; return; }
+    asking = true;
+    try {
+      const answer = await fetch(location.href, { headers: { accept: 'text/html' }, credentials: 'same-origin' });
+      if (answer.redirected && !answer.url.startsWith(location.origin + location.pathname)) { location.href = answer.url; return; }
+      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      if (!page.getElementById('fresh')) return; // A problem; what is shown stays, and grows stale.
+      last = performance.now();
+      if (busy() && !insist) { const [a, b] = [$('#bar'), page.getElementById('bar')]; if (a && b) morph(a, b); return; }
+      const before = new Set(rows(document)), added = rows(page).filter((id) => !before.has(id)).length;
+      if (hovered && added > 0 && before.size > 0 && !insist) {
+        pending = page;
+        $('#pending').textContent = `${added} new; press . to show`;
+        $('#pending').hidden = false;
+        return;
+      }
+      show(page);
+    } catch { /* The server is away; the mark of staleness says so. */ } finally {
+      asking = false;
+      tell();
+      if (again) { again = false; soon(); }
+    }
+  };
+
+  const soon = () => { waiting ??= setTimeout(() => { waiting = null; refresh(); }, LEAST); };
+
+  let source = null;
+  const listen = () => {
+    if (source || document.hidden) return;
+    source = new EventSource('/ui/events');
+    for (const name of ['job', 'worker', 'reset']) source.addEventListener(name, soon);
+    source.onerror = () => { if (source.readyState === EventSource.CLOSED) { source = null; setTimeout(listen, EVERY); } };
+  };
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) { source?.close(); source = null; } else { listen(); refresh(); }
+  });
+  addEventListener('pagehide', () => { source?.close(); source = null; });
+  setInterval(() => { if (!document.hidden) refresh(); }, EVERY);
+  setInterval(tell, 1000);
+
+  // --- Times -------------------------------------------------------------------------------------------------------
+  let whole = stored('jobforge-times') === 'whole';
+  const words = (ms) => {
+    const s = Math.round(ms / 1000);
+    return s < 120 ? `${s} s` : s < 7200 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`;
+  };
+  const skew = () => Date.parse($('#fresh')?.querySelector('time')?.dateTime || '') || Date.now();
+  let clock = { server: skew(), here: performance.now() };
+  const times = () => {
+    const now = clock.server + performance.now() - clock.here;
+    for (const time of $$('main time')) {
+      time.dataset.said ??= time.textContent;
+      if (whole) time.textContent = time.dateTime.replace('T', ' ');
+      else if ('ahead' in time.dataset) { const left = Date.parse(time.dateTime) - now; time.textContent = left > 0 ? `in ${words(left)}` : 'any moment'; }
+      else time.textContent = time.dataset.said;
+    }
+  };
+  setInterval(times, 1000);
+
+  // --- Copying -----------------------------------------------------------------------------------------------------
+  const copy = async (text, button) => {
+    try { await navigator.clipboard.writeText(text); } catch { return; }
+    if (button) { button.textContent = 'Copied'; setTimeout(() => { button.textContent = 'Copy'; }, 1500); }
+  };
+
+  /** What the page has only with scripts. Called again after each refresh. */
+  const prepare = () => {
+    clock = { server: skew(), here: performance.now() };
+    for (const time of $$('main time')) delete time.dataset.said;
+    times();
+    for (const title of $$('.copies h2')) {
+      if ($('button', title)) continue;
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.className = 'small quiet';
+      button.textContent = 'Copy';
+      button.addEventListener('click', () => copy(title.nextElementSibling.textContent, button));
+      title.append(button);
+    }
+    const all = $('#all');
+    if (all) all.hidden = false;
+    const open = $('#keys-open');
+    if (open) open.hidden = false;
+  };
+
+  const tick = (on) => { for (const box of $$('main input[name=job]')) box.checked = on; };
+  document.addEventListener('change', (event) => { if (event.target.id === 'all') tick(event.target.checked); });
+  document.addEventListener('pointerover', (event) => { hovered = !!event.target.closest?.('tbody'); });
+  document.addEventListener('pointerout', (event) => { if (!event.relatedTarget) hovered = false; });
+  document.addEventListener('click', (event) => {
+    for (const menu of $$('.copy[open]')) if (!menu.contains(event.target)) menu.open = false;
+  });
+
+  // --- Keys --------------------------------------------------------------------------------------------------------
+  let going = false;
+  const current = () => $('main tr.here');
+  const step = (by) => {
+    const all = $$('main .rows tr[data-id]');
+    if (all.length === 0) return;
+    const next = all[Math.max(0, Math.min(all.length - 1, all.indexOf(current()) + by))] || all[0];
+    current()?.classList.remove('here');
+    next.classList.add('here');
+    next.scrollIntoView({ block: 'nearest' });
+    $('a', next)?.focus({ preventScroll: true });
+  };
+  const press = (query) => $(query)?.click();
+  const deed = (name) => {
+    const id = current()?.dataset.id;
+    const link = $(`a[data-deed="${name}"]`);
+    if (link) link.click();
+    else if (id && location.pathname === '/ui/jobs') location.href = `/ui/act/${name}/${encodeURIComponent(id)}?back=${encodeURIComponent('/ui/jobs' + location.search)}`;
+  };
+  const keys = {
+    '?': () => $('#keys').showModal(),
+    '/': () => { if ($('#q')) { $('#q').focus(); $('#q').select(); } else location.href = '/ui/jobs'; },
+    'g': () => { going = true; setTimeout(() => { going = false; }, 1500); },
+    'j': () => step(1), 'k': () => step(-1),
+    'x': () => { const box = current() && $('input[name=job]', current()); if (box) box.checked = !box.checked; },
+    'a': () => tick(!$('main input[name=job]:checked')),
+    'Enter': () => { if (document.activeElement === document.body) $('a', current())?.click(); else return false; },
+    '[': () => press('[data-key="["]'), ']': () => press('[data-key="]"]'),
+    '.': () => (pending ? show(pending) : refresh(true)),
+    'r': () => { frozen = !frozen; tell(); if (!frozen) refresh(); },
+    'z': () => { whole = !whole; store('jobforge-times', whole ? 'whole' : 'relative'); times(); },
+    't': () => press('[data-key="t"]'),
+    'y': () => copy(location.href),
+    'c': () => copy($('[data-copy]')?.dataset.copy || current()?.dataset.id || ''),
+    'R': () => deed('job-retry'), 'C': () => deed('job-cancel'),
+    'Escape': () => { for (const menu of $$('.copy[open]')) menu.open = false; tick(false); current()?.classList.remove('here'); document.activeElement?.blur?.(); },
+  };
+  document.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || $('dialog[open]')) return;
+    const typing = event.target.matches?.('input:not([type=checkbox]), textarea, select');
+    if (typing) { if (event.key === 'Escape') event.target.blur(); return; }
+    if (stored('jobforge-keys') === 'off') return;
+    if (going) {
+      going = false;
+      const link = $(`[data-go="${CSS.escape(event.key)}"]`);
+      if (link) { event.preventDefault(); link.click(); }
+      return;
+    }
+    const act = Object.hasOwn(keys, event.key) && keys[event.key];
+    if (act && act() !== false) event.preventDefault();
+  });
+  $('#keys-open')?.addEventListener('click', () => $('#keys').showModal());
+  const on = $('#keys-on');
+  if (on) {
+    on.checked = stored('jobforge-keys') !== 'off';
+    on.addEventListener('change', () => store('jobforge-keys', on.checked ? 'on' : 'off'));
+  }
+
+  // A receipt is told once: the address goes back to the page's own.
+  if ($('.receipt')) {
+    const url = new URL(location.href);
+    for (const name of ['done', 'to', 'count']) url.searchParams.delete(name);
+    history.replaceState(null, '', url);
+  }
+
+  prepare();
+  if ($('#page') && $('#fresh')) listen();
+})();

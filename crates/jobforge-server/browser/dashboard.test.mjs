@@ -1,0 +1,196 @@
+// The dashboard as a person meets it: in a browser, in both themes, wide and narrow, with scripts and without.
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { chromium } from 'playwright-core';
+import { ADMIN, OPERATOR, fill, start, until } from './fleet.mjs';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const WIDE = { width: 1440, height: 900 }, NARROW = { width: 390, height: 844 };
+const { SHOTS } = process.env;
+if (SHOTS) mkdirSync(SHOTS, { recursive: true });
+
+let fleet, known, browser, pages;
+
+before(async () => {
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+  fleet = await start();
+  known = await fill(fleet);
+  pages = {
+    overview: '/ui', jobs: '/ui/jobs', 'jobs-dead': '/ui/jobs?status=dead', job: `/ui/jobs/${known.running}`, 'job-dead': `/ui/jobs/${known.dead}`,
+    'job-hostile': `/ui/jobs/${known.hostile}`, workers: '/ui/workers', worker: `/ui/workers/${known.worker}`, queues: '/ui/queues',
+    schedules: '/ui/schedules', schedule: '/ui/schedules/hot_score_refresh', dead: '/ui/dead', 'dead-group': `/ui/dead/${known.group}`,
+    watchdog: '/ui/watchdog', alerts: '/ui/alerts', audit: '/ui/audit', settings: '/ui/settings', operations: '/ui/operations',
+    act: `/ui/act/job-cancel/${known.running}?back=/ui/jobs`, problem: '/ui/no-such-page',
+  };
+}, { timeout: 180_000 });
+
+after(async () => {
+  await browser?.close();
+  await fleet?.stop();
+}, { timeout: 60_000 });
+
+/** A browser of somebody, and everything that it complained of. */
+async function visit({ token = ADMIN, viewport = WIDE, scheme = 'light', scripts = true } = {}) {
+  const context = await browser.newContext({ viewport, colorScheme: scheme, javaScriptEnabled: scripts, baseURL: fleet.url });
+  const page = await context.newPage();
+  const complaints = [];
+  page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) complaints.push(message.text()); });
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('request', (request) => { if (!request.url().startsWith(fleet.url) && !request.url().startsWith('data:')) complaints.push(`asked ${request.url()}`); });
+  await page.goto('/ui/login');
+  await page.fill('#token', token);
+  await page.click('button.primary');
+  await page.waitForURL(/\/ui$/);
+  return { page, complaints, context };
+}
+
+async function look(page, path) {
+  await page.goto(path, { waitUntil: 'load' });
+}
+
+for (const scheme of ['light', 'dark']) {
+  for (const [name, viewport] of Object.entries({ wide: WIDE, narrow: NARROW })) {
+    test(`every page can be read by everybody: ${scheme}, ${name}`, { timeout: 120_000 }, async () => {
+      const { page, complaints, context } = await visit({ scheme, viewport });
+      for (const [what, path] of Object.entries(pages)) {
+        await look(page, path);
+        if (SHOTS) await page.screenshot({ path: join(SHOTS, `${what}-${scheme}-${name}.png`), fullPage: true });
+        const sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        assert.ok(sideways <= 0, `${path} is ${sideways} px too wide at ${viewport.width} px`);
+        const found = await page.evaluate(`${AXE}; axe.run(document, { resultTypes: ['violations'] })`);
+        const told = found.violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => node.html + ' ' + node.failureSummary).join(' | ')}`);
+        assert.deepEqual(told, [], path);
+        assert.notEqual(await page.title(), 'owned');
+      }
+      const real = complaints.filter((text) => !text.includes('404'));
+      assert.deepEqual(real, []);
+      await context.close();
+    });
+  }
+}
+
+test('without scripts everything is read and done by links and forms', { timeout: 60_000 }, async () => {
+  const { page, context } = await visit({ token: OPERATOR, scripts: false });
+  for (const path of Object.values(pages)) {
+    const answer = await page.goto(path);
+    assert.ok(answer.ok() || path === pages.problem, `${path}: ${answer.status()}`);
+  }
+  const id = await fleet.enqueue({ type: 'exec', payload: { argv: ['true'] }, delay_ms: 3600_000 });
+  await page.goto(`/ui/jobs/${id}`);
+  await page.click('text=Cancel …');
+  assert.match(await page.textContent('h1'), /Cancel the job\?/);
+  await page.fill('#reason', 'said the browser test');
+  await page.click('button.danger');
+  assert.match(await page.textContent('[role=status]'), /the job was canceled/);
+  assert.equal(await fleet.status(id), 'canceled');
+  await page.goto('/ui/jobs');
+  await page.fill('#q', 'status:dead queue:media');
+  await page.press('#q', 'Enter');
+  assert.match(page.url(), /status=dead&queue=media/);
+  await page.check(`input[value="${known.dead}"]`);
+  await page.click('#ticked button[value=retry]');
+  assert.match(await page.textContent('h1'), /Retry 1 job\?/);
+  await page.click('text=Back, change nothing');
+  assert.equal(await fleet.status(known.dead), 'dead');
+  await context.close();
+});
+
+test('what happens is seen without a reload', { timeout: 60_000 }, async () => {
+  const { page, complaints, context } = await visit();
+  await look(page, '/ui/jobs');
+  const id = await fleet.enqueue({ type: 'exec', payload: { argv: ['true'] }, delay_ms: 3600_000 });
+  await page.waitForSelector(`tr[data-id="${id}"]`, { timeout: 20_000 });
+  await fleet.call('POST', `/v1/jobs/${id}/cancel`);
+  await page.waitForFunction((id) => document.querySelector(`tr[data-id="${id}"] .badge`)?.textContent === 'canceled', id, { timeout: 20_000 });
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test('what is ticked or typed is left alone by what is new', { timeout: 60_000 }, async () => {
+  const { page, context } = await visit();
+  await look(page, '/ui/jobs');
+  await page.check(`input[value="${known.scheduled}"]`);
+  const id = await fleet.enqueue({ type: 'exec', payload: { argv: ['true'] }, delay_ms: 3600_000 });
+  const asOf = () => page.getAttribute('#fresh', 'data-as-of');
+  await page.waitForResponse((answer) => answer.url().endsWith('/ui/jobs') && answer.request().resourceType() === 'fetch');
+  assert.equal(await page.locator(`tr[data-id="${id}"]`).count(), 0);
+  const before = await asOf();
+  await page.keyboard.press('Escape');
+  // The pointer rests on the list, so that nothing moves under it until it is asked for.
+  await page.keyboard.press('.');
+  await page.waitForSelector(`tr[data-id="${id}"]`, { timeout: 20_000 });
+  assert.notEqual(await asOf(), before);
+  await context.close();
+});
+
+test('keys go everywhere and can be switched off', { timeout: 60_000 }, async () => {
+  const { page, context } = await visit();
+  await page.keyboard.press('g');
+  await page.keyboard.press('q');
+  await page.waitForURL(/\/ui\/queues$/);
+  await page.keyboard.press('/');
+  await page.waitForURL(/\/ui\/jobs$/);
+  await page.keyboard.press('/');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'q');
+  await page.keyboard.type('status:dead');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/status=dead/);
+  await page.keyboard.press('j');
+  await page.keyboard.press('j');
+  const id = await page.getAttribute('tr.here', 'data-id');
+  await page.keyboard.press('R');
+  await page.waitForURL(new RegExp(`/ui/act/job-retry/${id}`));
+  await page.keyboard.press('?');
+  assert.ok(await page.isVisible('#keys'));
+  await page.uncheck('#keys-on');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('g');
+  await page.keyboard.press('q');
+  assert.match(page.url(), /job-retry/);
+  await context.close();
+});
+
+test('the look is chosen and kept', { timeout: 60_000 }, async () => {
+  const { page, context } = await visit({ scheme: 'light' });
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await ground();
+  for (const wanted of ['light', 'dark']) {
+    await page.keyboard.press('t');
+    await page.waitForSelector(`html[data-theme=${wanted}]`);
+  }
+  assert.notEqual(await ground(), light);
+  await look(page, '/ui/jobs');
+  assert.equal(await page.getAttribute('html', 'data-theme'), 'dark');
+  await context.close();
+});
+
+test('a worker that is killed turns stale without a reload', { timeout: 120_000 }, async () => {
+  const { page, complaints, context } = await visit();
+  await look(page, '/ui/workers');
+  const row = `tr[data-id="${known.worker}"] .badge`;
+  assert.equal(await page.textContent(row), 'live');
+  await page.evaluate(() => { window.neverLoadedAgain = true; });
+  fleet.worker.kill('SIGKILL');
+  await page.waitForFunction((row) => ['suspect', 'stale', 'lost', 'dead'].includes(document.querySelector(row)?.textContent), row, { timeout: 90_000 });
+  assert.ok(await page.evaluate(() => window.neverLoadedAgain));
+  await page.waitForSelector('#bar.action, #bar.attention', { timeout: 20_000 });
+  if (SHOTS) await page.screenshot({ path: join(SHOTS, 'workers-killed.png'), fullPage: true });
+  await look(page, '/ui');
+  if (SHOTS) await page.screenshot({ path: join(SHOTS, 'overview-killed.png'), fullPage: true });
+  await look(page, `/ui/jobs/${known.running}`);
+  if (SHOTS) await page.screenshot({ path: join(SHOTS, 'job-killed.png'), fullPage: true });
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test('a server that is gone is told of, and what was last known stays', { timeout: 60_000 }, async () => {
+  const { page, context } = await visit();
+  await look(page, '/ui/jobs');
+  fleet.server.kill('SIGKILL');
+  await page.waitForSelector('#fresh.stale', { timeout: 40_000 });
+  assert.ok((await page.locator('tr[data-id]').count()) > 0);
+  await context.close();
+});

@@ -1,0 +1,157 @@
+//! `/ui/audit`: who did what, when and why.
+
+use askama::Template;
+use axum::response::Response;
+use jiff::Timestamp;
+use jobforge::core::audit::{AuditFilter, Entry, parse_since};
+use url::form_urlencoded;
+
+use super::copies::{Copies, quoted, shell};
+use super::page::{Shell, html};
+use super::visit::Visit;
+use super::words::{When, cut};
+use crate::api_error::ApiError;
+
+/// Entries of a page.
+const PAGE: usize = 100;
+/// What narrows the list down.
+const FIELDS: [&str; 5] = ["actor", "action", "target", "tenant_id", "since"];
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct AuditPage {
+    shell: Shell,
+    fields: Vec<Field>,
+    lines: Vec<Line>,
+    older: Option<String>,
+}
+
+struct Field {
+    name: &'static str,
+    label: &'static str,
+    value: String,
+}
+
+/// One entry.
+pub(super) struct Line {
+    pub(super) at: When,
+    pub(super) who: String,
+    pub(super) action: String,
+    pub(super) target: String,
+    /// Where the target has a page.
+    pub(super) link: String,
+    pub(super) reason: String,
+    pub(super) before: String,
+    pub(super) after: String,
+    pub(super) from: String,
+    pub(super) sealed: bool,
+}
+
+impl Line {
+    pub(super) fn of(entry: &Entry, now: Timestamp) -> Self {
+        let target = entry.target.clone().unwrap_or_default();
+        let link = match entry.action.split('.').next().unwrap_or_default() {
+            "job" => format!("/ui/jobs/{target}"),
+            "worker" => format!("/ui/workers/{target}"),
+            "schedule" => format!("/ui/schedules/{target}"),
+            "operation" => format!("/ui/operations/{target}"),
+            _ => String::new(),
+        };
+        // Only what is a name may be part of an address.
+        let is_name =
+            target.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !target.is_empty();
+        let request = entry.by.request_id.as_ref().map(|id| format!("request {id}"));
+        let from: Vec<String> = [entry.by.address.clone(), request].into_iter().flatten().collect();
+        Self {
+            at: When::of(entry.at, now),
+            who: cut(&entry.by.actor, 100),
+            action: entry.action.clone(),
+            target: cut(&target, 100),
+            link: if is_name { link } else { String::new() },
+            reason: entry.by.reason.clone().unwrap_or_default(),
+            before: cut(entry.before.as_deref().unwrap_or_default(), 400),
+            after: cut(entry.after.as_deref().unwrap_or_default(), 400),
+            from: from.join(", "),
+            sealed: entry.place.is_some(),
+        }
+    }
+}
+
+/// `GET /ui/audit`
+pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
+    let store = visit.app.client.store();
+    let as_of = store.now().await?;
+    let since = match visit.param("since") {
+        None => None,
+        Some(text) => {
+            let since = parse_since(&text, as_of);
+            Some(since.map_err(|fault| ApiError::bad_request("bad_parameter", format!("since: {fault}")))?)
+        }
+    };
+    let before = match visit.param("before") {
+        None => None,
+        Some(text) => {
+            let number =
+                text.parse().map_err(|_| ApiError::bad_request("bad_parameter", "before is not a number"))?;
+            Some(number)
+        }
+    };
+    let filter = AuditFilter {
+        actor: visit.param("actor"),
+        action: visit.param("action"),
+        target: visit.param("target"),
+        tenant_id: visit.caller.tenant(visit.param("tenant_id"))?,
+        since,
+        before,
+    };
+    let mut entries = store.audit(&filter, PAGE + 1).await?;
+    let more = entries.len() > PAGE;
+    entries.truncate(PAGE);
+    let given: Vec<(&'static str, String)> =
+        FIELDS.into_iter().filter_map(|name| Some((name, visit.param(name)?))).collect();
+    let query = |extra: Option<i64>| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(&given);
+        if let Some(before) = extra {
+            query.append_pair("before", &before.to_string());
+        }
+        query.finish()
+    };
+    let older = entries.last().filter(|_| more).map(|entry| format!("/ui/audit?{}", query(Some(entry.id))));
+    let copies = copies(&given, &query(None));
+    let value = |name| {
+        given.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    let label = |name| match name {
+        "actor" => "Who",
+        "action" => "Action",
+        "target" => "Target",
+        "tenant_id" => "Tenant",
+        _ => "Since (2h, or a moment)",
+    };
+    html(&AuditPage {
+        shell: visit.shell("/ui/audit", "Audit", as_of, copies).await,
+        fields: FIELDS
+            .into_iter()
+            .map(|name| Field { name, label: label(name), value: value(name) })
+            .collect(),
+        lines: entries.iter().map(|entry| Line::of(entry, as_of)).collect(),
+        older,
+    })
+}
+
+fn copies(given: &[(&'static str, String)], query: &str) -> Copies {
+    let (mut cli, mut conditions) = ("jobforge audit list".to_owned(), Vec::new());
+    for (name, value) in given {
+        let flag = if *name == "tenant_id" { "tenant" } else { name };
+        cli.push_str(&format!(" --{flag} {}", shell(value)));
+        if *name != "since" {
+            conditions.push(format!("{name} = {}", quoted(value)));
+        }
+    }
+    let condition =
+        if conditions.is_empty() { String::new() } else { format!("WHERE {}\n", conditions.join(" AND ")) };
+    let sql = format!("SELECT * FROM jobforge_audit\n{condition}ORDER BY id DESC LIMIT 100;");
+    let mark = if query.is_empty() { "" } else { "?" };
+    Copies::of(cli, &format!("/v1/audit{mark}{query}"), sql)
+}

@@ -1,0 +1,143 @@
+//! `/ui/dead`: what jobs died of, by cause, not job by job.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use axum::response::Response;
+use jiff::Timestamp;
+use jobforge::core::dead::DeadGroup;
+use jobforge::core::job::JobId;
+use jobforge::store::rows::DeadFilter;
+
+use super::copies::{Copies, quoted, shell};
+use super::jobs::Line as JobLine;
+use super::page::{Shell, html};
+use super::visit::Visit;
+use super::words::{When, capped, cut};
+use crate::api_error::ApiError;
+
+/// Jobs of a page.
+const PAGE: usize = 50;
+/// Causes that are listed, the most frequent.
+const MOST: usize = 200;
+
+#[derive(Template)]
+#[template(path = "dead.html")]
+struct GroupsPage {
+    shell: Shell,
+    lines: Vec<Line>,
+    more: usize,
+    may_operate: bool,
+}
+
+#[derive(Template)]
+#[template(path = "dead_group.html")]
+struct GroupPage {
+    shell: Shell,
+    line: Option<Line>,
+    group: String,
+    jobs: Vec<JobLine>,
+    older: Option<String>,
+    may_operate: bool,
+}
+
+struct Line {
+    group: String,
+    pattern: String,
+    kind: String,
+    job_type: String,
+    count: String,
+    first: When,
+    last: When,
+    sample: String,
+}
+
+impl Line {
+    fn of(group: DeadGroup, now: Timestamp) -> Self {
+        let pattern = if group.pattern.is_empty() { &group.kind } else { &group.pattern };
+        Self {
+            pattern: cut(pattern, 300),
+            kind: source(&group.kind),
+            job_type: cut(&group.job_type, 80),
+            count: capped(group.count),
+            first: When::of(group.first_at, now),
+            last: When::of(group.last_at, now),
+            sample: group.sample.to_string(),
+            group: group.group,
+        }
+    }
+}
+
+/// Who says so, by the kind of the error.
+fn source(kind: &str) -> String {
+    match kind {
+        "worker_lost" | "heartbeat_late" | "no_progress" => format!("{kind} · said by the watchdog"),
+        "timeout" => "timeout · it took longer than it may".to_owned(),
+        "poison" => "poison · it took its workers down".to_owned(),
+        "restored" => "restored · lost with a copy of the database".to_owned(),
+        other => format!("{} · said by its handler", cut(other, 60)),
+    }
+}
+
+/// `GET /ui/dead`
+pub(super) async fn groups(visit: Visit) -> Result<Response, ApiError> {
+    let filter = DeadFilter {
+        tenant_id: visit.caller.tenant(visit.param("tenant_id"))?,
+        job_type: visit.param("type"),
+        queue: visit.param("queue"),
+        ..DeadFilter::default()
+    };
+    let groups = visit.app.client.dead_groups(&filter).await?;
+    let as_of = visit.app.client.store().now().await?;
+    let sql = "SELECT dead_group, type, count(*), max(finished_at)\nFROM jobforge_jobs WHERE status = 'dead' GROUP BY dead_group, type ORDER BY 3 DESC;";
+    html(&GroupsPage {
+        shell: visit
+            .shell(
+                "/ui/dead",
+                "Dead letters",
+                as_of,
+                Copies::of("jobforge dead groups", "/v1/dead/groups", sql),
+            )
+            .await,
+        more: groups.len().saturating_sub(MOST),
+        lines: groups.into_iter().take(MOST).map(|group| Line::of(group, as_of)).collect(),
+        may_operate: visit.may_operate(),
+    })
+}
+
+/// `GET /ui/dead/{group}`
+pub(super) async fn group(
+    visit: Visit,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(name) =
+        name.map_err(|_| ApiError::bad_request("bad_name", "the cause in the address is not text"))?;
+    let tenant_id = visit.caller.tenant(None)?;
+    let filter = DeadFilter { group: Some(name.clone()), tenant_id, ..DeadFilter::default() };
+    let before = match visit.param("before") {
+        Some(text) => Some(text.parse::<JobId>()?),
+        None => None,
+    };
+    let mut jobs = visit.app.client.dead_jobs(&filter, before, PAGE + 1).await?;
+    let groups = visit.app.client.dead_groups(&filter).await?;
+    let as_of = visit.app.client.store().now().await?;
+    let more = jobs.len() > PAGE;
+    jobs.truncate(PAGE);
+    let older = jobs.last().filter(|_| more).map(|job| format!("{}?before={}", visit.uri.path(), job.id));
+    let copies = Copies::of(
+        format!("jobforge dead list --group {}", shell(&name)),
+        &format!("/v1/dead/jobs?group={name}"),
+        format!(
+            "SELECT * FROM jobforge_jobs\nWHERE status = 'dead' AND dead_group = {} ORDER BY id DESC LIMIT 50;",
+            quoted(&name)
+        ),
+    );
+    html(&GroupPage {
+        shell: visit.shell("/ui/dead", "Cause of death", as_of, copies).await,
+        line: groups.into_iter().next().map(|group| Line::of(group, as_of)),
+        group: name,
+        jobs: jobs.iter().map(|job| JobLine::of(job, as_of, None)).collect(),
+        older,
+        may_operate: visit.may_operate(),
+    })
+}

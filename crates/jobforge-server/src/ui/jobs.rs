@@ -1,0 +1,377 @@
+//! `/ui/jobs`: the list, with its filter in the address, so that it can be sent to somebody.
+//!
+//! The filter is the one of `GET /v1/jobs` and of `jobforge job list`. A search box writes the same as words:
+//! `status:dead type:mail.send`; a bare word is a type or a job's id.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::response::Response;
+use jiff::Timestamp;
+use jobforge::core::job::{Job, JobId, WorkerId};
+use jobforge::core::state::Status;
+use jobforge::core::time::since;
+use jobforge::store::rows::JobFilter;
+use url::form_urlencoded;
+
+use super::copies::{Copies, quoted, shell};
+use super::page::{Shell, html};
+use super::pulse;
+use super::session::see_other;
+use super::visit::Visit;
+use super::words::{Badge, Share, When, badge, brief, capped, cut, short};
+use crate::api_error::ApiError;
+use crate::query;
+
+/// Jobs of a page.
+const PAGE: usize = 50;
+
+/// The words of the search box, with the parameters that they stand for.
+const WORDS: [(&str, &str); 8] = [
+    ("status", "status"),
+    ("type", "type"),
+    ("tenant", "tenant_id"),
+    ("queue", "queue"),
+    ("tag", "tag"),
+    ("key", "idempotency_key"),
+    ("worker", "worker"),
+    ("id", "id"),
+];
+
+#[derive(Template)]
+#[template(path = "jobs.html")]
+struct JobsPage {
+    shell: Shell,
+    states: Vec<StateLink>,
+    search: String,
+    /// What could not be read of the search.
+    fault: String,
+    lines: Vec<Line>,
+    older: Option<String>,
+    newest: Option<String>,
+    stopped_early: bool,
+    bulk: Option<Bulk>,
+}
+
+/// A state in the rail.
+struct StateLink {
+    word: &'static str,
+    count: String,
+    path: String,
+    here: bool,
+    tone: &'static str,
+}
+
+/// What may be done to all that match.
+struct Bulk {
+    fields: Vec<(&'static str, String)>,
+    everything: bool,
+    /// Why it may not, if it may not.
+    refused: &'static str,
+}
+
+/// One job.
+pub(super) struct Line {
+    pub(super) id: String,
+    pub(super) short: String,
+    pub(super) badge: Badge,
+    pub(super) job_type: String,
+    pub(super) tenant: String,
+    pub(super) queue: String,
+    pub(super) attempts: String,
+    /// What it says, or why it failed, or why it is in trouble.
+    pub(super) said: String,
+    pub(super) progress: Option<Share>,
+    /// How long it is silent, and what part of its limit that is.
+    pub(super) silent: Option<(String, Share)>,
+    pub(super) worker: String,
+    pub(super) since: When,
+}
+
+impl Line {
+    pub(super) fn of(job: &Job, now: Timestamp, trouble: Option<&str>) -> Self {
+        let beat = job.heartbeat_at.or(job.started_at).filter(|_| job.status == Status::Running);
+        let silent = beat.map(|at| {
+            let silence = since(now, at);
+            let limit = job.heartbeat_due_at.map_or(silence, |due| since(due, at));
+            (brief(silence), Share::of(silence, limit))
+        });
+        let error = job.error.as_ref().map(|error| error.message.as_str());
+        let said = trouble
+            .or(job.progress.message.as_deref().filter(|_| job.status == Status::Running))
+            .or(job.progress.phase.as_deref().filter(|_| job.status == Status::Running))
+            .or(error)
+            .unwrap_or_default();
+        let moment = match job.status {
+            Status::Queued => job.run_at,
+            Status::Running => job.started_at.unwrap_or(job.updated_at),
+            _ => job.finished_at.unwrap_or(job.updated_at),
+        };
+        Self {
+            id: job.id.to_string(),
+            short: short(&job.id.to_string()),
+            badge: badge(job, now, trouble.is_some()),
+            job_type: cut(&job.job_type, 80),
+            tenant: cut(&job.tenant_id, 40),
+            queue: cut(&job.queue, 40),
+            attempts: format!("{}/{}", job.attempts, job.max_attempts),
+            said: cut(said, 140),
+            progress: job.progress.percent.filter(|_| job.status == Status::Running).map(Share),
+            silent,
+            worker: job.locked_by.as_ref().map(|worker| worker.0.clone()).unwrap_or_default(),
+            since: When::of(moment, now),
+        }
+    }
+}
+
+/// `GET /ui/jobs`
+pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
+    if let Some(search) = visit.param("q") {
+        match read(&search) {
+            Ok(Asked::Job(id)) => return Ok(see_other(&format!("/ui/jobs/{id}"))),
+            Ok(Asked::List(pairs)) => return Ok(see_other(&address(&pairs))),
+            Err(fault) => {
+                return list(visit, JobFilter { limit: PAGE, ..JobFilter::default() }, search, fault).await;
+            }
+        }
+    }
+    let mut filter = query::job_filter(&without_receipt(&visit)?)?;
+    filter.limit = filter.limit.min(PAGE);
+    let search = written(&filter);
+    list(visit, filter, search, String::new()).await
+}
+
+/// The address without what only the page itself reads.
+fn without_receipt(visit: &Visit) -> Result<axum::http::Uri, ApiError> {
+    let query = visit.uri.query().unwrap_or_default();
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|pair| !super::receipt::is_one(pair) && *pair != "q=" && !pair.is_empty())
+        .collect();
+    let text = format!("{}?{}", visit.uri.path(), kept.join("&"));
+    text.parse().map_err(|_| ApiError::bad_request("bad_query", "the address cannot be read"))
+}
+
+async fn list(visit: Visit, filter: JobFilter, search: String, fault: String) -> Result<Response, ApiError> {
+    let filter = JobFilter { tenant_id: visit.caller.tenant(filter.tenant_id.clone())?, ..filter };
+    let page = visit.app.client.job_page(&filter).await?;
+    let as_of = visit.app.client.store().now().await?;
+    let whole = if visit.sees_all() { pulse::look(&visit.ui).await.ok() } else { None };
+    let trouble: HashMap<JobId, &str> = whole
+        .iter()
+        .flat_map(|whole| whole.facts.stuck.iter().map(|stuck| (stuck.job.id, stuck.reason.as_str())))
+        .collect();
+    let lines = page.jobs.iter().map(|job| Line::of(job, as_of, trouble.get(&job.id).copied())).collect();
+    let states =
+        states(&filter, whole.as_ref().map(|whole| whole.facts.counts.as_slice()).unwrap_or_default());
+    let pairs = pairs(&filter);
+    let older = page.next.map(|id| {
+        let mut pairs = pairs.clone();
+        pairs.push(("before", id.to_string()));
+        address(&pairs)
+    });
+    html(&JobsPage {
+        bulk: visit.may_operate().then(|| bulk(&filter)),
+        newest: filter.before.map(|_| address(&pairs)),
+        shell: visit.shell("/ui/jobs", "Jobs", as_of, copies(&filter)).await,
+        states,
+        search,
+        fault,
+        lines,
+        older,
+        stopped_early: page.stopped_early,
+    })
+}
+
+fn states(filter: &JobFilter, counts: &[(Status, u64)]) -> Vec<StateLink> {
+    let link = |status: Option<Status>| {
+        let statuses = status.into_iter().collect();
+        let path = address(&pairs(&JobFilter { statuses, before: None, ..filter.clone() }));
+        let count = status.and_then(|status| counts.iter().find(|(known, _)| *known == status));
+        StateLink {
+            word: status.map_or("all", Status::as_str),
+            count: count.map(|(_, count)| capped(*count)).unwrap_or_default(),
+            path,
+            here: status.map_or(filter.statuses.is_empty(), |status| filter.statuses == [status]),
+            tone: status.map_or("plain", Status::as_str),
+        }
+    };
+    std::iter::once(None).chain(Status::ALL.into_iter().map(Some)).map(link).collect()
+}
+
+fn bulk(filter: &JobFilter) -> Bulk {
+    let fields: Vec<(&'static str, String)> =
+        pairs(filter).into_iter().filter(|(name, _)| *name != "before").collect();
+    let refused = match () {
+        () if filter.idempotency_key.is_some() => "a key names one job at most; open it",
+        () if filter.worker.is_some() => "select jobs of a worker one by one",
+        () => "",
+    };
+    Bulk { everything: fields.is_empty(), fields, refused }
+}
+
+/// The parameters of a filter, as the API takes them.
+pub(super) fn pairs(filter: &JobFilter) -> Vec<(&'static str, String)> {
+    let statuses: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
+    let all = [
+        ("status", Some(statuses.join(",")).filter(|text| !text.is_empty())),
+        ("type", filter.job_type.clone()),
+        ("tenant_id", filter.tenant_id.clone()),
+        ("queue", filter.queue.clone()),
+        ("tag", filter.tag.clone()),
+        ("idempotency_key", filter.idempotency_key.clone()),
+        ("worker", filter.worker.as_ref().map(|worker| worker.0.clone())),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// The address of a list.
+pub(super) fn address(pairs: &[(&'static str, String)]) -> String {
+    if pairs.is_empty() {
+        return "/ui/jobs".to_owned();
+    }
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs);
+    format!("/ui/jobs?{}", query.finish())
+}
+
+/// The same as words in the search box.
+fn written(filter: &JobFilter) -> String {
+    let word = |(name, value): (&'static str, String)| {
+        let word = WORDS.iter().find(|(_, parameter)| *parameter == name).map_or(name, |(word, _)| word);
+        format!("{word}:{value}")
+    };
+    pairs(filter).into_iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// What a search is about.
+#[derive(Debug, PartialEq)]
+enum Asked {
+    Job(JobId),
+    List(Vec<(&'static str, String)>),
+}
+
+/// Reads the search box.
+fn read(search: &str) -> Result<Asked, String> {
+    let mut pairs = Vec::new();
+    for word in search.split_whitespace() {
+        let (name, value) = match word.split_once(':') {
+            Some((name, value)) => {
+                let known = WORDS.iter().find(|(word, parameter)| *word == name || *parameter == name);
+                let names: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
+                let unknown = || format!("{:?} is none of {}", cut(name, 40), names.join(", "));
+                (known.ok_or_else(unknown)?.1, value)
+            }
+            None if word.parse::<JobId>().is_ok() => ("id", word),
+            None => ("type", word),
+        };
+        if value.is_empty() {
+            return Err(format!("{name}: says nothing behind the colon"));
+        }
+        if name == "id" {
+            return value
+                .parse()
+                .map(Asked::Job)
+                .map_err(|_| format!("{:?} is not the id of a job", cut(value, 40)));
+        }
+        if name == "status"
+            && let Some(wrong) = value.split(',').find(|word| word.parse::<Status>().is_err())
+        {
+            let known: Vec<&str> = Status::ALL.iter().map(|status| status.as_str()).collect();
+            return Err(format!("{:?} is no status; use {}", cut(wrong, 40), known.join(", ")));
+        }
+        if pairs.iter().any(|(known, _)| *known == name) {
+            return Err(format!("{name} is given twice; give it once"));
+        }
+        pairs.push((name, value.to_owned()));
+    }
+    Ok(Asked::List(pairs))
+}
+
+fn copies(filter: &JobFilter) -> Copies {
+    let (mut cli, mut conditions) = ("jobforge job list".to_owned(), Vec::new());
+    for (name, value) in pairs(filter) {
+        let flag = match name {
+            "tenant_id" => Some("--tenant"),
+            "idempotency_key" => Some("--key"),
+            "status" => Some("--status"),
+            "type" => Some("--type"),
+            "queue" => Some("--queue"),
+            "tag" => Some("--tag"),
+            _ => None,
+        };
+        if let Some(flag) = flag {
+            cli.push_str(&format!(" {flag} {}", shell(&value)));
+        }
+        conditions.push(match name {
+            "status" => {
+                let words: Vec<String> = value.split(',').map(quoted).collect();
+                format!("status IN ({})", words.join(", "))
+            }
+            "worker" => format!("locked_by = {}", quoted(&value)),
+            "tag" => format!("id IN (SELECT job_id FROM jobforge_tagged WHERE tag = {})", quoted(&value)),
+            name => format!("{name} = {}", quoted(&value)),
+        });
+    }
+    let query = address(&pairs(filter));
+    let path = format!("/v1/jobs{}", query.strip_prefix("/ui/jobs").unwrap_or_default());
+    let condition = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!("WHERE {}\n", conditions.join("\n  AND "))
+    };
+    let sql = format!(
+        "SELECT id, type, status, tenant_id, queue, attempts, run_at, updated_at\nFROM jobforge_jobs\n{condition}ORDER BY id DESC LIMIT 50;"
+    );
+    Copies::of(cli, &path, sql)
+}
+
+/// The jobs that a worker holds.
+pub(super) fn of_worker(worker: &str) -> JobFilter {
+    JobFilter { worker: Some(WorkerId(worker.to_owned())), limit: PAGE, ..JobFilter::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_search_box_reads_the_words_of_the_api_and_of_people() {
+        let list = |pairs: &[(&'static str, &str)]| {
+            Ok(Asked::List(pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()))
+        };
+        assert_eq!(read("status:dead type:mail"), list(&[("status", "dead"), ("type", "mail")]));
+        assert_eq!(read("mail tenant:a:b"), list(&[("type", "mail"), ("tenant_id", "a:b")]));
+        assert_eq!(read("tenant_id:acme"), list(&[("tenant_id", "acme")]));
+        assert_eq!(read("  "), list(&[]));
+        let id = "0198f3a1-0000-7000-8000-000000000001";
+        assert_eq!(read(id), Ok(Asked::Job(id.parse().expect("an id"))));
+        assert_eq!(read(&format!("id:{id}")), read(id));
+        for (wrong, told) in [
+            ("colour:red", "is none of status"),
+            ("status:asleep", "is no status"),
+            ("type:", "says nothing"),
+            ("id:7", "is not the id"),
+            ("a b", "given twice"),
+        ] {
+            assert!(read(wrong).is_err_and(|fault| fault.contains(told)), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_copied_asks_for_the_same() {
+        let filter = JobFilter {
+            statuses: vec![Status::Dead, Status::Failed],
+            job_type: Some("it's".to_owned()),
+            ..JobFilter::default()
+        };
+        let copies = copies(&filter);
+        assert_eq!(copies.cli, r"jobforge job list --status dead,failed --type 'it'\''s'");
+        assert!(
+            copies.curl.ends_with("\"$JOBFORGE_URL/v1/jobs?status=dead%2Cfailed&type=it%27s\""),
+            "{}",
+            copies.curl
+        );
+        assert!(copies.sql.contains("status IN ('dead', 'failed')\n  AND type = 'it''s'"), "{}", copies.sql);
+    }
+}

@@ -1,0 +1,78 @@
+//! How all is, for the bar on every page: asked of the database seldom, and never waited for twice.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jobforge::clock;
+use jobforge::core::overview::Overview;
+use jobforge::overview::Facts;
+use jobforge::store::rows::DeadFilter;
+
+use super::Ui;
+
+/// An answer so young is as good as a new one…
+const FRESH: Duration = Duration::from_secs(2);
+/// …and one so young is shown while a new one is asked for, so that no page waits for it.
+const GOOD: Duration = Duration::from_secs(5);
+
+/// What the database said, and what is made of it.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) facts: Facts,
+    pub(super) overview: Overview,
+}
+
+/// What was found lately.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    last: Mutex<Option<(Instant, Arc<Whole>)>>,
+    asking: AtomicBool,
+}
+
+impl Pulse {
+    /// What was found last, however long ago.
+    pub(super) fn last(&self) -> Option<(Instant, Arc<Whole>)> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, whole: Whole) -> Arc<Whole> {
+        let whole = Arc::new(whole);
+        let kept = Some((clock::monotonic(), Arc::clone(&whole)));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        whole
+    }
+}
+
+/// How all is, or why the database does not say.
+pub(super) async fn look(ui: &Arc<Ui>) -> Result<Arc<Whole>, String> {
+    if let Some((at, facts)) = ui.pulse.last() {
+        let age = clock::monotonic().duration_since(at);
+        if age < FRESH {
+            return Ok(facts);
+        }
+        if age < GOOD {
+            if !ui.pulse.asking.swap(true, Ordering::Relaxed) {
+                let ui = Arc::clone(ui);
+                tokio::spawn(async move {
+                    let _ = ask(&ui).await;
+                    ui.pulse.asking.store(false, Ordering::Relaxed);
+                });
+            }
+            return Ok(facts);
+        }
+    }
+    ask(ui).await
+}
+
+async fn ask(ui: &Ui) -> Result<Arc<Whole>, String> {
+    let (app, settings) = (&ui.app, ui.app.live.now());
+    let (store, policy) = (&**app.client.store(), settings.rescue_policy());
+    let facts = app.health.facts(store, &policy).await?;
+    let whole = async {
+        let dead = store.dead_groups(&DeadFilter::default()).await?;
+        facts.assess(store, &policy, settings.flag("alerts"), &dead).await
+    };
+    let overview = whole.await.map_err(|error| error.chain())?;
+    Ok(ui.pulse.keep(Whole { facts, overview }))
+}
