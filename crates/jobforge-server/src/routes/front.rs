@@ -10,6 +10,7 @@ This is JobForge, a durable background-job platform. Its dashboard is at /ui
 Put jobs in
   POST   /v1/jobs                  enqueue a job: {\"type\": \"email.send\", \"payload\": {}}
   POST   /v1/jobs/many             many jobs, all or none: {\"jobs\": [...]}
+  GET    /v1/limits                how large payloads may be
 
 Ask about them
   GET    /v1/jobs                  list, newest first; ?tenant_id= status= type= queue= tag=
@@ -18,6 +19,7 @@ Ask about them
   GET    /v1/jobs/{id}/explain     what it is now, why, and what happens next
   GET    /v1/jobs/{id}/timeline    what happened to it, in order
   GET    /v1/jobs/{id}/logs        what its handler printed
+  GET    /v1/jobs/{id}/payload     its payload as it was enqueued, wherever that is kept
   GET    /v1/events                jobs and workers as they change (server-sent events)
 
 Move them

@@ -8,6 +8,7 @@ use jobforge::clock;
 use jobforge::core::job::{JobId, Lease};
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, parse_duration, words};
+use jobforge::store::Store;
 use serde::Serialize;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
@@ -20,6 +21,9 @@ use crate::output;
 
 /// Shortest pause, and shortest time between two.
 const SHORTEST: Duration = Duration::from_millis(500);
+/// How long the first sign of a watchdog is waited for, and how often it is looked for.
+const FIRST_SIGN: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Longest time between two pauses.
 const REST: Duration = Duration::from_secs(5);
 
@@ -38,12 +42,26 @@ struct Report {
     jobs_lost: usize,
 }
 
+/// Whether a watchdog runs; one of a server that has just begun has not given its first sign yet.
+async fn somebody_watches(store: &dyn Store) -> Result<bool, Failure> {
+    let begun = clock::monotonic();
+    loop {
+        let (seen, watchdogs) = (store.survey(Now::Database).await?, store.watchdogs(Now::Database).await?);
+        if watchdogs.iter().any(|watchdog| !watchdog.is_silent(seen.as_of)) {
+            return Ok(true);
+        }
+        if clock::monotonic().duration_since(begun) >= FIRST_SIGN {
+            return Ok(false);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
 pub(super) async fn run(stage: &Stage<'_>, args: &PausesArgs) -> Result<(), Failure> {
     let length =
         parse_duration(&args.length).map_err(|error| Failure::usage(format!("--length: {error}")))?;
     let store = stage.client.store();
-    let (seen, watchdogs) = (store.survey(Now::Database).await?, store.watchdogs(Now::Database).await?);
-    if watchdogs.iter().all(|watchdog| watchdog.is_silent(seen.as_of)) {
+    if !somebody_watches(&**store).await? {
         return Err(Failure::new(
             failure::FAILED,
             "no watchdog is running, so nobody would take a worker for dead",

@@ -60,7 +60,8 @@ fn aim(route: &str) -> Option<Aim> {
         "GET /v1/jobs/{id}"
         | "GET /v1/jobs/{id}/explain"
         | "GET /v1/jobs/{id}/timeline"
-        | "GET /v1/jobs/{id}/logs" => Path(""),
+        | "GET /v1/jobs/{id}/logs"
+        | "GET /v1/jobs/{id}/payload" => Path(""),
         "DELETE /v1/jobs/{id}" | "POST /v1/jobs/{id}/cancel" | "POST /v1/jobs/{id}/retry" => Path(""),
         "POST /v1/jobs/{id}/reschedule" => Path(r#"{"delay_ms":1000}"#),
         "GET /v1/dead/groups" | "GET /v1/dead/jobs" => List(&[
@@ -81,7 +82,7 @@ fn aim(route: &str) -> Option<Aim> {
         "GET /v1/operations" => List(&["limit=500"]),
         "GET /v1/operations/{id}" | "POST /v1/operations/{id}/cancel" => Path(""),
         "GET /v1/events" => Stream,
-        "GET /v1/openapi.json" => Same,
+        "GET /v1/openapi.json" | "GET /v1/limits" => Same,
         "GET /api/qc/debug" => List(&[]),
         "POST /api/qc/debug" => Bodies(&[
             r#"{"action":"retry_specific","jobId":":job"}"#,
