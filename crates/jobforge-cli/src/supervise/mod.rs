@@ -169,7 +169,7 @@ impl Supervisor {
                 biased;
                 ended = child.ended() => return Ok(ended),
                 _ = ends.recv() => {
-                    look(child);
+                    self.look(child);
                     process::reap_children(Some(child.pid()));
                 }
                 Ok(()) = orders.changed() => {}
@@ -179,7 +179,7 @@ impl Supervisor {
                     kill_at = None;
                 }
                 _ = kills.tick() => child.note_kills(),
-                _ = stopped.tick() => look(child),
+                _ = stopped.tick() => self.look(child),
                 Ok(()) = works.changed() => {
                     self.manager.ready(&format!("worker process {} takes jobs", child.pid()));
                 }
@@ -190,29 +190,32 @@ impl Supervisor {
             }
         }
     }
-}
 
-/// Looks whether the worker is stopped, and says so once when that begins and once when it is over.
-fn look(child: &mut Child) {
-    let (pid, before) = (child.pid(), child.stopped_since());
-    child.look();
-    match (before, child.stopped_since()) {
-        (None, Some(_)) => {
-            tracing::warn!(
-                worker.pid = pid,
-                "worker process {pid} is stopped, by SIGSTOP or by a debugger; if it stays so, its lease runs out and its jobs run elsewhere"
-            );
+    /// Looks whether the worker is stopped, and says so once when that begins and once when it is over.
+    fn look(&self, child: &mut Child) {
+        let (pid, before) = (child.pid(), child.stopped_since());
+        child.look();
+        match (before, child.stopped_since()) {
+            (None, Some(_)) => {
+                tracing::warn!(
+                    worker.pid = pid,
+                    "worker process {pid} is stopped, by SIGSTOP or by a debugger; if it stays so, its lease runs out and its jobs run elsewhere"
+                );
+            }
+            (Some(since), None) => {
+                let stopped = clock::monotonic().duration_since(since);
+                tracing::warn!(
+                    worker.pid = pid,
+                    stopped_ms = stopped.as_millis(),
+                    "worker process {pid} is not stopped any more, after {}",
+                    words(stopped)
+                );
+            }
+            (None, None) | (Some(_), Some(_)) => return,
         }
-        (Some(since), None) => {
-            let stopped = clock::monotonic().duration_since(since);
-            tracing::warn!(
-                worker.pid = pid,
-                stopped_ms = stopped.as_millis(),
-                "worker process {pid} is not stopped any more, after {}",
-                words(stopped)
-            );
+        if let Some(process) = child.process() {
+            self.reporter.stopped(process.clone(), child.stopped_since().is_some());
         }
-        (None, None) | (Some(_), Some(_)) => {}
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jobforge::core::death::DeathReport;
+use jobforge::core::death::{DeathReport, ProcessId};
 use jobforge::core::job::WorkerId;
 use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::time::Now;
@@ -11,6 +11,7 @@ use jobforge::live::OwnSettings;
 use jobforge::remote::RemoteStore;
 use jobforge::store::{Store, StoreError, WorkerStore};
 use jobforge::{clock, services};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::child::Ended;
@@ -49,11 +50,23 @@ pub(crate) enum Desk {
 pub(crate) struct Reporter {
     desk: Desk,
     reports: Mutex<JoinSet<()>>,
+    /// The worker process, and whether it is stopped.
+    stops: watch::Sender<Option<(ProcessId, bool)>>,
 }
 
 impl Reporter {
     pub(crate) fn new(desk: Desk) -> Self {
-        Self { desk, reports: Mutex::default() }
+        let stops = watch::Sender::new(None);
+        // A server of this machine looks for itself.
+        if let Desk::Database { store, .. } = &desk {
+            tokio::spawn(report_stops(Arc::clone(store), stops.subscribe()));
+        }
+        Self { desk, reports: Mutex::default(), stops }
+    }
+
+    /// Begins to report that a worker process is stopped, or not any more.
+    pub(super) fn stopped(&self, process: ProcessId, stopped: bool) {
+        self.stops.send_replace(Some((process, stopped)));
     }
 
     /// Where a supervisor keeps what it counts.
@@ -135,6 +148,25 @@ impl Desk {
         match self {
             Self::Database { .. } => false,
             Self::Server(_) => !error.is_transient(),
+        }
+    }
+}
+
+/// Reports how it is now, however often it has changed meanwhile, until it is heard.
+async fn report_stops(store: Arc<dyn Store>, mut stops: watch::Receiver<Option<(ProcessId, bool)>>) {
+    while stops.changed().await.is_ok() {
+        let mut wait = FAILED;
+        loop {
+            let Some((process, stopped)) = stops.borrow_and_update().clone() else { break };
+            match store.report_stopped(&process, stopped, Now::Database).await {
+                Ok(_) => break,
+                Err(error) => {
+                    let error = error.chain();
+                    tracing::debug!(worker.pid = process.pid, error, "failed to report a stopped process");
+                }
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(FAILED_DATABASE);
         }
     }
 }

@@ -27,6 +27,32 @@ on_each_engine!(
     process_a_drill_of_short_pauses_sees_nobody_taken_for_dead,
 );
 
+#[test]
+fn process_a_stopped_worker_is_named_as_such_until_it_goes_on_on_sqlite() {
+    is_named_while_stopped(&Site::on_sqlite().with_a_long_lease());
+}
+
+#[test]
+fn process_a_stopped_worker_is_named_as_such_until_it_goes_on_on_postgres() {
+    is_named_while_stopped(&Site::on_postgres().with_a_long_lease());
+}
+
+fn is_named_while_stopped(site: &Site) {
+    let work = site.work(&[]);
+    let id = site.enqueue("sleep 300", "true");
+    site.home.until(&id, "running");
+    let explained = || site.home.json(&["job", "explain", &id]);
+    send("-STOP", work.worker_pid());
+    eventually("it is said to be stopped", || explained()["verdict"] == "stopped");
+    let standing = explained();
+    assert_eq!(standing["kind"], "stuck", "{standing}");
+    let command = format!("kill -CONT {}", work.worker_pid());
+    let first = standing["actions"][0]["command"].as_str().unwrap();
+    assert!(first.starts_with(&command), "{standing}");
+    send("-CONT", work.worker_pid());
+    eventually("it is said to run", || explained()["verdict"] == "running");
+}
+
 /// When the second attempt began.
 fn began_again(job: &Value) -> Timestamp {
     job["attempts_made"][1]["started_at"].as_str().unwrap().parse().unwrap()

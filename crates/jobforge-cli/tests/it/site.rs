@@ -75,6 +75,17 @@ impl Site {
         site
     }
 
+    /// The same with a lease that outlasts what a test does with a frozen worker. Its workers must not run yet.
+    pub(crate) fn with_a_long_lease(mut self) -> Self {
+        let patient = SETTINGS.replace("worker_lease_ms = 3000", "worker_lease_ms = 60000");
+        std::fs::write(self.home.path().join("jobforge.toml"), patient).unwrap();
+        if self.server.is_some() {
+            self.kill_server();
+            self.start_server();
+        }
+        self
+    }
+
     fn at(home: Home, database: Option<TestDatabase>) -> Self {
         std::fs::write(home.path().join("jobforge.toml"), SETTINGS).unwrap();
         Self { server: None, home, database, cluster: None }

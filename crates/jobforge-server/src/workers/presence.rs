@@ -12,6 +12,7 @@ use jobforge::core::death::{Death, DeathReport, ProcessId, Proof};
 use jobforge::core::job::WorkerId;
 use jobforge::core::time::Now;
 use jobforge::live::Live;
+use jobforge::process::is_stopped;
 use jobforge::services::tell;
 use jobforge::store::rows::Deaths;
 use jobforge::store::{Store, StoreError};
@@ -19,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::seen::{Peer, Seen, find};
 
+/// Between two looks whether a process is stopped.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Workers that are watched at once; of more, only the lease tells.
 const WATCHED: usize = 4096;
 /// How often, and after which pause, a death is reported to a database in trouble.
@@ -158,10 +161,33 @@ impl Presence {
         let ended = tokio::select! {
             ended = ended => ended,
             () = over.cancelled() => false,
+            never = self.tell_stops(&seen.process) => never,
         };
         if ended {
             self.watches().remove(&worker);
             self.report_death(&worker, seen.process).await;
+        }
+    }
+
+    /// Tells the database whenever the process of a worker is stopped, by SIGSTOP or by a debugger, or goes on.
+    async fn tell_stops(&self, process: &ProcessId) -> ! {
+        let mut told = None;
+        loop {
+            let stopped = is_stopped(process.pid);
+            if told != Some(stopped) {
+                match self.store.report_stopped(process, stopped, Now::Database).await {
+                    Ok(_) => told = Some(stopped),
+                    Err(error) => {
+                        let error = error.chain();
+                        tracing::debug!(
+                            pid = process.pid,
+                            error,
+                            "failed to report whether a process is stopped"
+                        );
+                    }
+                }
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
