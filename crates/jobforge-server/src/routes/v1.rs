@@ -273,6 +273,7 @@ fn defines(route: Route) -> Route {
         "bad_idempotency_key",
         "body_empty",
         "payload_too_large",
+        "reserved_key",
     ];
     let done = if route.method == "POST" { 201 } else { 200 };
     route
