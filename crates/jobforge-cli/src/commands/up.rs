@@ -183,6 +183,7 @@ fn greet(context: &Context, location: &str, address: Option<SocketAddr>, worker:
     output::note(&format!("  database  {location}"));
     if let Some(address) = address {
         output::note(&format!("  server    http://{address}"));
+        output::note(&format!("  dashboard http://{address}/ui"));
     }
     output::note(&format!("  worker    {worker}, queues {}", context.settings.text("queues")));
     output::note("try, in another terminal:");
