@@ -201,8 +201,9 @@ impl<'a> Draft<'a> {
         let job = &self.facts.job;
         if let Some(error) = &job.error {
             let worker = job.last_worker.as_ref().map(|w| format!(" on {w}")).unwrap_or_default();
-            let text =
-                format!("attempt {} of {}{worker} failed: {}", job.attempts, job.max_attempts, error.message);
+            // One that was taken back at no cost is not counted by the job.
+            let attempt = self.facts.last_attempt.as_ref().map_or(job.attempts, |last| last.attempt);
+            let text = format!("attempt {attempt} of {}{worker} failed: {}", job.max_attempts, error.message);
             self.saw(text, None);
         }
     }
@@ -216,7 +217,8 @@ fn next(what: impl Into<String>, by: &str, at: Option<Timestamp>) -> NextStep {
 mod tests {
     use super::*;
     use crate::fixtures::{facts, queued_job, running_job, worker};
-    use crate::job::{ErrorInfo, QueuedBecause, WorkerId};
+    use crate::job::{ErrorInfo, Lease, QueuedBecause, WorkerId};
+    use crate::poison::Crash;
     use proptest::prelude::*;
 
     fn at(second: i64) -> Timestamp {
@@ -259,6 +261,32 @@ mod tests {
         assert_eq!(standing.headline, "waits 29 s before attempt 3 of 5");
         assert_eq!(standing.next.at, Some(at(130)));
         assert!(standing.evidence.iter().any(|e| e.text == "attempt 2 of 5 on worker-00000001 failed: boom"));
+    }
+
+    #[test]
+    fn an_attempt_that_cost_nothing_keeps_its_number() {
+        let mut job = queued_job(100);
+        job.attempts = 0;
+        job.error =
+            Some(ErrorInfo { message: "lost".into(), kind: "lost".into(), retryable: true, details: None });
+        job.crashes = vec![Crash { at: at(110), worker: None, beside: 1, proof: "killed".to_owned() }];
+        let last = Attempt {
+            attempt: 1,
+            lease: Lease(1),
+            worker: None,
+            outcome: "lost".to_owned(),
+            error: job.error.clone(),
+            started_at: Some(at(101)),
+            finished_at: Some(at(110)),
+            stop_ignored_at: None,
+            refused: 0,
+        };
+        let known = Facts { last_attempt: Some(last), ..facts(job, 111) };
+        let standing = assess(&known, &RescuePolicy::default());
+        assert!(
+            standing.evidence.iter().any(|seen| seen.text == "attempt 1 of 5 failed: lost"),
+            "{standing:?}"
+        );
     }
 
     #[test]
