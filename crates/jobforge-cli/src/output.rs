@@ -185,10 +185,19 @@ pub(crate) fn spinner(what: &str) -> ProgressBar {
     bar
 }
 
-/// Asks before something dangerous; without a terminal, only `--yes` will do.
+/// Asks before something dangerous; who does not agree ends the command. Without a terminal, only `--yes` will do.
 pub(crate) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
+    if agrees(question, yes)? {
+        Ok(())
+    } else {
+        Err(Failure::new(crate::failure::FAILED, "nothing was done"))
+    }
+}
+
+/// Asks whether to do one thing of several.
+pub(crate) fn agrees(question: &str, yes: bool) -> Result<bool, Failure> {
     if yes {
-        return Ok(());
+        return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
         return Err(Failure::usage(format!("{question} needs a yes"))
@@ -197,8 +206,5 @@ pub(crate) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
     anstream::eprint!("{question} [y/N] ");
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
-    if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
-        return Ok(());
-    }
-    Err(Failure::new(crate::failure::FAILED, "nothing was done"))
+    Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
 }

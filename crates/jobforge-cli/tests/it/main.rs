@@ -45,6 +45,7 @@ mod sql_surface;
 mod sql_worker;
 mod stored_policy;
 mod supervised;
+mod terminal;
 mod tidying;
 mod top;
 mod watchdog;

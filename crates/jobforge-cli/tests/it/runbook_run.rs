@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::program::Home;
+use crate::terminal::Terminal;
 
 fn home() -> Home {
     let home = Home::new();
@@ -85,6 +86,28 @@ fn mending_steps_are_proposed_asked_for_done_and_written_down() {
     };
     assert_eq!(of("queue.pause")["reason"], "runbook mail#mend");
     assert!(of("runbook.run")["after"].as_str().unwrap().contains("jobforge queue pause mail"), "{audit:#}");
+}
+
+#[test]
+fn who_does_not_want_one_step_is_asked_about_the_next() {
+    let home = home();
+    home.ok(&["job", "enqueue", "exec", "--queue", "mail"]);
+    home.ok(&["job", "enqueue", "exec", "--queue", "sms"]);
+    let books = own(
+        &home,
+        "# Two\n\n```sh jobforge:mend\njobforge queue pause mail\njobforge queue pause sms\n```\n",
+    );
+    let terminal = Terminal::open(&home, &["runbook", "run", "mail", "--dir", &books], (100, 30));
+    terminal.until(&["queue pause mail", "Do this? [y/N]"]);
+    terminal.type_keys(&["n", "Enter"]);
+    terminal.until(&["queue pause sms"]);
+    terminal.type_keys(&["y", "Enter"]);
+    terminal.until_left();
+    let paused = |queue: &&Value| queue["paused_at"].is_string();
+    let queues = home.json(&["queue", "list"]);
+    let names: Vec<_> =
+        queues.as_array().unwrap().iter().filter(paused).map(|queue| &queue["name"]).collect();
+    assert_eq!(names, ["sms"]);
 }
 
 #[test]

@@ -1,59 +1,7 @@
 //! `jobforge top` on a real terminal, which tmux plays.
 
-use std::process::{Command, Stdio};
-
-use crate::program::{Home, Running, eventually};
-
-/// A terminal of a size, with `top` on it. It ends with the test.
-struct Screen {
-    socket: String,
-}
-
-impl Screen {
-    fn open(home: &Home, width: u32, height: u32) -> Self {
-        let screen = Self { socket: home.path().join(format!("tmux-{width}")).display().to_string() };
-        let program = Home::programs().join("jobforge");
-        let top = format!("JOBFORGE_DATA_DIR={} {} top", home.data_dir().display(), program.display());
-        let size = [width.to_string(), height.to_string()];
-        screen.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &size[0], "-y", &size[1], &top]);
-        screen
-    }
-
-    fn tmux(&self, arguments: &[&str]) -> String {
-        let output = Command::new("tmux")
-            .args(["-S", &self.socket])
-            .args(arguments)
-            .env_remove("TMUX")
-            .env("LC_ALL", "C.UTF-8")
-            .stdin(Stdio::null())
-            .output()
-            .expect("tmux, from Debian's package of that name");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    fn shows(&self) -> String {
-        self.tmux(&["capture-pane", "-p"])
-    }
-
-    /// Waits until all of the texts are there at once.
-    fn until(&self, texts: &[&str]) {
-        eventually(&format!("the screen shows {texts:?}"), || {
-            let shown = self.shows();
-            texts.iter().all(|text| shown.contains(text))
-        });
-    }
-
-    fn type_keys(&self, keys: &[&str]) {
-        self.tmux(&[&["send-keys"], keys].concat());
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        let _ = Command::new("tmux").args(["-S", &self.socket, "kill-server"]).output();
-    }
-}
+use crate::program::{Home, Running};
+use crate::terminal::Terminal;
 
 /// A fleet with something in every pane: a job that runs, a queue without workers, one that is paused, a dead job.
 fn fleet(home: &Home) -> (Running, String) {
@@ -71,7 +19,7 @@ fn fleet(home: &Home) -> (Running, String) {
 fn process_top_shows_the_fleet_and_acts_on_it_at_80_by_24() {
     let home = Home::new();
     let (_up, runs) = fleet(&home);
-    let screen = Screen::open(&home, 80, 24);
+    let screen = Terminal::open(&home, &["top"], (80, 24));
     let short = &runs[runs.len() - 8..];
     screen.until(&["ACTION NEEDED", "queue reports has 1 ready job and no live worker", short]);
     assert!(screen.shows().lines().all(|line| line.chars().count() <= 80), "{}", screen.shows());
@@ -99,15 +47,12 @@ fn process_top_shows_the_fleet_and_acts_on_it_at_80_by_24() {
 fn process_top_shows_all_panes_at_200_by_50_and_that_nobody_watches() {
     let home = Home::new();
     let (up, _) = fleet(&home);
-    let screen = Screen::open(&home, 200, 50);
+    let screen = Terminal::open(&home, &["top"], (200, 50));
     screen.until(&["1 Running 1", "2 Queues", "3 Workers 1", "4 Schedules", "5 Dead 1", "6 Events"]);
     up.kill();
     screen.until(&["no watchdog has given a sign for"]);
     screen.type_keys(&["q"]);
-    eventually("the terminal is left", || {
-        let sessions = Command::new("tmux").args(["-S", &screen.socket, "list-sessions"]).output().unwrap();
-        !sessions.status.success()
-    });
+    screen.until_left();
 }
 
 #[test]

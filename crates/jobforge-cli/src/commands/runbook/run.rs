@@ -22,6 +22,8 @@ use crate::output;
 
 /// How long one step may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Why a step was left that somebody was asked about. The next one is asked about all the same.
+const NOT_WANTED: &str = "it was not wanted";
 /// As much of its output as is kept, of each stream.
 const LONGEST_OUTPUT: u64 = 64 * 1024;
 
@@ -153,7 +155,9 @@ impl Reader<'_> {
         if self.args.dry_run {
             return Ok(done("previewed", None, None, preview));
         }
-        output::confirm("Do this?", self.args.yes)?;
+        if !output::agrees("Do this?", self.args.yes)? {
+            return Ok(done("left", Some(NOT_WANTED.to_owned()), None, preview));
+        }
         let mut words = words.to_vec();
         if known.asks && !words.iter().any(|word| word == "--yes" || word == "-y") {
             words.push("--yes".to_owned());
@@ -177,7 +181,9 @@ impl Reader<'_> {
         if self.args.dry_run {
             return Ok(done("previewed", None, None, String::new()));
         }
-        output::confirm("Run this in a shell?", self.args.yes)?;
+        if !output::agrees("Run this in a shell?", self.args.yes)? {
+            return Ok(done("left", Some(NOT_WANTED.to_owned()), None, String::new()));
+        }
         let mut command = Command::new("sh");
         command.args(["-eu", "-c", &step.command]);
         for (name, value) in &self.given {
