@@ -263,6 +263,8 @@ impl From<PayloadFault> for ApiError {
                 );
                 Self::no_payloads(code, &detail, chain)
             }
+            // Told to the sweep alone.
+            PayloadFault::Foreign { .. } => Self::internal(chain),
             PayloadFault::NoStore { .. } | PayloadFault::Unusable { .. } => {
                 let detail = "the payload is kept elsewhere, and this server has no payload_store";
                 Self::no_payloads(code, detail, chain)

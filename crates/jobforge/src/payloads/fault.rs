@@ -1,9 +1,7 @@
 //! What can go wrong with payloads that are kept elsewhere.
 
-use std::error::Error;
-
 use jobforge_core::job::JobId;
-use jobforge_store::error::BoxError;
+use jobforge_store::error::{BoxError, chain};
 
 use crate::job_error::JobError;
 
@@ -53,6 +51,18 @@ pub enum PayloadFault {
         /// Where.
         place: String,
     },
+    /// The place is another database's.
+    #[error(
+        "payload_store ({place}) holds the payloads of database {owner}, and this one is {database}: nothing is removed there; give each database a place of its own"
+    )]
+    Foreign {
+        /// Where.
+        place: String,
+        /// Whose it is.
+        owner: String,
+        /// Who asked.
+        database: String,
+    },
     /// This process does not know where large payloads are.
     #[error(
         "the payload of job {job} ({bytes} bytes) is kept elsewhere, and this process has no payload_store; set it as where the job was enqueued"
@@ -73,23 +83,15 @@ impl PayloadFault {
             Self::Unavailable { .. } => "payload_store_unavailable",
             Self::Missing { .. } => "payload_missing",
             Self::Damaged { .. } => "payload_damaged",
+            Self::Foreign { .. } => "payload_store_foreign",
         }
     }
 
     /// The fault and its causes in one line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        text
+        chain(self)
     }
-}
 
-impl PayloadFault {
     /// How the attempt fails that cannot have its payload. Another may: people restore objects and mend settings.
     pub(crate) fn of_attempt(&self) -> JobError {
         JobError::retry(self.code(), self.chain())

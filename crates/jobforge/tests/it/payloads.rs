@@ -35,9 +35,10 @@ impl Kept {
         self.folder.path().join("payloads")
     }
 
-    /// Every file, by its path.
+    /// Every file of a folder, by its path.
     fn files(&self) -> Vec<PathBuf> {
-        let folders = fs::read_dir(self.root()).unwrap().map(|folder| folder.unwrap().path());
+        let inside = fs::read_dir(self.root()).unwrap().map(|inside| inside.unwrap().path());
+        let folders = inside.filter(|path| path.is_dir());
         let mut files: Vec<_> = folders
             .flat_map(|folder| fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()))
             .collect();
@@ -193,7 +194,19 @@ async fn the_sweep_removes_what_is_old_and_has_no_job_and_nothing_else(db: Db) {
     assert!(kept.client.payload_of(&db.client.job(stays).await.unwrap()).await.is_ok());
 }
 
+async fn a_database_removes_nothing_where_another_was_first(db: Db) {
+    let kept = Kept::beside(&db);
+    kept.client.enqueue(large("a")).await.unwrap();
+    kept.payloads.sweep(&**db.store(), None).await.unwrap();
+    kept.age();
+    let other = crate::common::sqlite().await;
+    let refused = kept.payloads.sweep(&**other.store(), None).await.unwrap_err().to_string();
+    assert!(refused.contains("give each database a place of its own"), "{refused}");
+    assert_eq!((kept.files().len(), kept.payloads.sweep(&**db.store(), None).await.unwrap().removed), (1, 0));
+}
+
 on_each_engine!(
+    a_database_removes_nothing_where_another_was_first,
     a_large_payload_is_kept_elsewhere_and_every_attempt_gets_it_whole,
     an_attempt_without_its_payload_fails_with_what_to_do_and_a_later_one_succeeds,
     without_a_place_for_it_nothing_large_is_enqueued,

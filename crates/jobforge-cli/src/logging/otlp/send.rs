@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jobforge::clock::monotonic;
+use jobforge::store::error::chain;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -163,11 +164,6 @@ impl HttpClient for Sender {
         *lock(&self.cause) = answer.as_ref().err().map(|fault| chain(fault.as_ref()));
         answer
     }
-}
-
-fn chain(fault: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(fault), |fault| fault.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
