@@ -88,7 +88,7 @@ fn a_large_job_goes_through_a_bucket_and_waits_while_that_is_away() {
     let job = home.until(first.out.trim(), "succeeded");
     assert_eq!(job["result"]["stdout_tail"], "300000\n", "{job}");
     assert_eq!(job["payload"]["$jobforge.payload"]["bytes"], payload.len());
-    let keys = moto.keys();
+    let keys: Vec<String> = moto.keys().into_iter().filter(|key| key != "jobs/of-a-test/owner").collect();
     let [key] = &keys[..] else { panic!("one object: {keys:?}") };
     assert!(key.starts_with("jobs/of-a-test/") && key.contains(&first.out.trim().replace('-', "")), "{key}");
 
