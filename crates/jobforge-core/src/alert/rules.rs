@@ -126,9 +126,9 @@ fn liveness() -> Vec<Rule> {
         rule(
             "watchdog_not_running",
             Critical,
-            // One scrape that failed is no watchdog that stopped.
+            // Five minutes in all: one scrape that failed is no watchdog that stopped.
             MINUTE,
-            silent("jobforge_watchdog_last_run_timestamp_seconds", 5 * MINUTE).unless(switched_off()).on(&[]),
+            silent("jobforge_watchdog_last_run_timestamp_seconds", 4 * MINUTE).unless(switched_off()).on(&[]),
         )
         .says(
             "no watchdog has run for 5 minutes",

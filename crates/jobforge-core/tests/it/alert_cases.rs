@@ -76,8 +76,8 @@ fn liveness() -> Vec<Case> {
             "it stops and comes back",
             &[("jobforge_watchdog_last_run_timestamp_seconds", "0+60x10 600x9 1200+60x10"), HEARTBEAT_ON],
         )
-        .silent(14)
-        .fires(17, &[])
+        .silent(15)
+        .fires(16, &[])
         .silent(22),
         case("watchdog_not_running", "none ever ran", &[("other", "1x10"), HEARTBEAT_ON]).fires(3, &[]),
         case(
