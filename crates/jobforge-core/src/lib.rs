@@ -42,6 +42,7 @@ pub mod throttle;
 pub mod token;
 
 pub mod alert;
+pub mod counted;
 pub mod nearest;
 pub mod poll;
 pub mod presence;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::alert::render::runbook_url;
 use crate::alert::rules::Severity;
 use crate::alert::state::Active;
+use crate::counted::counted;
 use crate::dead::DeadGroup;
 use crate::job::{JobId, WorkerId};
 use crate::role::Role;
@@ -259,12 +260,12 @@ fn queue(load: &QueueLoad, as_of: Timestamp) -> Option<Trouble> {
     let (what, command) = match (load.paused_at, load.workers) {
         (Some(at), _) => {
             let paused = words(since(as_of, at));
-            let jobs = counted(load.ready, "");
+            let jobs = counted(load.ready, "job");
             let what = format!("queue {name} is paused for {paused}; it has {jobs} to run{waits}");
             (what, format!("jobforge queue resume {name}"))
         }
         (None, 0) => {
-            let jobs = counted(load.ready, "ready ");
+            let jobs = counted(load.ready, "ready job");
             let what = format!("queue {name} has {jobs} and no live worker{waits}");
             (what, format!("jobforge work --queues {name}"))
         }
@@ -305,10 +306,6 @@ fn schedule(view: &ScheduleView, as_of: Timestamp) -> Option<Trouble> {
     Some(Trouble { level, about: About::Schedule(name.clone()), what, next, command, runbook_url: None })
 }
 
-fn counted(jobs: u64, what: &str) -> String {
-    if jobs == 1 { format!("1 {what}job") } else { format!("{jobs} {what}jobs") }
-}
-
 fn dead(group: &DeadGroup, as_of: Timestamp) -> Option<Trouble> {
     let ago = since(as_of, group.last_at);
     if ago > DEAD_IS_NEWS_FOR {
@@ -319,7 +316,7 @@ fn dead(group: &DeadGroup, as_of: Timestamp) -> Option<Trouble> {
         about: About::DeadGroup(group.group.clone()),
         what: format!(
             "{} ({}), the last {} ago: {}",
-            counted(group.count, "dead "),
+            counted(group.count, "dead job"),
             group.job_type,
             words(ago),
             group.pattern
@@ -345,8 +342,8 @@ fn alert(active: &Active) -> Trouble {
 mod tests {
     use super::*;
     use crate::fixtures::{facts as job_facts, running_job, worker as a_worker};
-    use crate::rescue::RescuePolicy;
     use crate::standing;
+    use crate::standing::Rules;
 
     const NOTHING: Facts<'_> = Facts {
         as_of: Timestamp::UNIX_EPOCH,
@@ -447,7 +444,7 @@ mod tests {
     fn a_job_whose_next_step_is_known_is_being_mended() {
         let mut known = job_facts(running_job(100), 135);
         known.worker = Some(a_worker(110, 130));
-        let standing = standing::assess(&known, &RescuePolicy::default());
+        let standing = standing::assess(&known, &Rules::default());
         let stuck =
             [StuckGroup { job_type: "email.send".to_owned(), jobs: 3, sample: known.job.id, standing }];
         let seen = assess(&Facts { as_of: at(135), stuck: &stuck, ..NOTHING });

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::settings::Settings;
 use crate::state::Status;
-use crate::time::sub;
+use crate::time::{add, sub};
 
 /// Rows deleted per statement, so that a purge never holds a long lock.
 pub const PURGE_BATCH: usize = 1000;
@@ -82,6 +82,18 @@ impl Retention {
         Ok(())
     }
 
+    /// Until when a job is kept that ended so at this moment.
+    pub fn kept_until(&self, status: Status, finished_at: Timestamp) -> Timestamp {
+        let days = match status {
+            Status::Succeeded => self.succeeded_days,
+            Status::Failed => self.failed_days,
+            Status::Dead => self.dead_days,
+            Status::Canceled => self.canceled_days,
+            Status::Queued | Status::Running => MAX_DAYS,
+        };
+        add(finished_at, Duration::from_secs(days.unsigned_abs() * 86_400))
+    }
+
     /// The moments before which jobs of each terminal status may go.
     pub fn horizons(&self, as_of: Timestamp) -> [(Status, Timestamp); 4] {
         let before = |days: i64| sub(as_of, Duration::from_secs(days.unsigned_abs() * 86_400));
@@ -104,6 +116,7 @@ mod tests {
         let horizons = Retention::default().horizons(now);
         assert_eq!(horizons[0].1.to_string(), "2026-10-23T12:00:00Z");
         assert_eq!(horizons[2].1.to_string(), "2026-08-24T12:00:00Z");
+        assert_eq!(Retention::default().kept_until(Status::Dead, horizons[2].1), now);
     }
 
     #[test]

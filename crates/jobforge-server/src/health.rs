@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use jobforge::clock;
 use jobforge::core::alert::rules::Severity;
+use jobforge::core::counted::counted;
 use jobforge::core::overview::QueueLoad;
 use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::role::Role;
@@ -134,10 +135,10 @@ fn worker(facts: &Facts, sees_all: bool) -> ServiceHealth {
     let unserved: Vec<&QueueLoad> = loads.iter().filter(|load| load.is_unserved()).collect();
     let stuck = facts.stuck.len();
     let (status, message) = if stuck > 0 {
-        ("error", Some(format!("{stuck} stuck job(s)")))
+        ("error", Some(counted(stuck, "stuck job")))
     } else if let Some(queue) = unserved.first() {
         let name = if sees_all { format!("queue {}", queue.name) } else { "a queue".to_owned() };
-        ("warning", Some(format!("{name} has {} ready job(s) and no worker", queue.ready)))
+        ("warning", Some(format!("{name} has {} and no worker", counted(queue.ready, "ready job"))))
     } else {
         ("ok", None)
     };
@@ -195,8 +196,8 @@ fn alerts(facts: &Facts, sees_all: bool) -> ServiceHealth {
             let what = format!("no server has judged alerts for {}", words(since(facts.as_of, at)));
             ("warning", Some(format!("{what}; {}", start(Role::Alerts))))
         }
-        Some(_) if critical > 0 => ("error", Some(format!("{critical} critical alert(s) fire"))),
-        Some(_) if warning > 0 => ("warning", Some(format!("{warning} alert(s) fire"))),
+        Some(_) if critical > 0 => ("error", Some(fire(critical, "critical alert"))),
+        Some(_) if warning > 0 => ("warning", Some(fire(warning, "alert"))),
         Some(_) => ("ok", None),
     };
     let silenced = facts.alerts.iter().filter(|view| view.state == "silenced").count();
@@ -260,4 +261,8 @@ fn sum_up(services: Vec<ServiceHealth>, missing_roles: Vec<&'static str>) -> Hea
     let by_name = named.map(|service| (service.name.clone(), service.clone())).collect();
     let status = if ill || !missing_roles.is_empty() { "degraded" } else { "healthy" };
     HealthFull { status, timestamp: clock::wall(), summary, missing_roles, services, by_name }
+}
+
+fn fire(count: usize, what: &str) -> String {
+    format!("{} {}", counted(count, what), if count == 1 { "fires" } else { "fire" })
 }

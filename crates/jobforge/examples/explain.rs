@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use jobforge::core::job::JobId;
-use jobforge::core::rescue::RescuePolicy;
+use jobforge::core::standing::Rules;
 use jobforge::{Client, JobContext, JobError, JobType, Worker};
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ async fn convert(job: Convert, ctx: JobContext) -> Result<(), JobError> {
 
 /// Prints what `jobforge job explain` prints.
 async fn explain(client: &Client, id: JobId, when: &str) -> anyhow::Result<()> {
-    let standing = client.explain(id, &RescuePolicy::default()).await?;
+    let standing = client.explain(id, &Rules::default()).await?;
     println!("{when}:\n  the job {}", standing.headline);
     for evidence in &standing.evidence {
         println!("    because {}", evidence.text);

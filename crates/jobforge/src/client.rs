@@ -12,8 +12,7 @@ use jobforge_core::job::{Job, JobId, NewJob};
 use jobforge_core::metric::table::ENQUEUED;
 use jobforge_core::metric::{OTHER, process};
 use jobforge_core::payload::Payload;
-use jobforge_core::rescue::RescuePolicy;
-use jobforge_core::standing::{Standing, assess};
+use jobforge_core::standing::{Rules, Standing, assess};
 use jobforge_core::time::Now;
 use jobforge_store::postgres::enqueue_in;
 use jobforge_store::rows::{Enqueued, JobDetail, JobFilter, JobPage, Move, Moved, WakeEvent};
@@ -189,13 +188,13 @@ impl Client {
         Ok(self.store.jobs(filter).await?)
     }
 
-    /// What the job is now, why, and what happens next.
+    /// What the job is now, why, and what happens next; the fleet's rules are those of its settings.
     ///
     /// # Errors
     /// `NotFound`, or when the database fails.
-    pub async fn explain(&self, id: JobId, policy: &RescuePolicy) -> Result<Standing, Error> {
+    pub async fn explain(&self, id: JobId, rules: &Rules) -> Result<Standing, Error> {
         let facts = self.store.job_facts(id, Now::Database).await?.ok_or(Error::NotFound(id))?;
-        Ok(assess(&facts, policy))
+        Ok(assess(&facts, rules))
     }
 
     /// Ends a queued or running job; a running one is fenced at once and its handler told.

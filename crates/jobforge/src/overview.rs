@@ -15,6 +15,7 @@ use jobforge_core::rescue::{Cause, RescuePolicy, Suspect, cause, describe};
 use jobforge_core::role::{HOUSEKEEPER_SILENT, Role, SCHEDULER_SILENT};
 use jobforge_core::schedule::{ScheduleView, Scheduler};
 use jobforge_core::standing;
+use jobforge_core::standing::Rules;
 use jobforge_core::state::Status;
 use jobforge_core::time::{Now, since, sub};
 use jobforge_core::watchdog::{Run, WatchdogRow};
@@ -218,13 +219,13 @@ impl Facts {
     pub async fn assess(
         &self,
         store: &dyn Store,
-        policy: &RescuePolicy,
+        rules: &Rules,
         judges_alerts: bool,
         dead: &[DeadGroup],
     ) -> Result<Overview, StoreError> {
         let missing = self.missing_roles(judges_alerts);
         let unmanned: Vec<_> = missing.into_iter().map(|role| (role, self.last_sign(role))).collect();
-        let stuck = self.stuck_groups(store, policy).await?;
+        let stuck = self.stuck_groups(store, rules).await?;
         Ok(overview::assess(&overview::Facts {
             as_of: self.as_of,
             unmanned: &unmanned,
@@ -237,11 +238,7 @@ impl Facts {
         }))
     }
 
-    async fn stuck_groups(
-        &self,
-        store: &dyn Store,
-        policy: &RescuePolicy,
-    ) -> Result<Vec<StuckGroup>, StoreError> {
+    async fn stuck_groups(&self, store: &dyn Store, rules: &Rules) -> Result<Vec<StuckGroup>, StoreError> {
         let mut groups: Vec<(&Stuck, usize)> = Vec::new();
         for stuck in &self.stuck {
             let same = |(one, _): &&mut (&Stuck, usize)| {
@@ -258,7 +255,7 @@ impl Facts {
         for (Stuck { job, .. }, jobs) in groups {
             // It may have ended meanwhile.
             let Some(facts) = store.job_facts(job.id, Now::Database).await? else { continue };
-            let standing = standing::assess(&facts, policy);
+            let standing = standing::assess(&facts, rules);
             told.push(StuckGroup { job_type: job.job_type.clone(), jobs, sample: job.id, standing });
         }
         Ok(told)

@@ -7,6 +7,7 @@ use jobforge_core::heartbeat::{BeatReply, Report};
 use jobforge_core::job::{ClaimedJob, Lease, NewJob};
 use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::settle::{Outcome, Settled, Settlement};
+use jobforge_core::standing::Rules;
 use jobforge_core::standing::assess;
 use jobforge_core::state::Status;
 use jobforge_store::Store;
@@ -210,7 +211,7 @@ pub async fn a_handler_that_ignores_cancel_is_told_of(store: Arc<dyn Store>) -> 
     heartbeat_one(&store, &worker, ignoring.clone(), at(4)).await?;
     store.move_jobs(&[held.id], Move::Cancel, &by(), at(5)).await?;
     let facts = store.job_facts(held.id, at(6)).await?.expect("the job is there");
-    let headline = |facts| assess(facts, &RescuePolicy::default()).headline;
+    let headline = |facts| assess(facts, &Rules::default()).headline;
     assert_eq!(headline(&facts), "was canceled 1000 ms ago", "while it was its own, nothing was ignored");
     for second in [12, 20] {
         assert_eq!(heartbeat_one(&store, &worker, ignoring.clone(), at(second)).await?, BeatReply::Canceled);

@@ -9,6 +9,7 @@ use jobforge_core::heartbeat::BeatReply;
 use jobforge_core::job::{Job, JobId, NewJob, RunAt, WorkerId};
 use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::settle::{Outcome, Settled};
+use jobforge_core::standing::Rules;
 use jobforge_core::standing::{Kind, WaitingFor, assess};
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
@@ -33,7 +34,7 @@ async fn listed(store: &Arc<dyn Store>, filter: JobFilter) -> Result<Vec<JobId>>
 async fn standing(store: &Arc<dyn Store>, id: JobId, seconds: i64) -> Result<(Kind, Option<WaitingFor>)> {
     let facts = store.job_facts(id, at(seconds)).await?.expect("the job exists");
     assert_eq!(facts.as_of, moment(seconds));
-    let standing = assess(&facts, &RescuePolicy::default());
+    let standing = assess(&facts, &Rules::default());
     Ok((standing.kind, standing.waiting_for))
 }
 

@@ -12,6 +12,7 @@ use jobforge_core::job::{ClaimedJob, Job, JobId, Lease, NewJob, WorkerId};
 use jobforge_core::rescue::{OnLost, Rescue, RescuePolicy, plan};
 use jobforge_core::retention::Retention;
 use jobforge_core::settle::Settlement;
+use jobforge_core::standing::Rules;
 use jobforge_core::standing::assess;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
@@ -449,7 +450,7 @@ impl Runner {
             }
             let facts =
                 self.store.job_facts(id, self.at()).await?.with_context(|| format!("{name} has no facts"))?;
-            let standing = assess(&facts, &RescuePolicy::default());
+            let standing = assess(&facts, &Rules::default());
             ensure!(!standing.headline.is_empty() && !standing.evidence.is_empty(), "{name} has no standing");
             self.trace.lines.push(format!("{name} {standing:?}"));
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jobforge_core::job::JobId;
+use jobforge_core::standing::Rules;
 use jobforge_core::standing::assess;
 use jobforge_store::rows::{JobFilter, MAX_PAGE};
 
@@ -333,7 +334,8 @@ impl Driver {
         for id in closely {
             look.details.extend(wait(store.job_detail(id)).context("failed to read a job")?);
             if let Some(facts) = wait(store.job_facts(id, at)).context("failed to read facts")? {
-                let mut standing = assess(&facts, &self.rhythm.policy);
+                let rules = Rules { rescue: self.rhythm.policy.clone(), ..Rules::default() };
+                let mut standing = assess(&facts, &rules);
                 if broken == Some(Broken::StandingWithoutEvidence) {
                     standing.evidence.clear();
                 }

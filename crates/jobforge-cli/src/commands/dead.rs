@@ -1,5 +1,6 @@
 //! `jobforge dead`: the dead-letter queue, by what jobs died of.
 
+use jobforge::core::counted::counted;
 use jobforge::core::dead::{DeadGroup, Pace};
 use jobforge::core::job::{Attempt, Job, JobId};
 use jobforge::core::state::Status;
@@ -226,7 +227,7 @@ async fn many_dead(context: &Context, many: DeadMany, step: DeadStep) -> Result<
         output::note("no dead job matches");
         return report(context, &DeadTally::default(), &step);
     }
-    output::confirm(&format!("{} {count} dead job(s)?", verb(&step)), many.yes)?;
+    output::confirm(&format!("{} {}?", verb(&step), counted(count, "dead job")), many.yes)?;
     let bar = output::progress(count, verb(&step));
     let began = clock::monotonic();
     let tally = client
@@ -276,7 +277,7 @@ async fn these(context: &Context, client: &Client, many: &DeadMany, step: &DeadS
         return Ok(());
     }
     if ids.len() > 1 || *step == DeadStep::Purge {
-        output::confirm(&format!("{} {} dead job(s)?", verb(step), ids.len()), many.yes)?;
+        output::confirm(&format!("{} {}?", verb(step), counted(ids.len(), "dead job")), many.yes)?;
     }
     let tally = client.move_dead(&ids, step).await?;
     report(context, &tally, step)
@@ -294,7 +295,7 @@ async fn preview(
         let ids: Vec<JobId> = sample.iter().map(|job| job.id).collect();
         return output::json(&serde_json::json!({ "would": verb(step), "jobs": count, "newest": ids }));
     }
-    output::say(&format!("would {} {count} dead job(s)", verb(step)));
+    output::say(&format!("would {} {}", verb(step), counted(count, "dead job")));
     let now = client.store().now().await?;
     if !sample.is_empty() {
         let rows = sample.iter().map(|job| row(job, now)).collect();
@@ -315,6 +316,6 @@ fn report(context: &Context, tally: &DeadTally, step: &DeadStep) -> Result<(), F
         0 => String::new(),
         n => format!("; {n} were moved by somebody else before"),
     };
-    output::say(&format!("{} job(s) {}{passed}", tally.done, past(step)));
+    output::say(&format!("{} {}{passed}", counted(tally.done, "job"), past(step)));
     Ok(())
 }

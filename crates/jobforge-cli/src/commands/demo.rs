@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobforge::Client;
+use jobforge::core::counted::counted;
 use jobforge::core::enqueue::JobRequest;
 use jobforge::core::job::JobId;
 use jobforge::core::payload::Payload;
-use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::settle::RetryPolicy;
+use jobforge::core::standing::Rules;
 use jobforge::core::state::Status;
 use jobforge::core::time::{since, words};
 use jobforge::store::Store;
@@ -50,7 +51,11 @@ pub(crate) async fn run(store: &Arc<dyn Store>) -> Result<(), Failure> {
         if jobforge::clock::monotonic().duration_since(began) > AT_MOST {
             return Err(Failure::new(
                 failure::TIMED_OUT,
-                format!("{open} job(s) of the demo have not ended"),
+                format!(
+                    "{} of the demo {} not ended",
+                    counted(open, "job"),
+                    if open == 1 { "has" } else { "have" }
+                ),
             ));
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -105,7 +110,7 @@ async fn close(client: &Client, shown: &[Shown]) -> Result<(), Failure> {
     output::note("");
     let Some(failed) = shown.iter().find(|one| one.what == FAILS) else { return Ok(()) };
     output::note(&output::bold("and what the one that failed says of itself (jobforge job explain)"));
-    print_standing(failed.id, &client.explain(failed.id, &RescuePolicy::default()).await?);
+    print_standing(failed.id, &client.explain(failed.id, &Rules::default()).await?);
     output::note("");
     let jobforge = output::program();
     output::note("look further, in another terminal:");

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use jobforge::core::counted::counted;
 use jobforge::core::job::{Attempt, Job, JobId};
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since, words};
@@ -183,7 +184,7 @@ fn attempt_row(attempt: &Attempt, now: Timestamp) -> Vec<String> {
         said.push("its handler ignored the request to stop".to_owned());
     }
     if attempt.refused > 0 {
-        said.push(format!("{} late report(s) refused", attempt.refused));
+        said.push(format!("{} refused", counted(attempt.refused, "late report")));
     }
     let worker = attempt.worker.as_ref().map(ToString::to_string).unwrap_or_default();
     vec![attempt.attempt.to_string(), attempt.outcome.clone(), took, worker, said.join("; ")]
@@ -247,7 +248,7 @@ async fn move_jobs(context: &Context, many: ManyJobs, step: Move) -> Result<(), 
         return Ok(());
     }
     if ids.len() > 1 || step == Move::Delete {
-        output::confirm(&format!("{verb} {} job(s)?", ids.len()), many.yes)?;
+        output::confirm(&format!("{verb} {}?", counted(ids.len(), "job")), many.yes)?;
     }
     let mut answers = Vec::with_capacity(ids.len());
     for batch in ids.chunks(MOVE_BATCH) {

@@ -1,6 +1,7 @@
 //! `jobforge job enqueue`: one job from the arguments, or one per line of a file.
 
 use jobforge::Payloads;
+use jobforge::core::counted::counted;
 use jobforge::core::enqueue::{JobRequest, validate};
 use jobforge::core::job::NewJob;
 use jobforge::core::payload::{LARGE_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES, Payload};
@@ -130,8 +131,8 @@ async fn many(context: &Context, source: &str) -> Result<(), Failure> {
         let rest = faults.len().saturating_sub(shown.len());
         let more = if rest > 0 { format!("\n       and {rest} more") } else { String::new() };
         return Err(Failure::usage(format!(
-            "{} line(s) cannot be enqueued; nothing was\n       {}{more}",
-            faults.len(),
+            "{} cannot be enqueued; nothing was\n       {}{more}",
+            counted(faults.len(), "line"),
             shown.join("\n       ")
         )));
     }
@@ -148,7 +149,7 @@ async fn many(context: &Context, source: &str) -> Result<(), Failure> {
     if context.json {
         return output::json(&serde_json::json!({ "created": created, "existing": existing }));
     }
-    output::note(&format!("enqueued {created} jobs; {existing} existed already"));
+    output::note(&format!("enqueued {}; {existing} existed already", counted(created, "job")));
     Ok(())
 }
 

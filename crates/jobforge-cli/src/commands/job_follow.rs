@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jobforge::core::job::{Job, JobId};
+use jobforge::core::standing::Rules;
 use jobforge::core::standing::{Action, Standing};
 use jobforge::core::state::Status;
 use jobforge::core::time::{parse_duration, since, words};
@@ -20,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 pub(crate) async fn explain(context: &Context, id: JobId) -> Result<(), Failure> {
     let client = context.visit().await?;
     let settings = context.settings_now(&client).await?;
-    let standing = client.explain(id, &settings.rescue_policy()).await?;
+    let standing = client.explain(id, &Rules::from_settings(&settings)).await?;
     if context.json {
         return output::json(&standing);
     }

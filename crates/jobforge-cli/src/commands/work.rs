@@ -9,6 +9,7 @@ use jobforge::builtin::BuiltinConfig;
 use jobforge::builtin::exec::ExecConfig;
 use jobforge::builtin::outbound::HttpConfig;
 use jobforge::builtin::secrets::SecretsConfig;
+use jobforge::core::counted::counted;
 use jobforge::core::retention::Retention;
 use jobforge::core::settings::{Settings, Source};
 use jobforge::process::SlotLock;
@@ -276,14 +277,15 @@ pub(crate) async fn stop(worker: Worker, settings: &Settings, asked: &mut Asked)
     let held = worker.stats().held;
     if held > 0 {
         output::note(&format!(
-            "waiting up to {} s for {held} running job(s); stop again to give them back at once",
-            grace.as_secs()
+            "waiting up to {} s for {}; stop again to give back at once what still runs",
+            grace.as_secs(),
+            counted(held, "running job")
         ));
     }
     tokio::select! {
         given_back = worker.stop_gracefully(grace) => {
             if given_back > 0 {
-                output::note(&format!("gave {given_back} job(s) back; they lost no attempt"));
+                output::note(&format!("gave {} back, without the loss of an attempt", counted(given_back, "job")));
             }
             Ok(())
         }

@@ -53,7 +53,7 @@ fn many_dead_jobs_move_only_when_chosen_and_confirmed() {
     assert_eq!(unchosen.code, 2);
     assert!(unchosen.err.contains("jobforge dead groups"), "{}", unchosen.err);
     let preview = home.run(&["dead", "purge", "--all", "--dry-run"]);
-    assert!(preview.out.contains("would purge 4 dead job(s)"), "{}", preview.out);
+    assert!(preview.out.contains("would purge 4 dead jobs"), "{}", preview.out);
     let unconfirmed = home.run(&["dead", "purge", "--all"]);
     assert_eq!(unconfirmed.code, 2);
     assert!(unconfirmed.err.contains("--yes"), "{}", unconfirmed.err);

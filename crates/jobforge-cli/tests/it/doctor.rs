@@ -180,7 +180,7 @@ fn process_jobs_that_no_worker_can_see_are_offered_again_by_fix() {
     assert_eq!(names, ["database.unoffered", "servers.none"], "{report:#}");
     assert_eq!(finding(&report, "database.unoffered")["evidence"][0], *id);
     let mended = site.home.run(&["doctor", "--fix", "--yes"]);
-    assert!(mended.err.contains("1 row(s) were put right"), "{}", mended.err);
+    assert!(mended.err.contains("1 row put right"), "{}", mended.err);
     assert_eq!(site.sql("SELECT count(*) FROM jobforge_ready"), "1");
     assert!(!examined(&site.home, &[]).0.contains(&"database.unoffered".to_owned()));
 }

@@ -10,7 +10,7 @@ fn process_a_worker_that_was_told_not_to_wait_leaves_its_exit_code_and_its_jobs_
     let id = site.enqueue("sleep 300", "true");
     site.home.until(&id, "running");
     send("-INT", work.pid());
-    work.until_it_says("stop again to give them back at once");
+    work.until_it_says("stop again to give back at once what still runs");
     assert_eq!(work.terminate(), 130);
     let left = site.home.json(&["job", "show", &id]);
     assert_eq!((left["status"].as_str(), outcomes(&left)), (Some("queued"), vec!["lost"]));

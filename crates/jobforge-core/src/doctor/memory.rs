@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::facts::Database;
 use super::jobs::{Group, fleet};
 use super::{Finding, LATELY, Severity};
+use crate::counted::counted;
 use crate::death::Proof;
 use crate::time::{since, words};
 use crate::worker::WorkerRow;
@@ -24,8 +25,9 @@ pub(super) fn out_of_memory(database: &Database, group: Option<Group<'_>>) -> Op
         }
     };
     let died = |worker: &&WorkerRow| {
-        let beside =
-            worker.died_with.map_or_else(String::new, |jobs| format!(", while it ran {jobs} job(s)"));
+        let beside = worker
+            .died_with
+            .map_or_else(String::new, |jobs| format!(", while it ran {}", counted(jobs, "job")));
         format!(
             "{} on {} ended {} ago: {}{beside}",
             worker.id,
@@ -55,7 +57,7 @@ pub(super) fn out_of_memory(database: &Database, group: Option<Group<'_>>) -> Op
 }
 
 fn were(workers: usize) -> String {
-    if workers == 1 { "1 worker was".to_owned() } else { format!("{workers} workers were") }
+    format!("{} {}", counted(workers, "worker"), if workers == 1 { "was" } else { "were" })
 }
 
 /// Whether a worker was killed lately for want of memory.

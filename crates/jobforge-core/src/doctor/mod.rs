@@ -198,8 +198,3 @@ pub fn diagnose(facts: &Facts) -> Vec<Area> {
 pub fn worst(areas: &[Area]) -> Option<Severity> {
     areas.iter().flat_map(|area| &area.findings).map(|finding| finding.severity).max()
 }
-
-/// `1 job`, `2 jobs`.
-fn counted(count: usize, thing: &str) -> String {
-    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
-}

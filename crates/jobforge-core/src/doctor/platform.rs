@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::facts::{Database, Facts, Fault, Silent};
-use super::{Area, Finding, Fix, Severity, counted};
+use super::{Area, Finding, Fix, Severity};
 use crate::alert::rules::Severity as AlertSeverity;
+use crate::counted::counted;
 use crate::time::{since, words};
 use crate::token::{TokenRow, TokenStanding};
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::facts::{Database, Queue};
 use super::fleet::fell;
-use super::{Area, Finding, Severity, counted};
+use super::{Area, Finding, Severity};
+use crate::counted::counted;
 use crate::role::SCHEDULER_SILENT;
 use crate::schedule::{ScheduleState, ScheduleView};
 use crate::time::{since, words};
@@ -59,7 +60,7 @@ fn nobody(database: &Database, queue: &Queue) -> Option<Finding> {
     let finding = Finding::new(
         "queues.unserved",
         Severity::Error,
-        format!("nobody serves queue {}: {} ready", queue.name, counted_jobs(queue.ready)),
+        format!("nobody serves queue {}: {} ready", queue.name, counted(queue.ready, "job")),
     )
     .seen([format!("the oldest of them waits for {}", words(waits(database, queue)))])
     .comes_from(cause, because)
@@ -71,10 +72,6 @@ fn nobody(database: &Database, queue: &Queue) -> Option<Finding> {
     Some(finding)
 }
 
-fn counted_jobs(count: u64) -> String {
-    format!("{count} job{}", if count == 1 { "" } else { "s" })
-}
-
 fn distinct(mut names: Vec<String>) -> Vec<String> {
     names.sort();
     names.dedup();
@@ -84,7 +81,7 @@ fn distinct(mut names: Vec<String>) -> Vec<String> {
 fn paused(database: &Database, queue: &Queue) -> Option<Finding> {
     let at = queue.paused_at.filter(|_| queue.ready > 0)?;
     let by = queue.paused_by.clone().unwrap_or_else(|| "by whom, the audit log does not tell".to_owned());
-    let what = format!("queue {} is paused and {} wait in it", queue.name, counted_jobs(queue.ready));
+    let what = format!("queue {} is paused and {} wait in it", queue.name, counted(queue.ready, "job"));
     let finding = Finding::new("queues.paused", Severity::Warning, what)
         .seen([format!("since {}, {by}", words(since(database.as_of, at)))])
         .comes_from("somebody paused it", "a queue is never paused by itself")
@@ -143,7 +140,7 @@ fn unknown_types(database: &Database) -> Vec<Finding> {
     let Some(known) = known.filter(|known| !known.is_empty()) else { return Vec::new() };
     let lacking = |(job_type, _): &&(String, u64)| !known.contains(&job_type);
     let told = |(job_type, count): &(String, u64)| {
-        let what = format!("no worker runs type {job_type}: {} ready", counted_jobs(*count));
+        let what = format!("no worker runs type {job_type}: {} ready", counted(*count, "job"));
         let near = crate::nearest::nearest(job_type, known.iter().map(|name| name.as_str()));
         let types: Vec<String> = distinct(known.iter().map(|name| (*name).clone()).collect());
         Finding::new("queues.unknown_type", Severity::Error, what)
@@ -177,7 +174,7 @@ pub(super) fn schedules(database: &Database) -> Area {
     findings.extend(stale(database, &of(ScheduleState::Stale)));
     findings.extend(late(database, &of(ScheduleState::Late)));
     findings.extend(failing(&of(ScheduleState::Failing)));
-    let summary = format!("{} schedules, {} paused", facts.total, facts.paused);
+    let summary = format!("{}, {} paused", counted(facts.total, "schedule"), facts.paused);
     Area::new("schedules", summary, findings)
 }
 

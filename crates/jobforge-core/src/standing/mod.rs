@@ -7,8 +7,11 @@ mod running;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::counted::counted;
 use crate::job::{Attempt, Job};
 use crate::rescue::RescuePolicy;
+use crate::retention::Retention;
+use crate::settings::Settings;
 use crate::state::Status;
 use crate::verdict::{HeldBack, Verdict};
 use crate::worker::WorkerRow;
@@ -72,6 +75,22 @@ pub struct Facts {
     pub as_of: Timestamp,
 }
 
+/// What will be done about it, whoever does it.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// When a running job is taken back.
+    pub rescue: RescuePolicy,
+    /// Until when an ended one is kept.
+    pub retention: Retention,
+}
+
+impl Rules {
+    /// What the settings say.
+    pub fn from_settings(settings: &Settings) -> Self {
+        Self { rescue: settings.rescue_policy(), retention: Retention::from_settings(settings) }
+    }
+}
+
 /// One piece of evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -131,11 +150,13 @@ pub struct Standing {
 }
 
 /// Assesses a job: always exactly one kind, always with evidence and a next step.
-pub fn assess(facts: &Facts, policy: &RescuePolicy) -> Standing {
+pub fn assess(facts: &Facts, rules: &Rules) -> Standing {
     match facts.job.status {
         Status::Queued => queued::queued(facts),
-        Status::Running => running::running(facts, policy),
-        Status::Succeeded | Status::Failed | Status::Dead | Status::Canceled => ended::ended(facts),
+        Status::Running => running::running(facts, &rules.rescue),
+        Status::Succeeded | Status::Failed | Status::Dead | Status::Canceled => {
+            ended::ended(facts, &rules.retention)
+        }
     }
 }
 
@@ -192,7 +213,14 @@ impl<'a> Draft<'a> {
             );
         }
         if attempt.refused > 0 {
-            self.saw(format!("{} late report(s) of {worker} were refused", attempt.refused), None);
+            self.saw(
+                format!(
+                    "{} of {worker} {} refused",
+                    counted(attempt.refused, "late report"),
+                    if attempt.refused == 1 { "was" } else { "were" }
+                ),
+                None,
+            );
         }
         attempt.stop_ignored_at.is_some()
     }
@@ -226,7 +254,7 @@ mod tests {
     }
 
     fn told(facts: &Facts) -> (Kind, Option<WaitingFor>, String) {
-        let standing = assess(facts, &RescuePolicy::default());
+        let standing = assess(facts, &Rules::default());
         (standing.kind, standing.waiting_for, standing.headline)
     }
 
@@ -257,7 +285,7 @@ mod tests {
         job.last_worker = Some(WorkerId("worker-00000001".to_owned()));
         job.error =
             Some(ErrorInfo { message: "boom".into(), kind: "error".into(), retryable: true, details: None });
-        let standing = assess(&facts(job, 101), &RescuePolicy::default());
+        let standing = assess(&facts(job, 101), &Rules::default());
         assert_eq!(standing.headline, "waits 29 s before attempt 3 of 5");
         assert_eq!(standing.next.at, Some(at(130)));
         assert!(standing.evidence.iter().any(|e| e.text == "attempt 2 of 5 on worker-00000001 failed: boom"));
@@ -282,11 +310,20 @@ mod tests {
             refused: 0,
         };
         let known = Facts { last_attempt: Some(last), ..facts(job, 111) };
-        let standing = assess(&known, &RescuePolicy::default());
+        let standing = assess(&known, &Rules::default());
         assert!(
             standing.evidence.iter().any(|seen| seen.text == "attempt 1 of 5 failed: lost"),
             "{standing:?}"
         );
+    }
+
+    #[test]
+    fn an_ended_job_says_when_the_clean_up_takes_it() {
+        let mut job = running_job(100);
+        (job.status, job.finished_at) = (Status::Succeeded, Some(at(160)));
+        let rules = Rules { retention: Retention::all(1), ..Rules::default() };
+        let next = assess(&facts(job, 200), &rules).next;
+        assert_eq!((next.what.as_str(), next.at), ("it is deleted", Some(at(160 + 86_400))));
     }
 
     #[test]
@@ -321,7 +358,7 @@ mod tests {
                 able_workers: able,
                 ..facts(job, now)
             };
-            let standing = assess(&facts, &RescuePolicy::default());
+            let standing = assess(&facts, &Rules::default());
             prop_assert!(!standing.headline.is_empty() && !standing.evidence.is_empty());
             prop_assert!(!standing.next.what.is_empty() && !standing.next.by.is_empty());
             prop_assert_eq!(standing.waiting_for.is_some(), standing.kind == Kind::Waiting);

@@ -1,6 +1,7 @@
 //! What a queued job waits for.
 
 use super::{Draft, Facts, Kind, Standing, WaitingFor, next};
+use crate::counted::counted;
 use crate::job::QueuedBecause;
 use crate::poison;
 use crate::time::{since, words};
@@ -67,7 +68,7 @@ pub(super) fn queued(facts: &Facts) -> Standing {
             step,
         );
     }
-    draft.saw(format!("{} live worker(s) can run it", facts.able_workers), None);
+    draft.saw(format!("{} can run it", counted(facts.able_workers, "live worker")), None);
     if poison::runs_alone(&job.crashes) {
         let what =
             "a worker that runs nothing else takes it, so that it can harm nobody and shows what it does";

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jobforge::ScheduleView;
+use jobforge::core::counted::counted;
 use jobforge::core::role::{Role, SCHEDULER_SILENT};
 use jobforge::core::schedule::ScheduleState;
 use jobforge::core::time::{since, words};
@@ -76,7 +77,7 @@ fn stale_details(facts: &Facts, view: &ScheduleView) -> Value {
 /// Which, since when, how long each may be without, and what to do about it.
 fn stale_words(facts: &Facts, count: usize, sees_all: bool) -> String {
     if !sees_all {
-        return format!("{count} schedule(s) have had no success for longer than they may");
+        return format!("{} without a success for longer than allowed", counted(count, "schedule"));
     }
     let one = |view: &ScheduleView| {
         let since_when = view.schedule.fresh_since(facts.as_of);
@@ -101,7 +102,7 @@ fn stale_words(facts: &Facts, count: usize, sees_all: bool) -> String {
 
 fn late_words(facts: &Facts, count: usize, sees_all: bool) -> String {
     if !sees_all {
-        return format!("{count} schedule(s) are late");
+        return format!("{} late", counted(count, "schedule"));
     }
     let named = are(facts, ScheduleState::Late).take(NAMED).map(|view| view.name.as_str());
     let named: Vec<&str> = named.collect();

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use jobforge::core::audit::AuditFilter;
 use jobforge::core::enqueue::JobRequest;
 use jobforge::core::job::{Job, JobId, NewJob};
+use jobforge::core::standing::Rules;
 use jobforge::core::time::{LATEST, since};
 use jobforge::store::rows::JobDetail;
 use jobforge::{Error, Receipt};
@@ -144,7 +145,8 @@ pub(super) async fn explain(
     id: Segment,
 ) -> Result<Response, ApiError> {
     let job = visible(&app, &caller, job_id(id)?).await?;
-    let standing = app.client.explain(job.id, &app.live.now().rescue_policy()).await?;
+    let rules = Rules::from_settings(&app.live.now());
+    let standing = app.client.explain(job.id, &rules).await?;
     json(StatusCode::OK, &standing)
 }
 

@@ -6,6 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use jiff::Timestamp;
 use jobforge::core::job::{Attempt, Job, JobId};
+use jobforge::core::standing::Rules;
 use jobforge::core::standing::{Kind, Standing};
 use jobforge::core::state::Status;
 use jobforge::core::time::{since, words};
@@ -93,9 +94,9 @@ pub(super) async fn page(
     let Path(text) =
         id.map_err(|_| ApiError::bad_request("bad_id", "the job's id in the address is not text"))?;
     let id = visible(&visit.app, &visit.caller, text.parse::<JobId>()?).await?.id;
-    let policy = visit.app.live.now().rescue_policy();
+    let rules = Rules::from_settings(&visit.app.live.now());
     let detail = visit.app.client.job_detail(id).await?;
-    let standing = visit.app.client.explain(id, &policy).await?;
+    let standing = visit.app.client.explain(id, &rules).await?;
     let events = events_of(&visit.app, &detail).await?;
     let (job, now) = (&detail.job, standing.as_of);
     let in_trouble = job.status == Status::Running && matches!(standing.kind, Kind::Stuck | Kind::Recovering);

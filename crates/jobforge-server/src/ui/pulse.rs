@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jobforge::clock;
 use jobforge::core::overview::Overview;
+use jobforge::core::standing::Rules;
 use jobforge::overview::Facts;
 use jobforge::store::rows::DeadFilter;
 
@@ -67,11 +68,11 @@ pub(super) async fn look(ui: &Arc<Ui>) -> Result<Arc<Whole>, String> {
 
 async fn ask(ui: &Ui) -> Result<Arc<Whole>, String> {
     let (app, settings) = (&ui.app, ui.app.live.now());
-    let (store, policy) = (&**app.client.store(), settings.rescue_policy());
-    let facts = app.health.facts(store, &policy).await?;
+    let (store, rules) = (&**app.client.store(), Rules::from_settings(&settings));
+    let facts = app.health.facts(store, &rules.rescue).await?;
     let whole = async {
         let dead = store.dead_groups(&DeadFilter::default()).await?;
-        facts.assess(store, &policy, settings.flag("alerts"), &dead).await
+        facts.assess(store, &rules, settings.flag("alerts"), &dead).await
     };
     let overview = whole.await.map_err(|error| error.chain())?;
     Ok(ui.pulse.keep(Whole { facts, overview }))

@@ -151,7 +151,7 @@ async fn health_degrades_when_nobody_fires_and_when_a_schedule_is_stale(engine: 
     for path in ["/api/health", "/api/health/full"] {
         let told = site.get(path).await?;
         assert!(
-            told.body.contains("1 schedule(s) have had no success") && !told.body.contains("secret"),
+            told.body.contains("1 schedule without a success") && !told.body.contains("secret"),
             "{told:?}"
         );
     }

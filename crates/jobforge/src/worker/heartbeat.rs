@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jobforge_core::counted::counted;
 use jobforge_core::heartbeat::{Beat, BeatReply, Report};
 use jobforge_core::time::Now;
 use jobforge_core::worker::{LeaseWish, MARGIN_SHARE, RENEWALS_PER_LEASE, Reliance};
@@ -225,7 +226,7 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
         }
         let held = pool.held();
         if clock::monotonic().duration_since(told) >= TELL_EVERY || (held == 0) != (told_held == 0) {
-            tracing::info!(worker.id = %pool.id(), held, "Heartbeat: worker {} holds {held} jobs", pool.id());
+            tracing::info!(worker.id = %pool.id(), held, "Heartbeat: worker {} holds {}", pool.id(), counted(held, "job"));
             (told, told_held) = (clock::monotonic(), held);
         }
     }

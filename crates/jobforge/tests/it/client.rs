@@ -5,7 +5,7 @@ use std::time::Duration;
 use jobforge::core::enqueue::JobRequest;
 use jobforge::core::job::JobId;
 use jobforge::core::payload::MAX_PAYLOAD_BYTES;
-use jobforge::core::rescue::RescuePolicy;
+use jobforge::core::standing::Rules;
 use jobforge::core::standing::{Kind, WaitingFor};
 use jobforge::core::state::Status;
 use jobforge::store::StoreError;
@@ -100,10 +100,10 @@ async fn waiting_ends_with_the_job_or_with_its_time(db: Db) {
 
 async fn a_job_that_is_not_there_is_not_found(db: Db) {
     let id = JobId::new();
-    let policy = RescuePolicy::default();
+    let rules = Rules::default();
     assert!(matches!(db.client.job(id).await, Err(Error::NotFound(_))));
     assert!(matches!(db.client.job_detail(id).await, Err(Error::NotFound(_))));
-    assert!(matches!(db.client.explain(id, &policy).await, Err(Error::NotFound(_))));
+    assert!(matches!(db.client.explain(id, &rules).await, Err(Error::NotFound(_))));
     assert!(matches!(db.client.cancel(id).await, Err(Error::NotFound(_))));
     assert!(matches!(db.client.retry(id).await, Err(Error::NotFound(_))));
     assert!(matches!(db.client.delete(id).await, Err(Error::NotFound(_))));
@@ -136,14 +136,14 @@ async fn jobs_are_canceled_retried_and_deleted_as_their_status_allows(db: Db) {
 }
 
 async fn an_explanation_follows_the_job_through_its_life(db: Db) {
-    let policy = RescuePolicy::default();
+    let rules = Rules::default();
     let id = enqueue(&db.client, "x").await;
-    let standing = db.client.explain(id, &policy).await.unwrap();
+    let standing = db.client.explain(id, &rules).await.unwrap();
     assert_eq!((standing.kind, standing.waiting_for), (Kind::Waiting, Some(WaitingFor::Worker)));
     let succeed = |_: Task, _: JobContext| async { Ok(()) };
     let _worker = db.worker().register(succeed).start().await.unwrap();
     ended(&db.client, id).await;
-    let standing = db.client.explain(id, &policy).await.unwrap();
+    let standing = db.client.explain(id, &rules).await.unwrap();
     assert_eq!((standing.kind, standing.waiting_for), (Kind::Finished, None));
     assert!(standing.headline.starts_with("succeeded"), "{}", standing.headline);
 }

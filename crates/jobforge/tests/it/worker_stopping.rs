@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jobforge::core::job::QueuedBecause;
-use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::standing::Kind;
+use jobforge::core::standing::Rules;
 use jobforge::core::state::Status;
 use jobforge::core::time::Now;
 use jobforge::core::worker::WorkerState;
@@ -234,7 +234,7 @@ async fn dropping_a_worker_stops_its_handlers(db: Db) {
     let reason = told.stops().await;
     assert_eq!(reason, StopReason::LeaseLost);
     // Nobody says anything about the job any more: it is for the watchdog to find.
-    let standing = db.client.explain(id, &RescuePolicy::default()).await.unwrap();
+    let standing = db.client.explain(id, &Rules::default()).await.unwrap();
     assert_eq!(standing.kind, Kind::Running);
 }
 

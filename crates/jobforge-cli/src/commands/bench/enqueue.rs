@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jobforge::clock;
+use jobforge::core::counted::counted;
 use jobforge::core::job::JobId;
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -68,8 +69,10 @@ pub(super) async fn run(
         return output::json(&report);
     }
     output::say(&format!(
-        "{:.0} jobs/s enqueued one by one by {clients} client(s) ({} jobs)",
-        report.per_second, report.jobs
+        "{:.0} jobs/s enqueued one by one by {} ({} jobs)",
+        report.per_second,
+        counted(clients, "client"),
+        report.jobs
     ));
     Ok(())
 }

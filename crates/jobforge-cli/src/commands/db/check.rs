@@ -1,5 +1,6 @@
 //! `jobforge db check`: the rules of a consistent database.
 
+use jobforge::core::counted::counted;
 use jobforge::core::time::Now;
 use jobforge::store::rows::Finding;
 
@@ -36,6 +37,6 @@ pub(super) fn verdict(findings: &[Finding]) -> Result<(), Failure> {
     if findings.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(failure::FOUND, format!("{} rule(s) are broken", findings.len()))
+    Err(Failure::new(failure::FOUND, format!("{} broken", counted(findings.len(), "rule")))
         .hint("`jobforge job explain JOB` says what is known about a job"))
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use jobforge::core::audit::Deed;
+use jobforge::core::counted::counted;
 use jobforge::core::doctor::Fix;
 use jobforge::core::time::Now;
 use serde_json::json;
@@ -18,7 +19,7 @@ pub(super) async fn mend(context: &Context, fix: &Fix) -> Result<String, Failure
     let (target, done, said) = match fix {
         Fix::Reconcile => {
             let mended = store.reconcile(Now::Database).await?;
-            ("queue".to_owned(), json!({ "mended": mended }), format!("{mended} row(s) were put right"))
+            ("queue".to_owned(), json!({ "mended": mended }), format!("{} put right", counted(mended, "row")))
         }
         Fix::RemoveSocket { path } => {
             // A server may have come back since it was looked at.

@@ -4,6 +4,7 @@ mod gather;
 mod host;
 mod mend;
 
+use jobforge::core::counted::counted;
 use jobforge::core::doctor::{self, Area, Facts, Fault, Finding, Fix, Severity, Silent};
 use serde_json::json;
 
@@ -92,7 +93,7 @@ fn tell(areas: &[Area], as_json: bool) -> Result<(), Failure> {
         }
         let verdict = match (errors, warnings) {
             (0, 0) => "Nothing is wrong.".to_owned(),
-            (errors, warnings) => format!("{errors} error(s), {warnings} warning(s)"),
+            (errors, warnings) => format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
         };
         output::say(&output::bold(&verdict));
     }

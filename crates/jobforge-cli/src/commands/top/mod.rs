@@ -12,6 +12,7 @@ use std::time::Duration;
 use anstream::adapter::strip_str;
 use jobforge::core::dead::Pace;
 use jobforge::core::job::JobId;
+use jobforge::core::standing::Rules;
 use jobforge::core::time::Now;
 use jobforge::store::rows::DeadFilter;
 use jobforge::{Client, DeadStep};
@@ -104,7 +105,7 @@ impl Eyes {
     /// The story of a job in plain lines.
     async fn story(&self, id: JobId) -> Result<Mode, Failure> {
         let settings = self.context.settings_now(&self.client).await?;
-        let standing = self.client.explain(id, &settings.rescue_policy()).await?;
+        let standing = self.client.explain(id, &Rules::from_settings(&settings)).await?;
         let lines = job_follow::standing_lines(id, &standing);
         let lines = lines.iter().map(|line| strip_str(line).to_string()).collect();
         Ok(Mode::Read { title: format!("Job {id}"), lines, from: 0 })

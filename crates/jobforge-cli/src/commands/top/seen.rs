@@ -12,6 +12,7 @@ use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::schedule::ScheduleView;
 use jobforge::core::settings::Settings;
 use jobforge::core::standing;
+use jobforge::core::standing::Rules;
 use jobforge::core::state::Status;
 use jobforge::core::time::since;
 use jobforge::core::verdict::{Verdict, verdict};
@@ -107,17 +108,17 @@ pub(super) struct Working {
 impl Seen {
     pub(super) async fn gather(client: &Client, settings: &Settings) -> Result<Self, Failure> {
         let store = client.store();
-        let policy = settings.rescue_policy();
-        let facts = Facts::gather(&**store, &policy).await?;
+        let rules = Rules::from_settings(settings);
+        let facts = Facts::gather(&**store, &rules.rescue).await?;
         let dead = client.dead_groups(&DeadFilter::default()).await?;
-        let overview = facts.assess(&**store, &policy, settings.flag("alerts"), &dead).await?;
+        let overview = facts.assess(&**store, &rules, settings.flag("alerts"), &dead).await?;
         let filter =
             JobFilter { statuses: vec![Status::Running], limit: MOST_RUNNING, ..JobFilter::default() };
         let jobs = client.jobs(&filter).await?;
         let schedules =
             client.schedules(&ScheduleFilter { limit: MOST_SCHEDULES, ..ScheduleFilter::default() }).await?;
         let events = store.audit(&AuditFilter::default(), MOST_DEEDS).await?;
-        let running = running(&facts, jobs, &policy);
+        let running = running(&facts, jobs, &rules.rescue);
         let loads = facts.loads();
         let workers_of =
             |name: &str| loads.iter().find(|load| load.name == name).map_or(0, |load| load.workers);

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jiff::Timestamp;
 use jobforge::clock;
+use jobforge::core::counted::counted;
 use jobforge::core::job::{Job, JobId};
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since, sub, words};
@@ -124,7 +125,7 @@ pub(super) async fn act(
             caller.require_all_tenants()?;
             let run = sweep(&app, &caller).await?;
             let moved = run.requeued + run.ended;
-            let message = format!("checked {} suspect job(s), moved {moved}", run.suspects);
+            let message = format!("checked {}, moved {moved}", counted(run.suspects, "suspect job"));
             done(&DebugDone { report: Some(run), ..told(message) })
         }
         "retry_specific" => retry(&app, &caller, ids).await,
@@ -135,7 +136,7 @@ pub(super) async fn act(
         "cancel_stuck" => {
             let ids: Vec<JobId> = own_stuck(&app, &caller).await?.iter().map(|stuck| stuck.job.id).collect();
             let moved = move_all(&app, &caller, &ids, Move::Cancel).await?;
-            let message = format!("canceled {} stuck job(s)", moved.len());
+            let message = format!("canceled {}", counted(moved.len(), "stuck job"));
             done(&DebugDone { cancelled: Some(moved.len()), job_ids: Some(moved), ..told(message) })
         }
         "trigger_worker" => restart::act(&app, &caller, restart::Which::read(&fields)?).await,
@@ -172,7 +173,7 @@ async fn retry(app: &App, caller: &Caller, ids: Vec<JobId>) -> Result<Response, 
         visible(app, caller, *id).await?;
     }
     let moved = move_all(app, caller, &ids, Move::RETRY).await?;
-    let message = format!("{} job(s) queued again with fresh attempts", moved.len());
+    let message = format!("{} queued again with fresh attempts", counted(moved.len(), "job"));
     done(&DebugDone {
         retried: Some(moved.len()),
         requeued: Some(moved.len()),

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use jobforge::core::counted::counted;
 use jobforge::core::job::{Job, JobId};
 use jobforge::core::state::Status;
 use jobforge::core::time::sub;
@@ -175,7 +176,11 @@ async fn purge(
             break;
         }
     }
-    let message = format!("purged {purged} resolved dead job(s) that died more than {days} day(s) ago");
+    let message = format!(
+        "purged {} that died more than {} ago",
+        counted(purged, "resolved dead job"),
+        counted(days, "day")
+    );
     done(&DlqDone { purged: Some(purged), ..told(message) })
 }
 

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use jobforge::core::counted::counted;
 use jobforge::core::job::{JobId, WorkerId};
 use jobforge::core::time::Now;
 use jobforge::core::worker::WorkerRow;
@@ -64,8 +65,9 @@ pub(super) async fn act(app: &App, caller: &Caller, which: Which) -> Result<Resp
     let message = match told.len() {
         0 if stuck.is_empty() => "no worker holds a stuck job, so none was restarted".to_owned(),
         restarted => format!(
-            "{restarted} worker(s) were told to restart; {} stuck job(s) were taken from their workers and run again",
-            taken.len()
+            "{} told to restart; {} taken back to run again",
+            counted(restarted, "worker"),
+            counted(taken.len(), "stuck job")
         ),
     };
     let restarted = Some(told.len());
