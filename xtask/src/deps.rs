@@ -15,7 +15,7 @@ struct Need {
     is_there: fn(&Need) -> bool,
 }
 
-const NEEDS: [Need; 14] = [
+const NEEDS: [Need; 15] = [
     Need { program: "the PostgreSQL server", package: "postgresql", is_there: |_| find_binaries().is_ok() },
     Need { program: "psql", package: "postgresql-client", is_there: in_path },
     Need { program: "pgbouncer", package: "pgbouncer", is_there: in_path },
@@ -27,6 +27,8 @@ const NEEDS: [Need; 14] = [
     // The terminal that `jobforge top` is looked at in.
     Need { program: "tmux", package: "tmux", is_there: in_path },
     Need { program: "curl", package: "curl", is_there: in_path },
+    // A host whose clock is wrong.
+    Need { program: "faketime", package: "faketime", is_there: in_path },
     // Its units are checked and enabled offline.
     Need { program: "systemd-analyze", package: "systemd", is_there: in_path },
     // Looks at the dashboard.

@@ -63,6 +63,13 @@ pub(crate) fn stderr_is_terminal() -> bool {
     std::io::stderr().is_terminal()
 }
 
+/// How many columns a line of an answer may have: those of the terminal, else as many as it takes.
+pub(crate) fn width() -> usize {
+    let terminal = std::io::stdout().is_terminal();
+    let size = terminal.then(ratatui::crossterm::terminal::size).and_then(Result::ok);
+    size.map_or(usize::MAX, |(columns, _)| usize::from(columns))
+}
+
 /// What went wrong and, on a line of its own, what to do.
 pub(crate) fn error(message: &str, hint: Option<&str>) {
     let red = AnsiColor::Red.on_default().bold();

@@ -1,57 +1,99 @@
-//! `jobforge doctor` against fleets in which one fault is really caused: it finds that fault and no other.
+//! `jobforge doctor` against fleets in which one fault is really caused: it finds that fault and no other, and what it proposes
+//! can be typed.
 
+mod apart;
+mod causes;
+mod clocks;
+mod control_group;
+mod database;
+mod fleet;
+mod healthy;
+mod host;
+mod memory;
+mod schedules;
+mod servers;
+mod shared;
+mod tokens;
+
+use std::process::Command;
 use std::time::Duration;
 
 use jobforge::clock;
-use serde_json::Value;
-use testkit::postgres::ClusterOptions;
+use serde_json::{Value, json};
 
-use crate::program::{Done, Home, done, eventually};
-use crate::site::{Site, pid_in, send};
+use crate::program::{Done, Home, done};
+use crate::site::Site;
 
 /// How long a fault may take until it shows.
 const PATIENCE: Duration = Duration::from_secs(40);
+const DOCTOR: [&str; 2] = ["doctor", "--json"];
 
 /// The names of all findings, the code that the program ended with, and what it printed.
-fn examined(home: &Home, more: &[&str]) -> (Vec<String>, i32, Value) {
-    let mut arguments = vec!["doctor", "--json"];
-    arguments.extend(more);
-    let done = home.run(&arguments);
+fn examined(home: &Home) -> (Vec<String>, i32, Value) {
+    read(&home.run(&DOCTOR))
+}
+
+fn read(done: &Done) -> (Vec<String>, i32, Value) {
     let report: Value =
         serde_json::from_str(&done.out).unwrap_or_else(|_| panic!("{}{}", done.out, done.err));
-    let findings =
-        report["areas"].as_array().unwrap().iter().flat_map(|area| area["findings"].as_array().unwrap());
-    let names = findings.map(|finding| finding["name"].as_str().unwrap().to_owned()).collect();
+    let names = findings(&report).map(|finding| finding["name"].as_str().unwrap().to_owned()).collect();
     (names, done.code, report)
 }
 
+fn findings(report: &Value) -> impl Iterator<Item = &Value> {
+    report["areas"].as_array().unwrap().iter().flat_map(|area| area["findings"].as_array().unwrap())
+}
+
 fn finding<'a>(report: &'a Value, name: &str) -> &'a Value {
-    let all =
-        report["areas"].as_array().unwrap().iter().flat_map(|area| area["findings"].as_array().unwrap());
-    all.into_iter().find(|finding| finding["name"] == name).unwrap()
+    findings(report).find(|finding| finding["name"] == name).unwrap()
 }
 
 /// Waits until exactly this is found, and returns it.
 #[track_caller]
-fn until_only(home: &Home, name: &str, more: &[&str]) -> Value {
+fn until_only(home: &Home, name: &str) -> Value {
+    until_only_by(home, &|| home.run(&DOCTOR), name)
+}
+
+/// The same, where the doctor is called in a way of the test's own.
+#[track_caller]
+fn until_only_by(home: &Home, doctor: &dyn Fn() -> Done, name: &str) -> Value {
     let deadline = clock::monotonic() + PATIENCE;
     loop {
-        let (names, code, report) = examined(home, more);
+        let (names, code, report) = read(&doctor());
         if names == [name] {
-            let expected = if finding(&report, name)["severity"] == "error" { 11 } else { 10 };
-            assert_eq!(code, expected);
-            return finding(&report, name).clone();
+            let found = finding(&report, name);
+            assert_eq!(code, if found["severity"] == "error" { 11 } else { 10 });
+            can_be_typed(home, found);
+            return found.clone();
         }
         assert!(clock::monotonic() < deadline, "{names:?} instead of {name}: {report:#}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
+/// Waits until exactly this is found and a part of it says these words.
 #[track_caller]
-fn until_healthy(home: &Home) {
+fn until_only_says(home: &Home, name: &str, part: &str, words: &str) -> Value {
     let deadline = clock::monotonic() + PATIENCE;
     loop {
-        let (names, code, report) = examined(home, &[]);
+        let found = until_only(home, name);
+        if found[part].to_string().contains(words) {
+            return found;
+        }
+        assert!(clock::monotonic() < deadline, "{part} does not say {words:?}: {found:#}");
+    }
+}
+
+#[track_caller]
+fn until_healthy(home: &Home) {
+    until_healthy_by(&|| home.run(&DOCTOR));
+}
+
+#[track_caller]
+fn until_healthy_by(doctor: &dyn Fn() -> Done) {
+    let deadline = clock::monotonic() + PATIENCE;
+    loop {
+        let (names, code, report) = read(&doctor());
         if names.is_empty() {
             assert_eq!((code, &report["errors"]), (0, &0.into()));
             return;
@@ -61,198 +103,81 @@ fn until_healthy(home: &Home) {
     }
 }
 
-on_each_engine!(
-    process_a_healthy_fleet_has_nothing_and_a_program_that_is_stopped_is_found,
-    process_a_worker_that_was_killed_or_is_frozen_is_found_with_its_proof,
-    process_a_queue_that_nobody_serves_or_that_is_paused_is_found,
-    process_jobs_that_fail_alike_are_told_by_their_cause,
-);
-
-fn process_a_healthy_fleet_has_nothing_and_a_program_that_is_stopped_is_found(site: &Site) {
-    let _server = site.watchdog();
-    let _work = site.work(&[]);
-    site.home.ok(&["job", "enqueue", "exec", r#"{"argv":["true"]}"#, "--wait"]);
-    let id = site.enqueue("sleep 300 & echo $! > pid; wait", "true");
-    site.home.until(&id, "running");
-    let child = pid_in(&site.home.path().join("pid"));
-    until_healthy(&site.home);
-    send("-STOP", child);
-    let hung = until_only(&site.home, "jobs.hung_child", &[]);
-    assert!(
-        hung["cause"].as_str().unwrap().contains(&format!("sleep (process {child}) is stopped")),
-        "{hung:#}"
-    );
-    assert_eq!(hung["mend"][0], format!("kill -CONT {child}"));
-    send("-CONT", child);
-    until_healthy(&site.home);
-    let shown = site.home.ok(&["doctor"]);
-    assert!(shown.contains("ok      servers") && shown.ends_with("Nothing is wrong."), "{shown}");
+/// Whether a part of a finding says this.
+#[track_caller]
+fn says(finding: &Value, part: &str, words: &str) {
+    assert!(finding[part].to_string().contains(words), "{part} does not say {words:?}: {finding:#}");
 }
 
-fn process_a_worker_that_was_killed_or_is_frozen_is_found_with_its_proof(site: &Site) {
-    let _server = site.watchdog();
-    let work = site.work(&[]);
-    until_healthy(&site.home);
-    send("-STOP", work.worker_pid());
-    let frozen = until_only(&site.home, "workers.frozen", &[]);
-    assert!(frozen["mend"][0].as_str().unwrap().contains("kill -CONT"), "{frozen:#}");
-    send("-KILL", work.worker_pid());
-    let died = until_only(&site.home, "workers.died", &[]);
-    assert!(died["cause"].as_str().unwrap().contains("signal 9 (SIGKILL)"), "{died:#}");
-    eventually("another has taken its place", || {
-        let died = until_only(&site.home, "workers.died", &[]);
-        died["evidence"][0].as_str().unwrap().contains("has taken its place")
-    });
+/// Every command of ours that a finding proposes is one that the program takes, up to what only a person can fill in.
+fn can_be_typed(home: &Home, finding: &Value) {
+    let mut mends: Vec<&str> =
+        finding["mend"].as_array().unwrap().iter().map(|mend| mend.as_str().unwrap()).collect();
+    assert!(!mends.is_empty(), "{finding:#}");
+    let page = format!("jobforge runbook show {}", finding["runbook"].as_str().unwrap());
+    mends.push(&page);
+    for command in
+        mends.iter().flat_map(|mend| mend.split(" | ")).filter(|part| part.starts_with("jobforge "))
+    {
+        // It stops at `--help`, and before that at whatever it does not know.
+        let helped = typed(home, &format!("{command} --help"));
+        assert_eq!(helped.code, 0, "{command:?} cannot be typed: {}", helped.err);
+    }
+    let shown = typed(home, &page);
+    assert_eq!(shown.code, 0, "{}", shown.err);
 }
 
-fn process_a_queue_that_nobody_serves_or_that_is_paused_is_found(site: &Site) {
-    let _server = site.watchdog();
-    let _work = site.work(&[]);
-    site.home.ok(&["job", "enqueue", "exec", r#"{"argv":["true"]}"#, "--queue", "mail"]);
-    let unserved = until_only(&site.home, "queues.unserved", &[]);
-    assert_eq!(unserved["mend"][0], "jobforge work --queues mail");
-    site.home.ok(&["queue", "pause", "mail", "--reason", "INC-42"]);
-    let paused = until_only(&site.home, "queues.paused", &[]);
-    assert!(paused["evidence"][0].as_str().unwrap().contains("INC-42"), "{paused:#}");
-    assert_eq!(paused["fix"], Value::Null, "who paused it may have had a reason");
+/// What a shell gives that gets this line.
+fn typed(home: &Home, line: &str) -> Done {
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", Home::programs().display());
+    done(home.other("sh").args(["-c", line]).env("PATH", path).output().unwrap())
 }
 
-fn process_jobs_that_fail_alike_are_told_by_their_cause(site: &Site) {
-    let _server = site.watchdog();
-    let _work = site.work(&[]);
-    let fails = |says: &str| {
-        let payload = serde_json::json!({ "argv": ["sh", "-c", format!("echo '{says}' >&2; exit 3")] });
-        site.home.ok(&["job", "enqueue", "exec", &payload.to_string(), "--max-attempts", "1"])
-    };
-    let refused = fails("Google Drive access denied: token expired");
-    site.home.until(&refused, "dead");
-    let credential = until_only(&site.home, "jobs.credential", &[]);
-    assert!(credential["because"].as_str().unwrap().contains("token expired"), "{credential:#}");
-    let again = credential["mend"].as_array().unwrap().last().unwrap().as_str().unwrap();
-    assert!(again.starts_with("jobforge dead retry --group "), "{again}");
-    site.home.ok(&["dead", "discard", &refused, "--note", "known", "--yes"]);
-    let crowded = fails("FATAL: sorry, too many clients already");
-    site.home.until(&crowded, "dead");
-    until_only(&site.home, "jobs.pool", &[]);
-    site.home.ok(&["dead", "discard", &crowded, "--note", "known", "--yes"]);
-    let payload = r#"{"argv":["sleep","300"],"grace_ms":100}"#;
-    let hangs = site.home.ok(&["job", "enqueue", "exec", payload, "--timeout", "1s", "--max-attempts", "1"]);
-    site.home.until(&hangs, "dead");
-    until_only(&site.home, "jobs.hung", &[]);
+/// Does what a finding proposes first among what begins so, as a person does who says yes.
+#[track_caller]
+fn mend(home: &Home, finding: &Value, begins: &str) {
+    let mends = finding["mend"].as_array().unwrap().iter().map(|mend| mend.as_str().unwrap());
+    let command = mends.filter(|mend| mend.starts_with(begins)).last();
+    let command = command.unwrap_or_else(|| panic!("nothing begins with {begins:?}: {finding:#}"));
+    let asks = command.contains(" retry ") && !command.contains(" --yes");
+    let done = typed(home, &format!("{command}{}", if asks { " --yes" } else { "" }));
+    assert_eq!(done.code, 0, "{command}: {}", done.err);
 }
 
-#[test]
-fn process_a_fleet_without_a_server_or_without_one_role_says_what_is_missing() {
-    let site = Site::on_postgres();
-    let none = until_only(&site.home, "servers.none", &[]);
-    assert_eq!(none["evidence"][0], "no server has ever been here");
-    let roles = ["serve", "--roles", "api,scheduler,housekeeper,alerts", "--listen", "127.0.0.1:0"];
-    let _partly = site.home.start(&roles, "stop with Ctrl-C");
-    until_only(&site.home, "servers.no_watchdog", &[]);
+/// A payload that runs a script where the site is.
+fn script(site: &Site, text: &str) -> Value {
+    let argv = ["sh", "-c", &format!("cd {}; {text}", site.home.path().display())];
+    json!({ "argv": argv, "grace_ms": 100 })
 }
 
-#[test]
-fn process_the_socket_of_a_killed_server_is_removed_by_fix_and_the_audit_log_tells_it() {
-    let mut site = Site::on_sqlite();
-    until_healthy(&site.home);
-    let socket = site.home.data_dir().join("jobforge.sock");
-    site.kill_server();
-    until_only(&site.home, "servers.none", &[]);
-    let asked = site.home.run(&["doctor", "--fix"]);
-    assert_eq!(asked.code, 2, "{}", asked.err);
-    assert!(asked.err.contains("on which nobody listens"), "{}", asked.err);
-    site.home.run(&["doctor", "--fix", "--dry-run"]);
-    assert!(socket.exists());
-    let mended = site.home.run(&["doctor", "--fix", "--yes", "--reason", "INC-7"]);
-    assert!(mended.err.contains("is removed"), "{}", mended.err);
-    assert!(!socket.exists());
-    let audit = site.home.json(&["audit", "list", "--action", "doctor.remove_socket"]);
-    assert_eq!(audit[0]["reason"], "INC-7", "{audit:#}");
+/// A job that runs a script where the site is.
+fn enqueue(site: &Site, text: &str, more: &[&str]) -> String {
+    let payload = script(site, text).to_string();
+    let mut arguments = vec!["job", "enqueue", "exec", &payload];
+    arguments.extend(more);
+    site.home.ok(&arguments)
 }
 
-#[test]
-fn process_jobs_that_no_worker_can_see_are_offered_again_by_fix() {
-    let site = Site::on_postgres();
-    let id = site.home.ok(&["job", "enqueue", "exec", r#"{"argv":["true"]}"#]);
-    site.sql("DELETE FROM jobforge_ready");
-    let (names, _, report) = examined(&site.home, &[]);
-    // No server runs that would mend it.
-    assert_eq!(names, ["database.unoffered", "servers.none"], "{report:#}");
-    assert_eq!(finding(&report, "database.unoffered")["evidence"][0], *id);
-    let mended = site.home.run(&["doctor", "--fix", "--yes"]);
-    assert!(mended.err.contains("1 row put right"), "{}", mended.err);
-    assert_eq!(site.sql("SELECT count(*) FROM jobforge_ready"), "1");
-    assert!(!examined(&site.home, &[]).0.contains(&"database.unoffered".to_owned()));
+/// A job that says this, fails, and is dead of it.
+fn dies(site: &Site, says: &str) -> String {
+    enqueue(site, &format!("echo '{says}' >&2; exit 3"), &["--max-attempts", "1"])
 }
 
-#[test]
-fn a_database_that_does_not_answer_is_the_finding() {
-    let nobody = Home::on_postgres("postgres://ada:secret@127.0.0.1:1/jobs");
-    let unreachable = until_only(&nobody, "database.unreachable", &[]);
-    assert!(!unreachable.to_string().contains("secret"), "{unreachable:#}");
-    let home = Home::new();
-    until_only(&home, "database.missing", &[]);
-    let database = testkit::postgres::TestDatabase::create().unwrap();
-    let bare = Home::on_postgres(&database.url());
-    let old = until_only(&bare, "database.schema_old", &[]);
-    assert_eq!(old["mend"][0], "jobforge db migrate");
+/// Settles that dead jobs stay dead.
+fn discard(home: &Home) {
+    home.ok(&["dead", "discard", "--all", "--note", "known", "--yes"]);
 }
 
-#[test]
-fn process_a_database_with_hardly_a_connection_left_is_found() {
-    let site = Site::on_own_postgres(&ClusterOptions { max_connections: 40, ..ClusterOptions::default() });
-    let _server = site.watchdog();
-    until_healthy(&site.home);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let url = site.home.database_url().unwrap();
-    let held = runtime.block_on(async {
-        let mut held = Vec::new();
-        // Three are kept for superusers, such as this test.
-        while held.len() < 40 {
-            let count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
-            let Ok((client, connection)) = tokio_postgres::connect(url, tokio_postgres::NoTls).await else {
-                break;
-            };
-            let driver = tokio::spawn(connection);
-            let used: i64 = client.query_one(count, &[]).await.unwrap().get(0);
-            held.push((client, driver));
-            if used >= 36 {
-                break;
-            }
-        }
-        held
-    });
-    assert!(!held.is_empty());
-    until_only(&site.home, "database.crowded", &[]);
-    drop(runtime);
+/// More settings for whoever starts from now on.
+fn configure(site: &Site, lines: &str) {
+    let file = site.home.path().join("jobforge.toml");
+    let known = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(file, format!("{known}{lines}\n")).unwrap();
 }
 
-#[test]
-fn settings_that_do_not_go_together_and_variables_that_are_misspelt_are_found() {
-    let home = Home::new();
-    home.ok(&["db", "migrate"]);
-    let with = |name: &str, value: &str| -> Done {
-        let mut command = home.command(&["doctor", "--json"]);
-        command.env(name, value);
-        done(command.output().unwrap())
-    };
-    let invalid = with("HEARTBEAT_INTERVAL_MS", "soon");
-    assert_eq!(invalid.code, 11, "{}", invalid.err);
-    assert!(invalid.out.contains("settings.invalid") && invalid.out.contains("soon"), "{}", invalid.out);
-    let misspelt = with("JOBFORGE_SLOT", "3");
-    assert!(misspelt.out.contains("settings.unknown_variable"), "{}", misspelt.out);
-    assert!(misspelt.out.contains("JOBFORGE_SLOTS is one"), "{}", misspelt.out);
-}
-
-#[test]
-fn process_a_token_that_expired_while_it_was_in_use_is_found() {
-    let site = Site::on_sqlite();
-    until_healthy(&site.home);
-    let made = site.home.json(&["token", "create", "deploy", "--scope", "operate", "--for", "4s"]);
-    let token = made["token"].as_str().unwrap();
-    let bearer = format!("Authorization: Bearer {token}");
-    let answer = crate::program::http("GET", &format!("{}/v1/jobs", site.url(None)), &[&bearer], None);
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let expired = until_only(&site.home, "tokens.expired", &[]);
-    assert_eq!(expired["mend"][0], "jobforge token create \"deploy\" --scope operate");
+/// The program, by the way of another one that is given its name and its arguments.
+fn by_way_of(home: &Home, other: &[&str], arguments: &[&str]) -> Command {
+    let mut command = home.other(other[0]);
+    command.args(&other[1..]).arg(Home::programs().join("jobforge")).args(arguments);
+    command
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::alert::state::Active;
 use crate::dead::DeadGroup;
-use crate::job::Job;
+use crate::job::{Job, JobId};
 use crate::rescue::{RescuePolicy, Suspect};
 use crate::schedule::{ScheduleView, Scheduler};
 use crate::token::TokenRow;
@@ -91,6 +91,8 @@ pub struct Disk {
 pub struct Process {
     /// The worker's process.
     pub worker_pid: u32,
+    /// The job that it runs for, where that can be told.
+    pub job: Option<JobId>,
     /// Its own.
     pub pid: u32,
     /// Its program.
@@ -200,6 +202,8 @@ pub struct Database {
     pub suspects: Vec<Suspect>,
     /// Running jobs, the newest of them.
     pub running: Vec<Job>,
+    /// Jobs that succeeded, the newest of them.
+    pub succeeded: Vec<Job>,
     /// Jobs whose last attempt failed, the newest of them, whatever became of them.
     pub fallen: Vec<Job>,
     /// What the dead jobs died of.

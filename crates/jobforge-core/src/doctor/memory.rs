@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::facts::Database;
-use super::jobs::{Group, fleet};
+use super::group::Group;
+use super::shared::Well;
 use super::{Finding, LATELY, Severity};
 use crate::counted::counted;
 use crate::death::Proof;
@@ -11,17 +12,20 @@ use crate::time::{since, words};
 use crate::worker::WorkerRow;
 
 /// One finding for all who ran out of it, if anybody did.
-pub(super) fn out_of_memory(database: &Database, group: Option<Group<'_>>) -> Option<Finding> {
+pub(super) fn out_of_memory(database: &Database, group: &Group<'_>, well: &Well<'_>) -> Option<Finding> {
     let killed: Vec<&WorkerRow> = database.workers.iter().filter(|w| starved(database, w)).collect();
-    let group = group.unwrap_or_default();
     if killed.is_empty() && group.cases.is_empty() {
         return None;
     }
     let what = match (killed.len(), group.cases.len()) {
-        (0, _) => group.what("ran out of memory"),
+        (0, _) => group.what("ran out of memory", "ran out of memory"),
         (_, 0) => format!("{} killed for want of memory", were(killed.len())),
         (_, _) => {
-            format!("{} killed for want of memory; {}", were(killed.len()), group.what("ran out of it"))
+            format!(
+                "{} killed for want of memory; {}",
+                were(killed.len()),
+                group.what("ran out of it", "ran out of it")
+            )
         }
     };
     let died = |worker: &&WorkerRow| {
@@ -38,20 +42,20 @@ pub(super) fn out_of_memory(database: &Database, group: Option<Group<'_>>) -> Op
     };
     let because = match killed.is_empty() {
         false => "the kernel counted a kill for want of memory when they ended".to_owned(),
-        true => format!("their errors say so: {}", group.messages().join("; ")),
+        true => format!("their errors say so: {}", group.sample()),
     };
-    let common = group.shared(&fleet(database));
+    let common = group.shared(well);
     let mut finding = Finding::new("jobs.out_of_memory", Severity::Error, what)
         .seen(killed.iter().map(died))
         .seen(common.said)
         .seen(group.messages())
         .comes_from("jobs need more memory together than their worker has", because)
         .mended_by([
-            "run fewer at once: JOBFORGE_SLOTS of the workers; or give their control group more memory",
+            "run fewer at once: JOBFORGE_SLOTS of the workers; or give their control group, or the program, more memory",
         ])
         .read_more("stuck-jobs#jobs-stop-at-the-same-percent");
     if !group.cases.is_empty() {
-        finding.mend.extend(group.again(database));
+        finding.mend.extend(group.again());
     }
     Some(finding)
 }

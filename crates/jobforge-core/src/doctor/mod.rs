@@ -4,15 +4,20 @@
 //! finding: what follows from it is told as its evidence, not as a fault of its own.
 
 mod ailment;
+mod alike;
 mod facts;
-mod fleet;
+mod group;
+mod hung;
 mod jobs;
 mod memory;
 mod platform;
 mod queues;
+mod schedules;
+mod servers;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 use std::time::Duration;
 
@@ -178,10 +183,10 @@ pub fn diagnose(facts: &Facts) -> Vec<Area> {
     if let Ok(database) = &facts.database {
         let jobs = jobs::examine(database, &facts.host);
         areas.extend([
-            fleet::servers(database, &facts.host),
-            fleet::workers(database, &jobs),
+            servers::servers(database, &facts.host),
+            workers::workers(database, &jobs),
             queues::queues(database),
-            queues::schedules(database),
+            schedules::schedules(database, &jobs.schedules),
             jobs.area,
             platform::tokens(database),
         ]);

@@ -69,7 +69,11 @@ fn no_answer(silent: &Silent) -> Finding {
             "database.refused",
             "the database refuses this login",
             "the user, the password, the name of the database or the rights are wrong, or a password has expired",
-            &["psql \"$DATABASE_URL\" -c 'SELECT 1'", "jobforge db grant, as the owner of the tables"],
+            &[
+                "psql \"$DATABASE_URL\" -c 'SELECT 1'",
+                "where rights are missing, as the owner of the tables:",
+                "jobforge db grant",
+            ],
         ),
         Fault::Missing => (
             "database.missing",
@@ -87,7 +91,7 @@ fn no_answer(silent: &Silent) -> Finding {
             "database.schema_unknown",
             "this program does not know the schema",
             "a newer program, or another one, made it",
-            &["jobforge version", "use the program that made it, or a newer one"],
+            &["use the program that made it, or a newer one; this one is:", "jobforge version"],
         ),
         Fault::Full => (
             "database.full",
@@ -99,7 +103,7 @@ fn no_answer(silent: &Silent) -> Finding {
             "database.corrupt",
             "the database file is damaged, or none of JobForge",
             "the disk, a copy made while it was written, or another program",
-            &["jobforge db restore, from the last backup", "jobforge db check tells what is damaged"],
+            &["jobforge db check", "restore the last backup:", "jobforge db restore BACKUP"],
         ),
         Fault::Settings => (
             "database.settings",
@@ -313,8 +317,9 @@ pub(super) fn tokens(database: &Database) -> Area {
     let mut findings = Vec::new();
     for token in database.tokens.iter().filter(missed) {
         let ended = token.expires_at.map_or(Duration::ZERO, |at| since(now, at));
-        let replaced =
-            good.iter().any(|other| other.name == token.name && other.last_used_at > token.expires_at);
+        // To the minute, so that its last use is not compared.
+        let heir = |other: &&TokenRow| other.name == token.name && other.created_at > token.created_at;
+        let replaced = good.iter().any(|other| heir(&other) && other.last_used_at.is_some());
         if replaced {
             continue;
         }

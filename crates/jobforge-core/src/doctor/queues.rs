@@ -1,13 +1,12 @@
-//! Queues and schedules: whether anybody serves them.
+//! Queues: whether anybody serves them.
 
 use std::time::Duration;
 
 use super::facts::{Database, Queue};
-use super::fleet::fell;
+use super::schedules;
+use super::workers::fell;
 use super::{Area, Finding, Severity};
 use crate::counted::counted;
-use crate::role::SCHEDULER_SILENT;
-use crate::schedule::{ScheduleState, ScheduleView};
 use crate::time::{since, words};
 use crate::worker::WorkerRow;
 
@@ -15,8 +14,6 @@ use crate::worker::WorkerRow;
 const NOBODY_COMES: Duration = Duration::from_secs(5);
 /// Jobs that wait so long behind others wait too long.
 const BACKLOG: Duration = Duration::from_secs(600);
-/// Schedules that are named in one finding.
-const NAMED: usize = 5;
 
 fn serves(worker: &WorkerRow, queue: &Queue) -> bool {
     worker.queues.contains(&queue.name)
@@ -24,6 +21,11 @@ fn serves(worker: &WorkerRow, queue: &Queue) -> bool {
 
 fn waits(database: &Database, queue: &Queue) -> Duration {
     queue.oldest_ready_at.map_or(Duration::ZERO, |at| since(database.as_of, at))
+}
+
+/// Whether nothing is taken from a queue although jobs are ready in it.
+pub(super) fn stands(database: &Database, queue: &Queue) -> bool {
+    queue.paused_at.is_some() && queue.ready > 0 || unserved(database).any(|other| other.name == queue.name)
 }
 
 /// Queues with jobs that are ready, which no worker takes from.
@@ -62,7 +64,8 @@ fn nobody(database: &Database, queue: &Queue) -> Option<Finding> {
         Severity::Error,
         format!("nobody serves queue {}: {} ready", queue.name, counted(queue.ready, "job")),
     )
-    .seen([format!("the oldest of them waits for {}", words(waits(database, queue)))])
+    .seen([format!("the oldest of them has waited for {}", words(waits(database, queue)))])
+    .seen(schedules::waiting_in(database, queue))
     .comes_from(cause, because)
     .mended_by([
         format!("jobforge work --queues {}", queue.name).as_str(),
@@ -83,10 +86,11 @@ fn paused(database: &Database, queue: &Queue) -> Option<Finding> {
     let by = queue.paused_by.clone().unwrap_or_else(|| "by whom, the audit log does not tell".to_owned());
     let what = format!("queue {} is paused and {} wait in it", queue.name, counted(queue.ready, "job"));
     let finding = Finding::new("queues.paused", Severity::Warning, what)
-        .seen([format!("since {}, {by}", words(since(database.as_of, at)))])
+        .seen([format!("for {}, {by}", words(since(database.as_of, at)))])
+        .seen(schedules::waiting_in(database, queue))
         .comes_from("somebody paused it", "a queue is never paused by itself")
         .mended_by([
-            "ask whoever paused it; it may be on purpose",
+            "ask whoever paused it, for it may be on purpose; then:",
             format!("jobforge queue resume {}", queue.name).as_str(),
         ])
         .read_more("queue#the-backlog-grows");
@@ -110,7 +114,7 @@ fn backlog(database: &Database, queue: &Queue) -> Option<Finding> {
     let finding = Finding::new(
         "queues.backlog",
         Severity::Warning,
-        format!("jobs of queue {} wait for {}", queue.name, words(waits)),
+        format!("jobs of queue {} have waited for {}", queue.name, words(waits)),
     )
     .seen([format!(
         "{} ready, {} running in {slots} slots of {}",
@@ -152,8 +156,11 @@ fn unknown_types(database: &Database) -> Vec<Finding> {
                 "every worker that is alive tells which types it runs",
             )
             .mended_by([
-                "start the program with its handler",
-                "or cancel them: jobforge job list --type TYPE -o name | jobforge job cancel -",
+                "start the program with its handler, or cancel them:",
+                format!(
+                    "jobforge job list --status queued --type {job_type} --limit 1000 -o name | jobforge job cancel - --yes"
+                )
+                .as_str(),
             ])
             .read_more("queue#why-does-this-job-not-run")
     };
@@ -165,91 +172,4 @@ fn unknown_types(database: &Database) -> Vec<Finding> {
         return Vec::new();
     }
     database.waiting_types.iter().filter(lacking).map(told).collect()
-}
-
-pub(super) fn schedules(database: &Database) -> Area {
-    let facts = &database.schedules;
-    let of = |state| facts.suspects.iter().filter(move |view| view.state == state).collect::<Vec<_>>();
-    let mut findings = Vec::new();
-    findings.extend(stale(database, &of(ScheduleState::Stale)));
-    findings.extend(late(database, &of(ScheduleState::Late)));
-    findings.extend(failing(&of(ScheduleState::Failing)));
-    let summary = format!("{}, {} paused", counted(facts.total, "schedule"), facts.paused);
-    Area::new("schedules", summary, findings)
-}
-
-fn stale(database: &Database, stale: &[&ScheduleView]) -> Option<Finding> {
-    let first = stale.first()?;
-    let line = |view: &&ScheduleView| {
-        let fresh = view.schedule.fresh_since(database.as_of);
-        let may = Duration::from_millis(view.schedule.stale_after_ms.unwrap_or_default());
-        format!(
-            "{} has had no success for {}; it may be without for {}; {} failures since",
-            view.name,
-            words(since(database.as_of, fresh)),
-            words(may),
-            view.schedule.consecutive_failures
-        )
-    };
-    let fails = first.schedule.consecutive_failures > 0;
-    let (cause, because) = match fails {
-        true => ("its jobs fail", "they ran, and none succeeded since"),
-        false => ("its jobs were not run, or have not ended", "none failed, and none succeeded"),
-    };
-    let what = format!("{} not succeeded for longer than they may", of_schedules(stale));
-    let finding = Finding::new("schedules.stale", Severity::Error, what)
-        .seen(stale.iter().take(NAMED).map(line))
-        .comes_from(cause, because)
-        .mended_by([
-            format!("jobforge schedule history {}", first.name).as_str(),
-            format!("jobforge schedule run {}", first.name).as_str(),
-        ])
-        .read_more("schedules-alerts#a-schedule-does-not-run");
-    Some(finding)
-}
-
-fn of_schedules(views: &[&ScheduleView]) -> String {
-    match views {
-        [one] => format!("schedule {} has", one.name),
-        many => format!("{} schedules have", many.len()),
-    }
-}
-
-/// Nobody fires; without any scheduler, that is what is told.
-fn late(database: &Database, late: &[&ScheduleView]) -> Option<Finding> {
-    let scheduler = database.scheduler.as_ref()?;
-    if since(database.as_of, scheduler.last_tick_at) > SCHEDULER_SILENT {
-        return None;
-    }
-    let first = late.first()?;
-    let line = |view: &&ScheduleView| {
-        let due = view.schedule.due_at.map_or(Duration::ZERO, |at| since(database.as_of, at));
-        format!("{} has been due for {}", view.name, words(due))
-    };
-    let finding =
-        Finding::new("schedules.late", Severity::Warning, format!("{} not been fired", of_schedules(late)))
-            .seen(late.iter().take(NAMED).map(line))
-            .comes_from(
-                format!("the scheduler {} is slower than its schedules come due", scheduler.leader),
-                "it looks, and what is due stays",
-            )
-            .mended_by([format!("jobforge schedule show {}", first.name).as_str(), "jobforge db status"])
-            .read_more("schedules-alerts#a-schedule-does-not-run");
-    Some(finding)
-}
-
-fn failing(failing: &[&ScheduleView]) -> Option<Finding> {
-    let repeatedly: Vec<&&ScheduleView> =
-        failing.iter().filter(|view| view.schedule.consecutive_failures as usize >= super::MANY).collect();
-    let first = repeatedly.first()?;
-    let line = |view: &&&ScheduleView| {
-        format!("{} has failed {} times in a row", view.name, view.schedule.consecutive_failures)
-    };
-    let what = format!("{} fail again and again", counted(repeatedly.len(), "schedule"));
-    let finding = Finding::new("schedules.failing", Severity::Warning, what)
-        .seen(repeatedly.iter().take(NAMED).map(line))
-        .comes_from("its jobs fail", "each run is kept with how it ended")
-        .mended_by([format!("jobforge schedule history {}", first.name).as_str()])
-        .read_more("schedules-alerts#a-schedule-does-not-run");
-    Some(finding)
 }

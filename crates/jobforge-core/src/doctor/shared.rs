@@ -1,11 +1,16 @@
 //! What jobs with one ailment have in common, and other jobs have not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::MANY;
-use crate::job::Job;
+use super::facts::Database;
+use super::jobs::hostname;
+use super::{LATELY, MANY};
+use crate::job::{Job, JobId};
+use crate::time::since;
 
 /// Of so many in a hundred it is said that they share something.
 const MOST: usize = 80;
@@ -26,47 +31,102 @@ pub(super) struct Shared {
     pub(super) host: Option<String>,
     pub(super) tenant: Option<String>,
     pub(super) credential: Option<String>,
+    /// Whether jobs without that credential go well.
+    pub(super) others_do_without: bool,
     /// The same in sentences, with how many of how many.
     pub(super) said: Vec<String>,
 }
 
-/// Looks for what most of the patients share. Hosts and tenants tell something only where there are others: `elsewhere` says
-/// whether jobs run well on another host, or for another tenant.
-pub(super) fn shared(patients: &[Patient<'_>], fleet: &Fleet) -> Shared {
+/// Looks for what most of the patients share and jobs of the same types that go well do not.
+///
+/// That all of them ran on one host, or for one tenant, tells something only where jobs on others go well.
+pub(super) fn shared(patients: &[Patient<'_>], well: &Well<'_>) -> Shared {
+    let well = well.beside(patients);
     let mut said = Vec::new();
-    let mut find = |what: &str, of: &dyn Fn(&Patient<'_>) -> Option<String>, tells: &dyn Fn(&str) -> bool| {
+    let mut others_do_without = false;
+    let mut find = |what: &str, of: &dyn Fn(&Patient<'_>) -> Option<String>, compared: bool, alone: bool| {
         let (value, count) = most_frequent(patients.iter().filter_map(of))?;
-        let enough = count >= MANY.min(patients.len()) && count * 100 >= patients.len() * MOST;
-        if !enough || patients.len() < 2 || !tells(&value) {
+        if patients.len() < 2 || count < MANY.min(patients.len()) || count * 100 < patients.len() * MOST {
             return None;
         }
-        said.push(format!("{count} of {} {what} {value}", patients.len()));
+        let line = format!("{count} of {} {what} {value}", patients.len());
+        if !compared {
+            said.push(line);
+            return Some(value);
+        }
+        let same = well.iter().filter(|witness| of(witness).as_ref() == Some(&value)).count();
+        let without = well.len() - same;
+        if same >= count || without == 0 && !alone {
+            return None;
+        }
+        others_do_without = alone && without > 0;
+        said.push(match well.len() {
+            0 => line,
+            all => format!("{line}, and {same} of {all} that go well"),
+        });
         Some(value)
     };
-    let step = find("stopped at", &|patient| step(patient.job), &|_| true);
-    let host =
-        find("ran on host", &|patient| patient.host.map(str::to_owned), &|host| fleet.has_other_host(host));
-    let tenant = find("are of tenant", &|patient| Some(patient.job.tenant_id.clone()), &|tenant| {
-        fleet.has_other_tenant(tenant)
-    });
-    let credential = find("use the credential", &|patient| credential(patient.job), &|_| true);
-    Shared { step, host, tenant, credential, said }
+    let step = find("stopped at", &|patient| step(patient.job), false, true);
+    let host = find("ran on host", &|patient| patient.host.map(str::to_owned), true, false);
+    let tenant = find("are of tenant", &|patient| Some(patient.job.tenant_id.clone()), true, false);
+    let credential = find("use the credential", &|patient| credential(patient.job), true, true);
+    Shared { step, host, tenant, credential, others_do_without, said }
 }
 
-/// Hosts and tenants that there are beside those in trouble.
+/// Jobs that go on, and those that ended well lately: beside them those in trouble are seen.
 #[derive(Debug, Default)]
-pub(super) struct Fleet {
-    pub(super) hosts: Vec<String>,
-    pub(super) tenants: Vec<String>,
+pub(super) struct Well<'a>(Vec<Witness<'a>>);
+
+#[derive(Debug)]
+struct Witness<'a> {
+    patient: Patient<'a>,
+    /// How long it has been running, or when it ended.
+    is: Being,
 }
 
-impl Fleet {
-    fn has_other_host(&self, host: &str) -> bool {
-        self.hosts.iter().any(|other| other != host)
+#[derive(Debug)]
+enum Being {
+    Running(Duration),
+    Ended(Timestamp),
+}
+
+impl<'a> Well<'a> {
+    /// All of them but those in trouble, and those that run again after they failed.
+    pub(super) fn of(database: &'a Database, troubled: &BTreeSet<JobId>) -> Self {
+        let running =
+            database.running.iter().filter(|job| job.error.is_none() && !troubled.contains(&job.id));
+        let running = running.filter_map(|job| {
+            let worker = job.locked_by.as_ref()?;
+            let is = Being::Running(since(database.as_of, job.started_at?));
+            Some(Witness { patient: Patient { job, host: hostname(database, worker.as_str()) }, is })
+        });
+        let ended = database.succeeded.iter().filter(|job| since(database.as_of, job.updated_at) <= LATELY);
+        let ended = ended.map(|job| {
+            let host = job.last_worker.as_ref().and_then(|worker| hostname(database, worker.as_str()));
+            Witness { patient: Patient { job, host }, is: Being::Ended(job.updated_at) }
+        });
+        Self(running.chain(ended).collect())
     }
 
-    fn has_other_tenant(&self, tenant: &str) -> bool {
-        self.tenants.iter().any(|other| other != tenant)
+    /// Those that say something about these patients: of the same types, and ended since the first of them began. One that
+    /// runs may yet fall as they did, unless it has been running for longer than they were.
+    fn beside(&self, patients: &[Patient<'_>]) -> Vec<&Patient<'a>> {
+        let first =
+            patients.iter().map(|patient| patient.job.started_at.unwrap_or(patient.job.updated_at)).min();
+        let lasted = |job: &Job| job.started_at.map_or(Duration::ZERO, |at| since(job.updated_at, at));
+        let lasted = patients.iter().map(|patient| lasted(patient.job)).max().unwrap_or_default();
+        let tells = |witness: &&Witness<'a>| {
+            let job = witness.patient.job;
+            let after = match witness.is {
+                Being::Running(time) => time > lasted,
+                Being::Ended(at) => first.is_some_and(|first| at > first),
+            };
+            after
+                && patients
+                    .iter()
+                    .any(|patient| patient.job.job_type == job.job_type && patient.job.id != job.id)
+        };
+        self.0.iter().filter(tells).map(|witness| &witness.patient).collect()
     }
 }
 

@@ -14,6 +14,7 @@ use crate::fixtures;
 use crate::job::{ErrorInfo, Job, JobId, WorkerId};
 use crate::payload::Payload;
 use crate::rescue::{RescuePolicy, Suspect};
+use crate::schedule::{Definition, Schedule, ScheduleView, Scheduler, Source};
 use crate::state::Status;
 use crate::token::{Scope, TokenRow};
 use crate::verdict::HeldBack;
@@ -78,6 +79,7 @@ fn healthy() -> Facts {
         schedules: ScheduleFacts::default(),
         suspects: Vec::new(),
         running: Vec::new(),
+        succeeded: Vec::new(),
         fallen: Vec::new(),
         dead: Vec::new(),
         tokens: Vec::new(),
@@ -116,6 +118,9 @@ fn leads_somewhere(finding: &Finding) {
         assert!(!part.is_empty(), "{finding:#?}");
     }
     assert!(!finding.mend.is_empty(), "{finding:#?}");
+    for mend in finding.mend.iter().filter(|mend| mend.contains("jobforge ")) {
+        assert!(mend.starts_with("jobforge "), "a line is a command or is words: {mend}");
+    }
 }
 
 /// The only finding, by its name.
@@ -340,7 +345,7 @@ fn frozen_and_silent_workers_are_told_apart_and_a_host_that_is_gone_is_named() {
         }
         database.suspects = vec![suspect];
     });
-    assert!(frozen.mend[0].contains("kill -CONT 101"), "{:?}", frozen.mend);
+    assert_eq!(frozen.mend[1], "kill -CONT 101");
     assert!(frozen.evidence.iter().any(|line| line.contains("was not heard")), "{:?}", frozen.evidence);
     let silent = only("workers.silent", |_, database| {
         database.workers.extend([ended(3, WorkerState::Lost, None), ended(4, WorkerState::Lost, None)]);
@@ -460,9 +465,12 @@ fn jobs_that_hang_are_blamed_on_what_they_share_and_others_do_not() {
                     suspect
                 })
                 .collect();
-            database.running = vec![Job { tenant_id: "other".to_owned(), ..job(99) }];
-            if what == "a step" {
-                database.running.clear();
+            let healthy = || {
+                let elsewhere = Some(database.workers[1].id.clone());
+                Job { tenant_id: "other".to_owned(), locked_by: elsewhere, ..job(99) }
+            };
+            if what != "a step" {
+                database.running = vec![healthy()];
             }
         });
         // Jobs of the default tenant share that one, too, unless the case says otherwise.
@@ -472,8 +480,72 @@ fn jobs_that_hang_are_blamed_on_what_they_share_and_others_do_not() {
             finding.cause
         );
         assert_eq!(finding.severity, Severity::Error);
-        assert!(finding.mend[0].starts_with("jobforge job retry 00000000"), "{:?}", finding.mend);
+        assert!(finding.mend[1].starts_with("jobforge job retry 00000000"), "{:?}", finding.mend);
     }
+}
+
+/// One that succeeded on this worker a moment ago.
+fn succeeded(number: u128, worker: u32) -> Job {
+    let last_worker = Some(WorkerId(format!("worker-{worker:08x}")));
+    Job { status: Status::Succeeded, locked_by: None, last_worker, updated_at: ago(1), ..job(number) }
+}
+
+#[test]
+fn a_host_is_blamed_only_if_jobs_of_the_type_go_well_elsewhere_and_not_there() {
+    let cause = |well: Vec<Job>| {
+        let finding = only("jobs.failing", |_, database| {
+            database.fallen =
+                (0..4).map(|number| fell(number * 2 + 1, Status::Dead, "error", "boom")).collect();
+            database.fallen.iter_mut().for_each(|job| job.last_worker = Some(database.workers[1].id.clone()));
+            database.succeeded = well;
+        });
+        finding.cause
+    };
+    assert_eq!(
+        cause((20..26).map(|number| succeeded(number, 1)).collect()),
+        "host host-b: its disk, its network or what runs beside them"
+    );
+    let both = (20..26).chain(30..36).map(|number| succeeded(number, if number < 30 { 1 } else { 2 }));
+    for well in [Vec::new(), (20..26).map(|number| succeeded(number, 2)).collect(), both.collect()] {
+        assert_eq!(cause(well), "their own code, or their input");
+    }
+    let other_type = |number| Job { job_type: "report".to_owned(), ..succeeded(number, 1) };
+    assert_eq!(cause((20..26).map(other_type).collect()), "their own code, or their input");
+    let before = |number| Job { updated_at: ago(3000), ..succeeded(number, 1) };
+    assert_eq!(cause((20..26).map(before).collect()), "their own code, or their input");
+}
+
+#[test]
+fn a_poison_job_and_jobs_that_died_with_their_workers_are_one_finding_each() {
+    let proof = || Some(Proof::Signaled { signal: 9, name: "SIGKILL".to_owned(), oom_kills: None });
+    let crash = |number: u32| crate::poison::Crash {
+        at: ago(120),
+        worker: Some(WorkerId(format!("worker-{number:08x}"))),
+        proof: "signal 9 (SIGKILL)".to_owned(),
+        beside: 0,
+    };
+    let poison = only("jobs.poison", |_, database| {
+        database.workers.extend((3..6).map(|number| ended(number, WorkerState::Dead, proof())));
+        let job = fell(1, Status::Dead, "poison", "poison: it killed its worker 3 times");
+        database.fallen = vec![Job { crashes: (3..6).map(crash).collect(), ..job }];
+    });
+    assert_eq!(poison.evidence[0], "3 workers died of it");
+    // Before it is dead it is suspected.
+    let died = only("workers.died", |_, database| {
+        database.workers.extend((3..5).map(|number| ended(number, WorkerState::Dead, proof())));
+        database.running = vec![Job { crashes: (3..5).map(crash).collect(), ..job(1) }];
+    });
+    assert!(died.evidence.iter().any(|line| line.contains("it may kill them")), "{:?}", died.evidence);
+    let lost = only("workers.died", |_, database| {
+        database.workers.push(ended(3, WorkerState::Dead, proof()));
+        let job = fell(1, Status::Dead, "worker_lost", "worker-00000003 ended while it ran the job");
+        database.fallen = vec![Job { last_worker: Some(WorkerId("worker-00000003".to_owned())), ..job }];
+    });
+    assert_eq!(lost.evidence[0], "1 job was lost with its worker: 1 dead");
+    only("jobs.lost_with_workers", |_, database| {
+        database.fallen =
+            vec![fell(1, Status::Dead, "worker_lost", "worker-00000009 ended while it ran the job")];
+    });
 }
 
 #[test]
@@ -487,6 +559,7 @@ fn what_the_kernel_says_of_a_program_is_stronger_than_what_jobs_share() {
         let findings = found(|host, database| {
             host.processes = vec![Process {
                 worker_pid: 101,
+                job: None,
                 pid: 4711,
                 name: "ffmpeg".to_owned(),
                 state,
@@ -561,6 +634,72 @@ fn dead_jobs_are_told_of_with_the_command_that_runs_them_again_until_somebody_se
             database.fallen = vec![Job { resolved: Some(by), ..dead.clone() }];
         }),
         []
+    );
+}
+
+/// A schedule of an every-minute job, without a success for five minutes.
+fn schedule(name: &str, change: impl FnOnce(&mut Schedule)) -> ScheduleView {
+    let mut schedule = Schedule {
+        definition: Definition { every: Some("1m".to_owned()), ..Definition::new(name, "email.send") },
+        source: Source::Cli,
+        paused: None,
+        next_at: Some(at(NOW + 30)),
+        due_at: Some(at(NOW + 30)),
+        last_planned_for: Some(ago(30)),
+        last_fired_at: Some(ago(30)),
+        last_job_id: None,
+        last_end: None,
+        last_success_at: Some(ago(300)),
+        fresh_at: ago(300),
+        interval_ms: Some(60_000),
+        stale_after_ms: Some(3_600_000),
+        consecutive_failures: 0,
+        missed_runs: 0,
+        version: 1,
+        created_at: ago(9000),
+        created_by: "cli:ada".to_owned(),
+        updated_at: ago(9000),
+        updated_by: "cli:ada".to_owned(),
+    };
+    change(&mut schedule);
+    ScheduleView::of(schedule, at(NOW))
+}
+
+#[test]
+fn a_schedule_in_trouble_is_told_of_once_with_its_jobs_with_its_queue_or_alone() {
+    let with = |view: ScheduleView| {
+        move |_: &mut Host, database: &mut Database| {
+            let leader = "host-a:1".to_owned();
+            database.scheduler =
+                Some(Scheduler { leader, lease_until: at(NOW + 5), last_tick_at: ago(1), as_of: at(NOW) });
+            database.schedules = ScheduleFacts { total: 1, paused: 0, suspects: vec![view] };
+        }
+    };
+    let stale = schedule("nightly", |schedule| schedule.stale_after_ms = Some(120_000));
+    let alone = only("schedules.stale", with(stale.clone()));
+    assert_eq!(
+        alone.evidence,
+        ["schedule nightly has had no success for 5 min, and may be without for 2 min"]
+    );
+    let late = only("schedules.late", with(schedule("nightly", |schedule| schedule.due_at = Some(ago(300)))));
+    assert_eq!(late.what, "schedule nightly has not been fired");
+    let failing = || schedule("nightly", |schedule| schedule.consecutive_failures = 4);
+    let fails = only("schedules.failing", with(failing()));
+    assert_eq!(fails.evidence, ["nightly has failed 4 times in a row"]);
+    let of_jobs = only("jobs.failing", |host, database| {
+        with(failing())(host, database);
+        let job = fell(1, Status::Dead, "error", "no such table");
+        database.fallen = vec![Job { created_by: Some("schedule:nightly".to_owned()), ..job }];
+    });
+    assert_eq!(of_jobs.evidence[0], "schedule nightly has failed 4 times in a row");
+    let of_queue = only("queues.paused", |host, database| {
+        with(stale)(host, database);
+        database.queues[0].paused_at = Some(ago(600));
+    });
+    assert!(
+        of_queue.evidence[1].starts_with("schedule nightly has had no success"),
+        "{:?}",
+        of_queue.evidence
     );
 }
 

@@ -28,6 +28,15 @@ pub fn below(root: u32) -> Vec<Below> {
     tree(root).into_iter().filter(|pid| *pid != root).filter_map(|pid| look(pid, up)).collect()
 }
 
+/// What a process of this namespace was given as this variable of its environment, if that may be read.
+pub fn variable(pid: u32, name: &str) -> Option<String> {
+    let given = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let values = given
+        .split(|byte| *byte == 0)
+        .filter_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+    values.last().and_then(|value| String::from_utf8(value.to_vec()).ok())
+}
+
 fn look(pid: u32, up: Duration) -> Option<Below> {
     let stat = Stat::of(pid)?;
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
@@ -61,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_child_that_is_stopped_is_seen_with_its_name_and_its_letter() {
-        let mut child = Command::new("sleep").arg("300").spawn().expect("sleep");
+        let mut child = Command::new("sleep").arg("300").env("JOB_ID", "7=8").spawn().expect("sleep");
         let pid = Pid::from_raw(i32::try_from(child.id()).expect("a number"));
         kill(pid, Signal::SIGSTOP).expect("kill");
         let deadline = crate::clock::monotonic() + Duration::from_secs(60);
@@ -75,6 +84,8 @@ mod tests {
             std::thread::yield_now();
         };
         assert_eq!(seen.name, "sleep");
+        assert_eq!(variable(child.id(), "JOB_ID").as_deref(), Some("7=8"));
+        assert_eq!(variable(child.id(), "JOB"), None);
         assert!(seen.age < Duration::from_secs(100) && seen.cpu < Duration::from_secs(10), "{seen:?}");
         child.kill().expect("kill");
         child.wait().expect("wait");

@@ -8,7 +8,7 @@ mod slot;
 mod stat;
 mod tree;
 
-pub use below::{Below, below};
+pub use below::{Below, below, variable};
 pub use cpu::cpu_time_with_children;
 pub use identity::{hostname, is_stopped, of, own};
 pub use oom::kernel_kills;

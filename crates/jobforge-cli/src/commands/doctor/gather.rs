@@ -115,6 +115,7 @@ async fn ask(context: &Context) -> Result<Database, StoreError> {
         },
         suspects: page.suspects,
         running: newest(store, Status::Running, MAX_PAGE).await?,
+        succeeded: newest(store, Status::Succeeded, LOOKED_AT).await?,
         fallen: fallen(store).await?,
         dead,
         tokens,

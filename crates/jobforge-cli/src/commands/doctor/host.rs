@@ -113,7 +113,8 @@ pub(super) async fn processes(host: &str, workers: &[WorkerRow]) -> Vec<Process>
 
 fn of_worker((worker_pid, below): (u32, process::Below)) -> Process {
     let process::Below { pid, name, state, cpu, age } = below;
-    Process { worker_pid, pid, name, state, cpu, age }
+    let job = process::variable(pid, "JOB_ID").and_then(|id| id.parse().ok());
+    Process { worker_pid, job, pid, name, state, cpu, age }
 }
 
 /// Marks workers of this machine as stopped that the kernel does not let run, though nobody has reported it.

@@ -3,14 +3,14 @@
 mod gather;
 mod host;
 mod mend;
+mod tell;
 
-use jobforge::core::counted::counted;
-use jobforge::core::doctor::{self, Area, Facts, Fault, Finding, Fix, Severity, Silent};
-use serde_json::json;
+use jobforge::core::doctor::{self, Area, Facts, Fault, Fix, Silent};
 
+use self::tell::tell;
 use super::Context;
 use crate::cli::{DoctorArgs, Global};
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::output;
 
 /// Examines everything, and with `--fix` mends what can be mended without harm.
@@ -73,61 +73,4 @@ fn fixes(areas: &[Area]) -> Vec<(&'static str, Fix)> {
         }
     }
     fixes
-}
-
-fn tell(areas: &[Area], as_json: bool) -> Result<(), Failure> {
-    let findings: Vec<&Finding> = areas.iter().flat_map(|area| &area.findings).collect();
-    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    if as_json {
-        let areas: Vec<_> = areas
-            .iter()
-            .map(|area| {
-                json!({ "name": area.name, "state": area.state(), "summary": area.summary, "findings": area.findings })
-            })
-            .collect();
-        output::json(&json!({ "errors": errors, "warnings": warnings, "areas": areas }))?;
-    } else {
-        for area in areas {
-            tell_area(area);
-        }
-        let verdict = match (errors, warnings) {
-            (0, 0) => "Nothing is wrong.".to_owned(),
-            (errors, warnings) => format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
-        };
-        output::say(&output::bold(&verdict));
-    }
-    match doctor::worst(areas) {
-        None => Ok(()),
-        // Everything was said.
-        Some(Severity::Warning) => Err(Failure::new(failure::FOUND_WARNINGS, "")),
-        Some(Severity::Error) => Err(Failure::new(failure::FOUND, "")),
-    }
-}
-
-fn tell_area(area: &Area) {
-    output::say(&format!(
-        "{} {:<10} {}",
-        output::state(area.state()),
-        area.name,
-        output::printable(&area.summary)
-    ));
-    for finding in &area.findings {
-        let mark = output::state(finding.severity.as_str());
-        output::say(&format!(
-            "  {mark} {}  {}",
-            finding.name,
-            output::bold(&output::printable(&finding.what))
-        ));
-        for line in &finding.evidence {
-            output::say(&format!("      {}", output::printable(line)));
-        }
-        output::say(&format!("      likely cause: {}", output::printable(&finding.cause)));
-        output::say(&format!("      because: {}", output::printable(&finding.because)));
-        for (index, mend) in finding.mend.iter().enumerate() {
-            let lead = if index == 0 { "mend:" } else { "     " };
-            output::say(&format!("      {lead} {}", output::command(&output::printable(mend))));
-        }
-        output::say(&output::dim(&format!("      more: jobforge runbook show {}", finding.runbook)));
-    }
 }

@@ -1,167 +1,23 @@
-//! Servers with their roles, and workers.
+//! Workers: who died, is frozen, fell silent or does not restart, and what nobody does since.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::facts::{Database, Host, Queue};
-use super::jobs::Jobs;
+use super::facts::{Database, Queue};
+use super::group::NAMED;
+use super::jobs::{Jobs, Lost};
 use super::memory::starved;
 use super::queues::unserved;
-use super::{Area, Finding, Fix, LATELY, MANY, Severity};
+use super::servers::held;
+use super::{Area, Finding, LATELY, MANY, Severity};
 use crate::counted::counted;
+use crate::job::Job;
 use crate::poison::takes_down;
-use crate::role::{HOUSEKEEPER_SILENT, Role, SCHEDULER_SILENT};
 use crate::time::{since, words};
-use crate::watchdog::{GAP, GuardKind, WatchdogRow};
 use crate::worker::{WorkerRow, WorkerState};
 
 /// A worker that was told to restart and has not for so long waits for a job that does not end.
 const RESTART_TAKES: Duration = Duration::from_secs(600);
-
-/// What servers do, and whether anybody does it.
-pub(super) fn servers(database: &Database, host: &Host) -> Area {
-    let now = database.as_of;
-    let watched = database.is_watched() && host.stale_sockets.is_empty();
-    let tick = database.scheduler.as_ref().map(|scheduler| scheduler.last_tick_at);
-    let fires = tick.is_some_and(|tick| since(now, tick) <= SCHEDULER_SILENT);
-    let kept = database.housekeeper_at.is_some_and(|at| since(now, at) <= HOUSEKEEPER_SILENT);
-    let summary = match database.watchdogs.iter().filter(|w| !w.is_silent(now)).count() {
-        _ if !watched => "no watchdog".to_owned(),
-        count => format!("{} watching", counted(count, "server")),
-    };
-    if !watched && !anybody_later(database, tick) {
-        return Area::new("servers", "no server", vec![none(database, host)]);
-    }
-    let mut findings = Vec::new();
-    let mut missing = |role: Role, severity, name, harm: &str, last: Option<Timestamp>| {
-        let last = last.map_or("nobody ever did".to_owned(), |at| {
-            format!("the last sign was {} ago", words(since(now, at)))
-        });
-        let finding = Finding::new(name, severity, format!("no server has the role {role}: {harm}"))
-            .seen([last])
-            .comes_from(
-                format!("no process that runs has the role {role}, or the one that has it hangs"),
-                "whoever has a role says so every few seconds, and others do",
-            )
-            .mended_by([format!("jobforge serve --roles {role}").as_str()])
-            .read_more("heartbeats#is-a-watchdog-running");
-        findings.push(finding);
-    };
-    if !watched {
-        let last = database.watchdogs.iter().map(|watchdog| watchdog.last_sign_at).max();
-        let harm = "jobs of lost workers do not come back";
-        missing(Role::Watchdog, Severity::Error, "servers.no_watchdog", harm, last);
-    }
-    if !fires && database.schedules.total > database.schedules.paused {
-        missing(Role::Scheduler, Severity::Error, "servers.no_scheduler", "no schedule is fired", tick);
-    }
-    if !kept {
-        let harm = "the audit log is not sealed and nothing is tidied";
-        let last = database.housekeeper_at;
-        missing(Role::Housekeeper, Severity::Warning, "servers.no_housekeeper", harm, last);
-    }
-    if database.judges_alerts && !database.judged {
-        missing(Role::Alerts, Severity::Warning, "servers.no_alerts", "nobody is told of alerts", None);
-    }
-    findings.extend(held(database));
-    findings.extend(failing_watchdog(database));
-    if watched && !database.policy.heartbeats {
-        findings.push(
-            Finding::new(
-                "servers.heartbeats_off",
-                Severity::Warning,
-                "job heartbeats are switched off: silent workers and jobs are not taken back",
-            )
-            .comes_from("the flag JOB_HEARTBEAT is off", "it counts for this process too")
-            .mended_by(["jobforge flag set JOB_HEARTBEAT on"])
-            .read_more("heartbeats#switch-heartbeats-off"),
-        );
-    }
-    Area::new("servers", summary, findings)
-}
-
-/// Whether some server gave a sign after the watchdogs fell silent.
-fn anybody_later(database: &Database, tick: Option<Timestamp>) -> bool {
-    let watched = database.watchdogs.iter().map(|watchdog| watchdog.last_sign_at).max();
-    let later = |sign: Option<Timestamp>| match (sign, watched) {
-        (None, _) => false,
-        (Some(sign), Some(watched)) => since(sign, watched) > GAP,
-        (Some(sign), None) => since(database.as_of, sign) <= HOUSEKEEPER_SILENT,
-    };
-    later(tick) || later(database.housekeeper_at)
-}
-
-fn none(database: &Database, host: &Host) -> Finding {
-    let last = database.watchdogs.iter().map(|watchdog| watchdog.last_sign_at).max();
-    let last = last.map_or("no server has ever been here".to_owned(), |at| {
-        format!("the last sign of one was {} ago", words(since(database.as_of, at)))
-    });
-    let sockets = host.stale_sockets.iter().map(|path| format!("{path} is left of one that was killed"));
-    let orphans = database.suspects.len();
-    let waits = (orphans > 0).then(|| format!("{} wait to be taken back", counted(orphans, "running job")));
-    let what = "no server runs: nothing is taken back, fired, tidied or answered over HTTP";
-    let mut finding = Finding::new("servers.none", Severity::Error, what)
-        .seen([last])
-        .seen(sockets)
-        .seen(waits)
-        .comes_from(
-            "it was never started, or it ended",
-            "no role gave a sign of life after the last one above",
-        )
-        .mended_by(["jobforge serve", "or on one machine: jobforge up"])
-        .read_more("heartbeats#is-a-watchdog-running");
-    if let Some(path) = host.stale_sockets.first() {
-        finding.fix = Some(Fix::RemoveSocket { path: path.clone() });
-    }
-    finding
-}
-
-/// Silence that is not believed at the moment. After a start that is as it should be.
-fn held(database: &Database) -> Option<Finding> {
-    let holds = |watchdog: &WatchdogRow| watchdog.held.filter(|held| held.until > database.as_of);
-    let held = database.watchdogs.iter().find_map(holds)?;
-    let (severity, cause, mend) = match held.guard {
-        GuardKind::Gap | GuardKind::Blind => return None,
-        GuardKind::ClockStep => (
-            Severity::Warning,
-            "the clock of the database's host was set",
-            "let time be kept by NTP on that host; it goes on by itself",
-        ),
-        GuardKind::Failover => {
-            (Severity::Warning, "a standby has taken over", "nothing: it goes on by itself")
-        }
-        GuardKind::MassLoss => (
-            Severity::Error,
-            "a network is cut, or a host or the database was overloaded",
-            "look what the silent workers share: jobforge worker list",
-        ),
-    };
-    let until = words(since(held.until, database.as_of));
-    let finding = Finding::new(
-        "servers.held",
-        severity,
-        format!("the watchdog holds its verdicts back for {until} more"),
-    )
-    .seen([held.guard.reason().to_owned()])
-    .comes_from(cause, format!("its guard {} says so", held.guard.as_str()))
-    .mended_by([mend])
-    .read_more("workers#healthy-workers-are-taken-for-dead");
-    Some(finding)
-}
-
-fn failing_watchdog(database: &Database) -> Option<Finding> {
-    let run = database.last_run.as_ref()?;
-    let error = run.error.as_ref().filter(|_| since(database.as_of, run.started_at) <= LATELY)?;
-    let finding =
-        Finding::new("servers.watchdog_fails", Severity::Error, "the last run of the watchdog broke off")
-            .seen([format!("{} at {:.0}: {error}", run.watchdog, run.started_at)])
-            .comes_from("the database refused or did not answer what it asked", "its run kept the error")
-            .mended_by(["jobforge db status", "jobforge watchdog run"])
-            .read_more("heartbeats#is-a-watchdog-running");
-    Some(finding)
-}
 
 /// Workers that are frozen, died, fell silent or do not restart.
 pub(super) fn workers(database: &Database, jobs: &Jobs) -> Area {
@@ -169,7 +25,7 @@ pub(super) fn workers(database: &Database, jobs: &Jobs) -> Area {
     let slots: u64 = database.living().map(|worker| u64::from(worker.slots)).sum();
     let mut findings = Vec::new();
     findings.extend(frozen(database, jobs));
-    findings.extend(died(database));
+    findings.extend(died(database, jobs));
     findings.extend(silent(database, jobs));
     findings.extend(not_restarting(database));
     Area::new("workers", format!("{living} alive with {slots} slots"), findings)
@@ -214,8 +70,17 @@ fn left_alone<'a>(database: &'a Database, fallen: &[&WorkerRow]) -> Vec<&'a Queu
     unserved(database).filter(served).collect()
 }
 
-/// Makes a finding worse by what nobody does meanwhile.
-fn with_loss(mut finding: Finding, database: &Database, fallen: &[&WorkerRow]) -> Finding {
+/// Makes a finding worse by what nobody does meanwhile, and adds the jobs that ended for it.
+fn with_loss(mut finding: Finding, database: &Database, jobs: &Jobs, fallen: &[&WorkerRow]) -> Finding {
+    let theirs = |lost: &&Lost| fallen.iter().any(|worker| lost.workers.contains(worker.id.as_str()));
+    if let Some(lost) = jobs.lost.as_ref().filter(theirs) {
+        // The evidence has a bound, and this is what is lost.
+        finding.evidence.insert(0, lost.what.clone());
+        if !lost.again.is_empty() {
+            finding.mend.push("then let the jobs run again that ended for it:".to_owned());
+            finding.mend.extend(lost.again.iter().cloned());
+        }
+    }
     let left = left_alone(database, fallen);
     if !left.is_empty() {
         finding.severity = Severity::Error;
@@ -231,7 +96,7 @@ fn frozen(database: &Database, jobs: &Jobs) -> Option<Finding> {
     let first = frozen.first()?;
     let line = |worker: &&WorkerRow| {
         let stopped = worker.stopped_at.map_or(Duration::ZERO, |at| since(database.as_of, at));
-        format!("{}, process {}, is stopped since {}", named(worker), worker.pid, words(stopped))
+        format!("{}, process {}, has been stopped for {}", named(worker), worker.pid, words(stopped))
     };
     let finding =
         Finding::new("workers.frozen", Severity::Error, format!("{} frozen", are(frozen.len(), "worker")))
@@ -242,19 +107,24 @@ fn frozen(database: &Database, jobs: &Jobs) -> Option<Finding> {
                 "the kernel says that it does not let the process run",
             )
             .mended_by([
-                format!("on {}: kill -CONT {}", first.hostname, first.pid).as_str(),
-                "or end it, and its supervisor starts another: kill -9 with the same number",
+                format!("let it go on, on host {}:", first.hostname).as_str(),
+                format!("kill -CONT {}", first.pid).as_str(),
+                "or end it, and its supervisor starts another:",
+                format!("kill -KILL {}", first.pid).as_str(),
             ])
             .read_more("workers#healthy-workers-are-taken-for-dead");
-    Some(with_loss(finding, database, &frozen))
+    Some(with_loss(finding, database, jobs, &frozen))
 }
 
 fn are(count: usize, thing: &str) -> String {
     format!("{} {}", counted(count, thing), if count == 1 { "is" } else { "are" })
 }
 
-fn died(database: &Database) -> Option<Finding> {
+fn died(database: &Database, jobs: &Jobs) -> Option<Finding> {
     let mut died: Vec<&WorkerRow> = database.workers.iter().filter(|w| has_died(database, w)).collect();
+    if left_alone(database, &died).is_empty() {
+        died.retain(|worker| !jobs.poisoned.contains(worker.id.as_str()));
+    }
     died.sort_by_key(|worker| std::cmp::Reverse(worker.ended_at));
     let first = died.first()?;
     let loops = most_at_one_place(&died) >= MANY;
@@ -281,13 +151,27 @@ fn died(database: &Database) -> Option<Finding> {
     let finding = Finding::new("workers.died", severity, what)
         .seen(died.iter().map(line))
         .seen(last_words.map(|words| format!("its last words: {words}")))
+        .seen(always_there(database, &died))
         .comes_from(cause, "a kernel saw the process end; what it held was taken back at once")
         .mended_by([
-            format!("jobforge worker list; journalctl or the log of {}", first.hostname).as_str(),
-            "start one where none has taken its place: jobforge work",
+            format!("read its log on {}, and where none has taken its place, start one:", first.hostname)
+                .as_str(),
+            "jobforge work",
         ])
         .read_more("workers#a-worker-died");
-    Some(with_loss(finding, database, &died))
+    Some(with_loss(finding, database, jobs, &died))
+}
+
+/// A job that was running in more than one of these workers when they died: it may be the cause.
+fn always_there(database: &Database, died: &[&WorkerRow]) -> Option<String> {
+    let there = |job: &Job| {
+        let of =
+            |worker: &WorkerRow| job.crashes.iter().any(|crash| crash.worker.as_ref() == Some(&worker.id));
+        died.iter().filter(|worker| of(worker)).count()
+    };
+    let all = database.running.iter().chain(&database.fallen).map(|job| (there(job), job));
+    let (times, job) = all.max_by_key(|(times, _)| *times).filter(|(times, _)| *times > 1)?;
+    Some(format!("job {} of type {} was running in {times} of them: it may kill them", job.id, job.job_type))
 }
 
 fn have(count: usize, verb: &str) -> String {
@@ -305,7 +189,7 @@ fn most_at_one_place(died: &[&WorkerRow]) -> usize {
 
 fn silent(database: &Database, jobs: &Jobs) -> Option<Finding> {
     // While nobody watches, or a guard holds, that is what is told.
-    let watched = database.is_watched();
+    let watched = database.is_watched() && held(database).is_none();
     let silent: Vec<&WorkerRow> = database
         .workers
         .iter()
@@ -339,12 +223,9 @@ fn silent(database: &Database, jobs: &Jobs) -> Option<Finding> {
         .seen(silent.iter().map(line))
         .seen(jobs.orphans.iter().cloned())
         .comes_from(cause, because)
-        .mended_by([
-            "jobforge worker list --active",
-            "start one where none has taken its place: jobforge work",
-        ])
+        .mended_by(["see to that host; where none has taken its place, start one:", "jobforge work"])
         .read_more("workers#a-worker-died");
-    Some(with_loss(finding, database, &silent))
+    Some(with_loss(finding, database, jobs, &silent))
 }
 
 fn not_restarting(database: &Database) -> Option<Finding> {
@@ -357,17 +238,21 @@ fn not_restarting(database: &Database) -> Option<Finding> {
         format!("{} was told {} ago", named(worker), words(told))
     };
     let what = format!("{} told to restart and not restarted", are(waiting.len(), "worker"));
-    let finding = Finding::new("workers.not_restarting", Severity::Warning, what)
+    let held: Vec<&Job> =
+        database.running.iter().filter(|job| job.locked_by.as_ref() == Some(&first.id)).take(NAMED).collect();
+    let ids: Vec<String> = held.iter().map(|job| job.id.to_string()).collect();
+    let mut finding = Finding::new("workers.not_restarting", Severity::Warning, what)
         .seen(waiting.iter().map(line))
         .comes_from(
             "a job that it still runs does not end",
             "it takes no more jobs, and finishes what it has first",
         )
-        .mended_by([format!(
-            "jobforge job list --status running; then jobforge job retry those on {}",
-            first.id
-        )
-        .as_str()])
+        .seen(held.iter().map(|job| format!("job {} of type {} runs on {}", job.id, job.job_type, first.id)))
+        .mended_by(["take the jobs from it that do not end:"])
         .read_more("stuck-jobs#a-handler-hangs");
+    finding.mend.push(match ids.is_empty() {
+        true => "jobforge job list --status running".to_owned(),
+        false => format!("jobforge job retry {}", ids.join(" ")),
+    });
     Some(finding)
 }
