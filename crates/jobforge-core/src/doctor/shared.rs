@@ -122,9 +122,8 @@ impl<'a> Well<'a> {
                 Being::Ended(at) => first.is_some_and(|first| at > first),
             };
             after
-                && patients
-                    .iter()
-                    .any(|patient| patient.job.job_type == job.job_type && patient.job.id != job.id)
+                && patients.iter().any(|patient| patient.job.job_type == job.job_type)
+                && patients.iter().all(|patient| patient.job.id != job.id)
         };
         self.0.iter().filter(tells).map(|witness| &witness.patient).collect()
     }
