@@ -319,7 +319,7 @@ pub(super) fn tokens(database: &Database) -> Area {
         let ended = token.expires_at.map_or(Duration::ZERO, |at| since(now, at));
         // To the minute, so that its last use is not compared.
         let heir = |other: &&TokenRow| other.name == token.name && other.created_at > token.created_at;
-        let replaced = good.iter().any(|other| heir(&other) && other.last_used_at.is_some());
+        let replaced = good.iter().any(|other| heir(other) && other.last_used_at.is_some());
         if replaced {
             continue;
         }
