@@ -47,6 +47,7 @@ pub mod overview;
 pub mod payloads;
 pub mod process;
 pub mod remote;
+pub mod runbook;
 mod schedule;
 pub mod services;
 mod tokens;
