@@ -50,6 +50,7 @@ pub mod remote;
 pub mod runbook;
 mod schedule;
 pub mod services;
+pub mod tenants;
 mod tokens;
 pub mod trace;
 mod worker;
