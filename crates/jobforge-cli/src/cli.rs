@@ -84,6 +84,9 @@ pub(crate) enum Command {
     /// Look at, pause and resume queues
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// See which tenant has how much waiting and running, and whose jobs fall
+    #[command(subcommand)]
+    Tenant(TenantCommand),
     /// Look at workers, and tell them to restart
     #[command(subcommand)]
     Worker(WorkerCommand),
@@ -462,6 +465,22 @@ pub(crate) enum QueueCommand {
     Resume {
         /// The queue
         queue: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantCommand {
+    /// List tenants, that whose oldest job waits the longest first
+    List {
+        /// Only those whose name begins like this
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        prefix: String,
+        /// What comes first
+        #[arg(long, value_parser = ["waits", "ready", "running", "name"], default_value = "waits")]
+        sort: String,
+        /// How many
+        #[arg(long, default_value_t = 50, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=500))]
+        limit: usize,
     },
 }
 

@@ -49,6 +49,7 @@ pub mod presence;
 pub mod retention;
 pub mod role;
 pub mod settings;
+pub mod tenant;
 pub mod time;
 pub mod whole;
 

@@ -198,6 +198,55 @@
     'R': () => deed('job-retry'), 'C': () => deed('job-cancel'),
     'Escape': () => { for (const menu of $$('.copy[open]')) menu.open = false; tick(false); current()?.classList.remove('here'); document.activeElement?.blur?.(); },
   };
+  // --- Palette -----------------------------------------------------------------------------------------------------
+  /** Goes by name to what the menu has, to queues, types and schedules, and to a job by its id. */
+  const palette = async () => {
+    if ($('dialog[open]') || !$('.menu')) return;
+    const make = (name, attributes) => { const made = document.createElement(name); for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value); return made; };
+    const box = make('dialog', { class: 'palette', 'aria-label': 'Go to' });
+    const field = make('input', { role: 'combobox', 'aria-label': 'Go to', 'aria-expanded': 'true', 'aria-controls': 'places', 'aria-autocomplete': 'list', autocomplete: 'off', spellcheck: 'false', placeholder: 'a page, queue, type, schedule, or the id of a job' });
+    const list = make('ul', { id: 'places', role: 'listbox', 'aria-label': 'Places' });
+    let all = $$('.menu a').map((link) => ({ name: link.textContent, path: link.getAttribute('href') })), at = 0;
+    const mark = (to) => {
+      const shown = [...list.children];
+      at = Math.max(0, Math.min(shown.length - 1, to));
+      shown.forEach((item, place) => item.setAttribute('aria-selected', String(place === at)));
+      field.setAttribute('aria-activedescendant', shown[at]?.id || '');
+      shown[at]?.scrollIntoView({ block: 'nearest' });
+    };
+    const go = () => { const path = list.children[at]?.dataset.path; if (path) location.href = path; };
+    const fill = () => {
+      const typed = field.value.trim(), words = typed.toLowerCase().split(/\s+/);
+      const found = all.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word))).slice(0, 12);
+      if (/^[0-9a-f-]{36}$/i.test(typed)) found.unshift({ name: `Job ${typed}`, path: `/ui/jobs/${typed}` });
+      else if (typed) found.push({ name: `Search jobs for “${typed}”`, path: `/ui/jobs?q=${encodeURIComponent(typed)}` });
+      list.replaceChildren(...found.map(({ name, path }, place) => {
+        const item = make('li', { role: 'option', id: `place-${place}`, 'data-path': path });
+        item.textContent = name;
+        item.addEventListener('click', () => { at = place; go(); });
+        return item;
+      }));
+      mark(0);
+    };
+    field.addEventListener('input', fill);
+    field.addEventListener('keydown', (event) => {
+      const act = { ArrowDown: () => mark(at + 1), ArrowUp: () => mark(at - 1), Enter: go }[event.key];
+      if (act && !event.isComposing) { event.preventDefault(); act(); }
+    });
+    box.addEventListener('close', () => box.remove());
+    box.append(field, list);
+    document.body.append(box);
+    fill();
+    box.showModal();
+    try {
+      const answer = await fetch('/ui/names', { credentials: 'same-origin' });
+      if (answer.ok) { all = all.concat(await answer.json()); fill(); }
+    } catch { /* The menu is there all the same. */ }
+  };
+  document.addEventListener('keydown', (event) => {
+    if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === 'k') { event.preventDefault(); palette(); }
+  });
+
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || $('dialog[open]')) return;
     const typing = event.target.matches?.('input:not([type=checkbox]), textarea, select');

@@ -20,9 +20,9 @@ before(async () => {
   known = await fill(fleet);
   pages = {
     overview: '/ui', jobs: '/ui/jobs', 'jobs-dead': '/ui/jobs?status=dead', job: `/ui/jobs/${known.running}`, 'job-dead': `/ui/jobs/${known.dead}`,
-    'job-hostile': `/ui/jobs/${known.hostile}`, workers: '/ui/workers', worker: `/ui/workers/${known.worker}`, queues: '/ui/queues',
+    'job-hostile': `/ui/jobs/${known.hostile}`, workers: '/ui/workers', worker: `/ui/workers/${known.worker}`, queues: '/ui/queues', tenants: '/ui/tenants', tenant: '/ui/tenants/acme',
     schedules: '/ui/schedules', schedule: '/ui/schedules/hot_score_refresh', dead: '/ui/dead', 'dead-group': `/ui/dead/${known.group}`,
-    watchdog: '/ui/watchdog', alerts: '/ui/alerts', audit: '/ui/audit', settings: '/ui/settings', operations: '/ui/operations',
+    watchdog: '/ui/watchdog', alerts: '/ui/alerts', runbooks: '/ui/runbooks', runbook: `/ui/runbooks/stuck-jobs?JOB=${known.running}`, audit: '/ui/audit', settings: '/ui/settings', operations: '/ui/operations',
     act: `/ui/act/job-cancel/${known.running}?back=/ui/jobs`, problem: '/ui/no-such-page',
   };
 }, { timeout: 180_000 });
@@ -150,6 +150,33 @@ test('keys go everywhere and can be switched off', { timeout: 60_000 }, async ()
   await page.keyboard.press('g');
   await page.keyboard.press('q');
   assert.match(page.url(), /job-retry/);
+  await context.close();
+});
+
+test('the palette goes everywhere by name', { timeout: 60_000 }, async () => {
+  const { page, complaints, context } = await visit();
+  await look(page, '/ui/jobs');
+  await page.keyboard.press('Control+k');
+  await page.waitForSelector('dialog.palette[open]');
+  await page.keyboard.type('hot_score');
+  await page.waitForFunction(() => document.querySelector('#places [aria-selected=true]')?.textContent === 'Schedule hot_score_refresh', undefined, { timeout: 20_000 });
+  const found = await page.evaluate(`${AXE}; axe.run(document, { resultTypes: ['violations'] })`);
+  assert.deepEqual(found.violations.map(({ id }) => id), []);
+  if (SHOTS) await page.screenshot({ path: join(SHOTS, 'palette.png') });
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/\/ui\/schedules\/hot_score_refresh$/);
+  await page.keyboard.press('Control+k');
+  await page.waitForSelector('dialog.palette[open]');
+  await page.keyboard.type(known.dead);
+  await page.keyboard.press('Enter');
+  await page.waitForURL(new RegExp(`/ui/jobs/${known.dead}$`));
+  await page.keyboard.press('Control+k');
+  await page.waitForSelector('dialog.palette[open]');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('dialog.palette', { state: 'detached' });
+  assert.match(page.url(), new RegExp(`/ui/jobs/${known.dead}$`));
+  assert.deepEqual(complaints, []);
   await context.close();
 });
 

@@ -147,6 +147,16 @@ pub(crate) const JOB_FILTER: &[Param] = &[
     BEFORE,
     LIMIT,
 ];
+/// What narrows tenants down.
+pub(crate) const TENANTS: &[Param] = &[
+    param("prefix", Kind::Text, "Only those whose name begins like this."),
+    param(
+        "sort",
+        Kind::Words(&["waits", "ready", "running", "name"]),
+        "What comes first; waits if left out.",
+    ),
+    LIMIT,
+];
 /// What narrows dead jobs down.
 pub(crate) const DEAD_FILTER: &[Param] = &[GROUP, TENANT, TYPE, QUEUE, RESOLVED];
 /// The same, page by page.

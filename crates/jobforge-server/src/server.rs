@@ -1,14 +1,15 @@
 //! Taking the port, answering, and stopping in good order.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use jobforge::Client;
 use jobforge::core::audit::By;
 use jobforge::live::Live;
+use jobforge::notify::ChannelView;
 use jobforge::services::probes::Probes;
 use jobforge::services::{BulkRunner, Numbers};
 use tokio::net::TcpListener;
@@ -60,6 +61,8 @@ pub(crate) struct App {
     pub(crate) draining: CancellationToken,
     /// Whether the database has been ready once since the start.
     pub(crate) started: AtomicBool,
+    /// The channels that this process tells of alerts, once it is known that it does.
+    pub(crate) channels: Arc<OnceLock<Vec<ChannelView>>>,
 }
 
 impl App {
@@ -80,6 +83,7 @@ impl App {
             closing: CancellationToken::new(),
             draining: CancellationToken::new(),
             started: AtomicBool::new(false),
+            channels: Arc::default(),
         }
     }
 }
@@ -126,6 +130,11 @@ impl Server {
     /// Where it listens, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where to write which channels this process tells of alerts, for the dashboard to show.
+    pub fn channels(&self) -> Arc<OnceLock<Vec<ChannelView>>> {
+        Arc::clone(&self.app.channels)
     }
 
     /// What to fire some time before the stop: `/readyz` is then answered with 503, so that load balancers look elsewhere while

@@ -29,6 +29,7 @@ use jobforge_core::settings::{Change, Stored};
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
+use jobforge_core::tenant::{Fallen, Loads};
 use jobforge_core::time::Now;
 use jobforge_core::token::TokenRow;
 use jobforge_core::verdict::HeldBack;
@@ -230,6 +231,22 @@ pub trait Inspect: Send + Sync {
     async fn watchdogs(&self, at: Now) -> Result<Vec<WatchdogRow>>;
     /// The last runs of all watchdogs, newest first, at most `limit`.
     async fn watchdog_runs(&self, limit: usize) -> Result<Vec<Run>>;
+}
+
+/// The tenants. No call looks at more of a big table than its bound.
+#[async_trait]
+pub trait Tenants: Send + Sync {
+    /// What all of them have waiting and running: at most [`LOOK`](jobforge_core::tenant::LOOK) jobs of each are looked at.
+    async fn tenant_loads(&self, at: Now) -> Result<Loads>;
+    /// Those that ever had a job and whose name begins like this, at most
+    /// [`MOST_NAMES`](jobforge_core::tenant::MOST_NAMES).
+    async fn tenant_names(&self, prefix: &str) -> Result<Vec<String>>;
+    /// What fell of the jobs of each.
+    async fn tenants_fallen(&self, tenants: &[String], at: Now) -> Result<Vec<Fallen>>;
+    /// Types and queues that jobs of one had, at most [`MOST_KINDS`](jobforge_core::tenant::MOST_KINDS).
+    async fn tenant_kinds(&self, tenant: &str) -> Result<Vec<(String, String)>>;
+    /// Types that jobs of any ever had, at most [`MOST_NAMES`](jobforge_core::tenant::MOST_NAMES).
+    async fn job_types(&self) -> Result<Vec<String>>;
 }
 
 /// Changing things by a person's hand. What changes is told of in the audit log, in the same transaction.
@@ -543,7 +560,17 @@ impl<T: Audit + Tokens + ChangeSettings + Operations + Alerts> Administer for T 
 
 /// A database that keeps jobs.
 pub trait Store:
-    WorkerStore + Enqueue + Watchdog + Inspect + Operate + DeadLetters + Administer + Schedules + Admin + Upkeep
+    WorkerStore
+    + Enqueue
+    + Watchdog
+    + Inspect
+    + Tenants
+    + Operate
+    + DeadLetters
+    + Administer
+    + Schedules
+    + Admin
+    + Upkeep
 {
 }
 
@@ -552,6 +579,7 @@ impl<T> Store for T where
         + Enqueue
         + Watchdog
         + Inspect
+        + Tenants
         + Operate
         + DeadLetters
         + Administer

@@ -36,6 +36,7 @@ pub mod retention;
 pub mod schedule_fire;
 pub mod schedules;
 pub mod settle;
+pub mod tenants;
 pub mod upkeep;
 pub mod wake;
 pub mod watchdog;
@@ -139,6 +140,12 @@ macro_rules! conformance {
                 a_canceled_job_says_so_to_its_worker_even_after_it_runs_again,
                 another_worker_and_an_older_lease_change_nothing,
                 a_zombie_cannot_report_after_its_job_was_rescued,
+            }
+            tenants {
+                tenants_are_told_with_what_waits_and_runs,
+                tenants_are_found_by_how_their_names_begin,
+                what_fell_of_a_tenant_is_counted_and_what_fell_lately,
+                a_tenants_success_takes_nothing_with_it,
             }
             settle {
                 a_success_ends_the_job_and_keeps_its_result,

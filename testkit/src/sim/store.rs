@@ -18,6 +18,7 @@ use jobforge_core::retention::Retention;
 use jobforge_core::settle::{Settled, Settlement};
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
+use jobforge_core::tenant::{Fallen, Loads};
 use jobforge_core::time::Now;
 use jobforge_core::watchdog::{Run, WatchdogRow};
 use jobforge_core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
@@ -27,7 +28,7 @@ use jobforge_store::rows::{
     MigrationInfo, Move, Moved, PartSize, QueueInfo, RestartTold, WakeEvent,
 };
 use jobforge_store::traits::{
-    Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, TellPart, Upkeep, Wake, WorkerSide,
+    Admin, DeadLetters, Enqueue, Inspect, Operate, Purge, TellPart, Tenants, Upkeep, Wake, WorkerSide,
 };
 use tokio::sync::broadcast;
 
@@ -310,6 +311,33 @@ impl Operate for SimStore {
             Ok(told)
         })
         .await
+    }
+}
+
+#[async_trait]
+impl Tenants for SimStore {
+    async fn tenant_loads(&self, _: Now) -> Result<Loads> {
+        self.call("tenant_loads", move |world| wait(world.store().tenant_loads(world.at()))).await
+    }
+
+    async fn tenant_names(&self, prefix: &str) -> Result<Vec<String>> {
+        let prefix = prefix.to_owned();
+        self.call("tenant_names", move |world| wait(world.store().tenant_names(&prefix))).await
+    }
+
+    async fn tenants_fallen(&self, tenants: &[String], _: Now) -> Result<Vec<Fallen>> {
+        let tenants = tenants.to_vec();
+        self.call("tenants_fallen", move |world| wait(world.store().tenants_fallen(&tenants, world.at())))
+            .await
+    }
+
+    async fn tenant_kinds(&self, tenant: &str) -> Result<Vec<(String, String)>> {
+        let tenant = tenant.to_owned();
+        self.call("tenant_kinds", move |world| wait(world.store().tenant_kinds(&tenant))).await
+    }
+
+    async fn job_types(&self) -> Result<Vec<String>> {
+        self.call("job_types", move |world| wait(world.store().job_types())).await
     }
 }
 

@@ -23,6 +23,7 @@ mod queue;
 mod runbook;
 mod schedule;
 mod serve;
+mod tenant;
 mod token;
 mod top;
 mod up;
@@ -153,6 +154,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Job(command) => job::run(visit(BTreeMap::new())?, command).await,
         Command::Queue(command) => queue::run(visit(BTreeMap::new())?, command).await,
+        Command::Tenant(command) => tenant::run(visit(BTreeMap::new())?, command).await,
         Command::Worker(command) => worker::run(visit(BTreeMap::new())?, command).await,
         Command::Schedule(command) => schedule::run(visit(BTreeMap::new())?, command).await,
         Command::Dead(command) => dead::run(visit(BTreeMap::new())?, command).await,

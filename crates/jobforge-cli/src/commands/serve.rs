@@ -122,10 +122,13 @@ pub(crate) async fn start(
     let client = Client::new(Arc::clone(store)).payloads(payloads.clone());
     let mut parts = Parts::default();
     let numbers;
+    // Written once the channels are read, for the dashboard.
+    let mut told = None;
     let (address, draining) = if roles.contains(&Role::Api) {
         let server = api(&settings, client.clone(), live.clone()).await?;
         let (address, draining) = (server.address(), server.draining());
         numbers = server.numbers();
+        told = Some(server.channels());
         let until = stop.clone();
         parts.spawn("the HTTP server", async move {
             if let Err(error) = server.run(until).await {
@@ -142,6 +145,9 @@ pub(crate) async fn start(
     if roles.contains(&Role::Alerts) {
         let channels = Channels::read(&settings, &context.channels)
             .map_err(|fault| Failure::new(failure::CONFIG, fault))?;
+        if let Some(told) = told {
+            let _ = told.set(channels.views());
+        }
         let channels = Arc::new(channels);
         let judge = AlertJudge::new(Arc::clone(store), Arc::clone(&channels), live.clone(), telling(numbers));
         parts.spawn(

@@ -345,7 +345,7 @@ impl Settings {
     }
 
     /// The values of a list of `name=value`.
-    fn named<T: FromStr>(&self, key: &str) -> BTreeMap<String, T> {
+    pub(crate) fn named<T: FromStr>(&self, key: &str) -> BTreeMap<String, T> {
         let pair = |item: &str| {
             let (name, value) = item.split_once('=')?;
             Some((name.to_owned(), value.parse().ok()?))

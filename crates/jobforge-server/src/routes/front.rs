@@ -33,6 +33,7 @@ Move them
 Queues, workers, dead letters
   GET    /v1/queues                queues and what is in them
   POST   /v1/queues/{name}/pause   let nothing more of it start; /resume lets it run again
+  GET    /v1/tenants               which tenant has how much under way, and whose jobs fall
   GET    /v1/workers               workers; POST /v1/workers/{id}/restart has one begin anew
   GET    /v1/watchdog/runs         what watchdogs did; POST /v1/watchdog/run sweeps now
   GET    /v1/dead/groups           what jobs died of; /v1/dead/jobs lists them

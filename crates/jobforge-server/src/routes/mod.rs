@@ -19,6 +19,7 @@ mod schedules;
 mod settings;
 mod settings_patch;
 mod table;
+mod tenants;
 mod v1;
 mod worker;
 

@@ -6,6 +6,7 @@ use jobforge::core::operation::Operation;
 use jobforge::core::payload::Payload;
 use jobforge::core::schedule::Definition;
 use jobforge::core::standing::Standing;
+use jobforge::core::tenant::TenantList;
 use jobforge::core::token::Scope::{Admin, Enqueue, Operate, Read};
 use jobforge::core::watchdog::Run;
 use jobforge_api::alerts::{
@@ -29,12 +30,12 @@ use super::table::Need::{self, All, Nobody, Own};
 use super::table::Route;
 use super::{
     admin, alerts, dead, events, front, health, jobs, operations, payloads, queues, restart, schedules,
-    settings,
+    settings, tenants,
 };
 use crate::metrics;
 use crate::query::{
     ALERTS, AUDIT, DEAD_FILTER, DEAD_PAGE, HISTORY, IDEMPOTENCY_KEY, IF_MATCH, JOB_FILTER, Kind, LAST_EVENT,
-    LIMIT, SCHEDULE_HISTORY, SCHEDULES, TRACEPARENT,
+    LIMIT, SCHEDULE_HISTORY, SCHEDULES, TENANTS, TRACEPARENT,
 };
 
 type Handler = axum::routing::MethodRouter<std::sync::Arc<crate::server::App>>;
@@ -223,6 +224,9 @@ fn of_queues() -> Vec<Route> {
         .gives::<QueuePauseView>(200),
         act("/v1/queues/{name}/resume", All(Operate), "Let a queue run again", post(queues::resume))
             .gives::<QueuePauseView>(200),
+        look("/v1/tenants", Own(Read), "Tenants and what each has under way", get(tenants::list))
+            .query(TENANTS)
+            .gives::<TenantList>(200),
         look("/v1/workers", All(Read), "Workers and their leases", get(queues::workers))
             .gives::<WorkerList>(200),
         act(

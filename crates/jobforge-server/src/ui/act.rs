@@ -30,6 +30,7 @@ use super::visit::Visit;
 use super::words::cut;
 use super::{allow, receipt};
 use crate::api_error::ApiError;
+use crate::caller::Caller;
 use crate::routes::Need::{self, All, Own};
 use crate::routes::{self, visible};
 
@@ -58,6 +59,7 @@ pub(super) enum Kind {
     DiscardDead,
     Silence,
     EndSilence,
+    TryChannel,
 }
 
 /// One line of the table.
@@ -94,6 +96,11 @@ const fn deed(
 }
 
 impl Deed {
+    /// Whether somebody may.
+    pub(super) fn may(&self, caller: &Caller) -> bool {
+        allow(caller, self.need).is_ok()
+    }
+
     const fn danger(self) -> Self {
         Self { danger: true, ..self }
     }
@@ -109,12 +116,12 @@ impl Deed {
 
 use Kind::{
     CancelJob, DeleteJob, DiscardDead, EndSilence, FlagOff, FlagOn, PauseQueue, PauseSchedule, RestartWorker,
-    ResumeQueue, ResumeSchedule, RetryDead, RetryJob, RunSchedule, Silence, StopOperation, Sweep,
+    ResumeQueue, ResumeSchedule, RetryDead, RetryJob, RunSchedule, Silence, StopOperation, Sweep, TryChannel,
 };
 use Scope::{Admin, Operate};
 
 /// All of it.
-pub(super) const DEEDS: [Deed; 17] = [
+pub(super) const DEEDS: [Deed; 18] = [
     deed("job-retry", RetryJob, Own(Operate), "/ui/jobs", "Run the job again", "the job will run again:",
         "It runs again from the beginning with fresh attempts, as soon as a worker has a free slot. If it runs now, it is taken from its worker first, and what that one still reports is refused."),
     deed("job-cancel", CancelJob, Own(Operate), "/ui/jobs", "Cancel the job", "the job was canceled:",
@@ -149,11 +156,13 @@ pub(super) const DEEDS: [Deed; 17] = [
         "Nobody is told of this rule for a while: two hours, unless you say otherwise. It is still judged and shown.").hours(),
     deed("silence-end", EndSilence, All(Operate), "/ui/alerts", "End the silence", "the silence is over:",
         "People are told of the alert again."),
+    deed("channel-test", TryChannel, All(Operate), "/ui/alerts", "Send a test to the channel", "a test is sent to",
+        "A message that says that it is a test goes to whoever is behind the channel. A server that has the channel sends it within seconds; the page shows what became of it."),
 ];
 
 /// A line by its name.
 pub(super) fn find(name: &str) -> Option<&'static Deed> {
-    static ALL: [Deed; 17] = DEEDS;
+    static ALL: [Deed; 18] = DEEDS;
     ALL.iter().find(|deed| deed.name == name)
 }
 
@@ -178,6 +187,7 @@ fn command(kind: Kind, target: &str) -> String {
         DiscardDead => format!("jobforge dead discard --group {word} --note 'why'"),
         Silence => format!("jobforge alert silence {word} --for 2h"),
         EndSilence => format!("jobforge alert unsilence {word}"),
+        TryChannel => format!("jobforge alert test {word}"),
     }
 }
 
@@ -350,6 +360,9 @@ async fn act(
                 .parse::<Uuid>()
                 .map_err(|_| ApiError::bad_request("bad_id", "the silence's id is not a UUID"))?;
             client.unsilence(id).await?;
+        }
+        TryChannel => {
+            client.test_channel(target).await?;
         }
     }
     Ok(None)

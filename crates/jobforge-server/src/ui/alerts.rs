@@ -6,6 +6,7 @@ use jobforge::core::alert::kept::MOST_ALERTS;
 use jobforge::core::time::{Now, since};
 use jobforge_api::alerts::{AlertView, RuleView, alert_view, rule_views};
 
+use super::channels;
 use super::copies::Copies;
 use super::page::{Shell, html};
 use super::visit::Visit;
@@ -24,6 +25,7 @@ struct AlertsPage {
     over: Vec<Line>,
     silences: Vec<SilenceLine>,
     rules: Vec<RuleLine>,
+    channels: Vec<channels::Line>,
 }
 
 struct Line {
@@ -72,7 +74,7 @@ fn line(view: AlertView, now: jiff::Timestamp) -> Line {
         since: When::of(view.since, now),
         ended: view.resolved_at.map(|at| When::of(at, now)),
         labels: cut(&labels.join(", "), 200),
-        runbook: view.runbook_url,
+        runbook: format!("/ui/runbooks/{}", view.rule),
         silenced: view.state == "silenced",
         rule: view.rule,
     }
@@ -120,6 +122,7 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
                 reason: row.reason.clone().unwrap_or_default(),
             })
             .collect(),
+        channels: channels::lines(&visit, as_of).await?,
         rules: rule_views()
             .into_iter()
             .map(|view| RuleLine { hold: brief(std::time::Duration::from_millis(view.for_ms)), view })

@@ -87,7 +87,10 @@ fn sentence(trouble: &Trouble, now: Timestamp) -> Sentence {
         command: trouble.command.clone(),
         path,
         link,
-        runbook: trouble.runbook_url.clone().unwrap_or_default(),
+        runbook: match &trouble.about {
+            About::Alert(rule) => format!("/ui/runbooks/{rule}"),
+            _ => trouble.runbook_url.clone().unwrap_or_default(),
+        },
     }
 }
 

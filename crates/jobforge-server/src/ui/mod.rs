@@ -10,11 +10,14 @@ mod assets;
 mod audit;
 mod bar;
 mod bulk;
+mod channels;
 mod copies;
 mod dead;
 mod form;
 mod job;
 mod jobs;
+mod markdown;
+mod names;
 mod operations;
 mod overview;
 mod page;
@@ -23,9 +26,12 @@ mod proxies;
 mod pulse;
 mod queues;
 mod receipt;
+mod runbook_steps;
+mod runbooks;
 mod schedules;
 mod session;
 mod settings;
+mod tenants;
 mod timeline;
 mod visit;
 mod watchdog;
@@ -80,14 +86,19 @@ pub(crate) fn pages_of_callers() -> Router<Arc<App>> {
         ("/ui/workers", All(Scope::Read), get(workers::list)),
         ("/ui/workers/{id}", All(Scope::Read), get(workers::one)),
         ("/ui/queues", All(Scope::Read), get(queues::page)),
+        ("/ui/tenants", Own(Scope::Read), get(tenants::list)),
+        ("/ui/tenants/{name}", Own(Scope::Read), get(tenants::one)),
         ("/ui/schedules", All(Scope::Read), get(schedules::list)),
         ("/ui/schedules/{name}", All(Scope::Read), get(schedules::one)),
         ("/ui/dead", Own(Scope::Read), get(dead::groups)),
         ("/ui/dead/{group}", Own(Scope::Read), get(dead::group)),
         ("/ui/watchdog", All(Scope::Read), get(watchdog::page)),
         ("/ui/alerts", All(Scope::Read), get(alerts::page)),
+        ("/ui/runbooks", All(Scope::Read), get(runbooks::list)),
+        ("/ui/runbooks/{name}", All(Scope::Read), get(runbooks::one)),
         ("/ui/audit", Own(Scope::Read), get(audit::page)),
         ("/ui/settings", All(Scope::Read), get(settings::page)),
+        ("/ui/names", Own(Scope::Read), get(names::list)),
         ("/ui/events", Own(Scope::Read), get(visit::events)),
     ];
     let changes: Vec<(&str, Need, Handler)> = vec![

@@ -25,15 +25,17 @@ pub(super) struct NavItem {
 }
 
 /// What the menu names; the flag says whether it concerns all tenants.
-const NAV: [(&str, &str, &str, bool); 10] = [
+const NAV: [(&str, &str, &str, bool); 12] = [
     ("/ui", "Overview", "o", true),
     ("/ui/jobs", "Jobs", "j", false),
     ("/ui/workers", "Workers", "w", true),
     ("/ui/queues", "Queues", "q", true),
+    ("/ui/tenants", "Tenants", "n", false),
     ("/ui/schedules", "Schedules", "s", true),
     ("/ui/dead", "Dead letters", "d", false),
     ("/ui/watchdog", "Watchdog", "h", true),
     ("/ui/alerts", "Alerts", "x", true),
+    ("/ui/runbooks", "Runbooks", "r", true),
     ("/ui/audit", "Audit", "a", false),
     ("/ui/settings", "Settings", "u", true),
 ];

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
+use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
@@ -27,6 +28,8 @@ pub(super) struct Visit {
     pub(super) ui: Arc<Ui>,
     pub(super) caller: Caller,
     pub(super) uri: Uri,
+    /// What the browser calls this server.
+    pub(super) host: String,
     entry: Entry,
     guard: Guard,
     theme: Theme,
@@ -44,7 +47,8 @@ impl FromRequestParts<Arc<App>> for Visit {
         let entry = known.get::<Entry>().copied().ok_or_else(unknown)?;
         let guard = known.get::<Guard>().cloned().ok_or_else(unknown)?;
         let (theme, uri) = (Theme::of(&parts.headers), parts.uri.clone());
-        Ok(Self { app: Arc::clone(app), ui, caller, uri, entry, guard, theme })
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:8080");
+        Ok(Self { app: Arc::clone(app), ui, caller, uri, host: host.to_owned(), entry, guard, theme })
     }
 }
 

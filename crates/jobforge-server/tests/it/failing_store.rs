@@ -26,6 +26,7 @@ use jobforge::core::settings::{Change, Stored};
 use jobforge::core::settle::{Settled, Settlement};
 use jobforge::core::standing::Facts;
 use jobforge::core::state::Status;
+use jobforge::core::tenant::{Fallen, Loads};
 use jobforge::core::time::Now;
 use jobforge::core::token::TokenRow;
 use jobforge::core::verdict::HeldBack;
@@ -38,7 +39,7 @@ use jobforge::store::rows::{
 };
 use jobforge::store::traits::{
     Admin, Alerts, Audit, ChangeSettings, DeadLetters, Enqueue, Inspect, Operate, Operations, Purge, Samples,
-    Schedules, StoredSettings, TellPart, Tokens, Upkeep, Wake, Watchdog, WorkerSide,
+    Schedules, StoredSettings, TellPart, Tenants, Tokens, Upkeep, Wake, Watchdog, WorkerSide,
 };
 use jobforge::store::{Result, StoreError};
 use tokio::sync::broadcast;
@@ -217,6 +218,25 @@ impl Operate for FailingStore {
     }
 
     async fn restart_workers(&self, _: &[WorkerId], _: &By, _: Now) -> Result<Vec<RestartTold>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl Tenants for FailingStore {
+    async fn tenant_loads(&self, _: Now) -> Result<Loads> {
+        self.fail()
+    }
+    async fn tenant_names(&self, _: &str) -> Result<Vec<String>> {
+        self.fail()
+    }
+    async fn tenants_fallen(&self, _: &[String], _: Now) -> Result<Vec<Fallen>> {
+        self.fail()
+    }
+    async fn tenant_kinds(&self, _: &str) -> Result<Vec<(String, String)>> {
+        self.fail()
+    }
+    async fn job_types(&self) -> Result<Vec<String>> {
         self.fail()
     }
 }

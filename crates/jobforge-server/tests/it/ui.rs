@@ -11,15 +11,17 @@ use serde::{Deserialize, Serialize};
 use crate::harness::{Answer, Site};
 
 /// Every page that needs no name.
-pub(crate) const PAGES: [&str; 11] = [
+pub(crate) const PAGES: [&str; 13] = [
     "/ui",
     "/ui/jobs",
     "/ui/workers",
     "/ui/queues",
+    "/ui/tenants",
     "/ui/schedules",
     "/ui/dead",
     "/ui/watchdog",
     "/ui/alerts",
+    "/ui/runbooks",
     "/ui/audit",
     "/ui/settings",
     "/ui/operations",

@@ -12,7 +12,7 @@ use jobforge::core::token::Scope;
 use crate::engines::{Engine, content, guarded_on, on_both_engines};
 use crate::harness::{Site, until};
 use crate::tokens::token;
-use crate::ui::{Browser, Hostile, hostile, proof};
+use crate::ui::{Browser, Hostile, PAGES, hostile, proof};
 
 on_both_engines!(
     a_viewer_sees_no_button_and_is_refused_on_every_deed,
@@ -21,10 +21,11 @@ on_both_engines!(
     all_that_match_are_counted_before_anything_is_moved,
     queues_schedules_and_flags_are_switched_with_a_reason,
     dead_jobs_are_retried_and_left_by_cause,
+    a_channel_is_tried_and_its_last_message_is_shown,
 );
 
 /// Every deed of the table, with a target that would be one.
-const DEEDS: [(&str, &str); 17] = [
+const DEEDS: [(&str, &str); 18] = [
     ("job-retry", "JOB"),
     ("job-cancel", "JOB"),
     ("job-delete", "JOB"),
@@ -41,6 +42,7 @@ const DEEDS: [(&str, &str); 17] = [
     ("dead-retry", "0123456789abcdef"),
     ("dead-discard", "0123456789abcdef"),
     ("alert-silence", "*"),
+    ("channel-test", "slack"),
     ("silence-end", "01980000-0000-7000-8000-000000000000"),
 ];
 
@@ -58,16 +60,7 @@ async fn a_viewer_sees_no_button_and_is_refused_on_every_deed(engine: Engine) ->
     let viewer = token(&site, Scope::Read, None).await?.1;
     let before = content(&site).await?;
     let mut browser = Browser::with(&site, &viewer).await?;
-    for page in [
-        "/ui/jobs",
-        "/ui/workers",
-        "/ui/queues",
-        "/ui/schedules",
-        "/ui/dead",
-        "/ui/watchdog",
-        "/ui/alerts",
-        "/ui/settings",
-    ] {
+    for page in PAGES {
         let page = browser.get(page).await?.body;
         assert!(!page.contains("/ui/act/") && !page.contains("/ui/jobs/selected"), "{page}");
     }
@@ -267,5 +260,25 @@ async fn dead_jobs_are_retried_and_left_by_cause(engine: Engine) -> Result<()> {
     let done = browser.submit(&retry, &retry, &[]).await?;
     assert!(done.header("location").contains("count=1"), "{done:?}");
     assert_eq!(site.client.job(id).await?.status, Status::Queued);
+    Ok(())
+}
+
+async fn a_channel_is_tried_and_its_last_message_is_shown(engine: Engine) -> Result<()> {
+    let (site, _kept) = guarded_on(engine).await?;
+    let mut browser = Browser::with(&site, "operator-key").await?;
+    assert!(browser.get("/ui/alerts").await?.body.contains("nobody is told of alerts"));
+    let ask = "/ui/act/channel-test/slack";
+    let done = browser.submit(ask, ask, &[("reason", "is it there?"), ("back", "/ui/alerts")]).await?;
+    assert_eq!(done.status, 303, "{done:?}");
+    let page = browser.get(done.header("location")).await?.body;
+    assert!(page.contains("a test is sent to slack"), "{page}");
+    assert!(page.contains("<tr data-id=\"slack\">") && page.contains(">waits<"), "{page}");
+    assert!(page.contains("/ui/act/channel-test/slack?back=/ui/alerts"), "{page}");
+    let about = AuditFilter { action: Some("alert.test".to_owned()), ..AuditFilter::default() };
+    let told = site.client.store().audit(&about, 10).await?;
+    let reasons: Vec<_> = told.iter().map(|entry| entry.by.reason.as_deref()).collect();
+    assert_eq!(reasons, [Some("is it there?")]);
+    let bad = browser.submit("/ui/act/channel-test/a%20b", "/ui/act/channel-test/a%20b", &[]).await?;
+    assert_eq!(bad.status, 422, "{bad:?}");
     Ok(())
 }

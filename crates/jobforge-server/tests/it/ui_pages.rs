@@ -123,7 +123,16 @@ async fn a_tenant_sees_its_own_and_no_page_of_all(engine: Engine) -> Result<()> 
         browser.get(&format!("/ui/jobs/{missing}")).await?,
     ];
     assert_eq!((foreign.status, foreign.body.replace(&other, missing)), (404, none.body));
-    for path in ["/ui/workers", "/ui/queues", "/ui/schedules", "/ui/watchdog", "/ui/alerts", "/ui/settings"] {
+    let of_all = [
+        "/ui/workers",
+        "/ui/queues",
+        "/ui/schedules",
+        "/ui/watchdog",
+        "/ui/alerts",
+        "/ui/runbooks",
+        "/ui/settings",
+    ];
+    for path in of_all {
         assert_eq!(browser.get(path).await?.status, 403, "{path}");
     }
     let refused = browser.get("/ui/act/queue-pause/default").await?;

@@ -95,7 +95,8 @@ CREATE INDEX idx_jobforge_jobs_dead_listed ON jobforge_jobs (dead_group, id)
 -- What a filter asks stands in the index, so that a type that few dead jobs have is found without reading them all.
 CREATE INDEX idx_jobforge_jobs_dead_newest ON jobforge_jobs (id, type, queue, tenant_id)
     WHERE status = 'dead';
-CREATE INDEX idx_jobforge_jobs_fallen_tenant ON jobforge_jobs (tenant_id, status, id)
+-- With all that counting what fell of a tenant lately asks.
+CREATE INDEX idx_jobforge_jobs_fallen_tenant ON jobforge_jobs (tenant_id, status, id, finished_at)
     WHERE status = 'failed' OR status = 'dead' OR status = 'canceled';
 
 -- At most one job per (tenant, type, key); the key comes first so that it can be looked up alone.

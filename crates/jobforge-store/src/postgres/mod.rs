@@ -30,6 +30,7 @@ mod session;
 mod settings;
 mod settle;
 mod surface;
+mod tenants;
 mod tokens;
 mod upkeep;
 mod wake;

@@ -4,7 +4,7 @@ use jobforge_core::time::Now;
 use testkit::postgres::TestDatabase;
 
 use super::session::Sql;
-use super::{PostgresOptions, PostgresStore, dead, list};
+use super::{PostgresOptions, PostgresStore, dead, list, tenants};
 use crate::rows::{DeadFilter, JobFilter};
 use crate::traits::{Admin, DeadLetters, Inspect};
 
@@ -57,11 +57,13 @@ async fn lists_go_by_their_index_whether_many_few_or_none_match() {
         ("job_ids_fallen", "'{dead}', null, 51", "idx_jobforge_jobs_fallen"),
         ("job_ids_fallen", "'{canceled,failed}', null, 51", "idx_jobforge_jobs_fallen"),
         ("job_ids_fallen_tenant", "'{dead}', 'small', null, 51", "idx_jobforge_jobs_fallen_tenant"),
+        ("tenants_fallen", "'{big,small,nobody}', 51", "idx_jobforge_jobs_fallen_tenant"),
         ("job_ids_key", "'nothing', null, 51", "idx_jobforge_jobs_idempotency"),
         ("job_ids_worker", "'nobody', null, 51", "idx_jobforge_jobs_running"),
         ("job_ids_few", "'{queued,running,dead}', 51", "idx_jobforge_jobs_fallen"),
     ] {
-        let sql = list::statements().into_iter().find(|sql| sql.name == name).expect(name);
+        let mut known = list::statements().into_iter().chain(tenants::statements());
+        let sql = known.find(|sql| sql.name == name).expect(name);
         let plan = plan(&store, sql, parameters).await;
         assert!(plan.contains(index), "{name} ({parameters}) does not use {index}:\n{plan}");
         for line in plan.lines().filter(|line| line.contains(" Scan ") && line.contains("rows=")) {

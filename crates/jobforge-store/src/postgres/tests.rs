@@ -20,7 +20,7 @@ use super::session::Sql;
 use super::{
     PostgresOptions, PostgresStore, admin, alerts, audit, claim, dead, death, enqueue, fleet, gauges,
     heartbeat, inspect, list, operate, operations, presence, rescue, schedule_fire, schedules, settings,
-    settle, tokens, watchdog, workers,
+    settle, tenants, tokens, watchdog, workers,
 };
 use crate::traits::{Admin, Audit, Enqueue, Inspect, Upkeep, Watchdog, WorkerSide};
 
@@ -107,6 +107,7 @@ fn statements() -> Vec<&'static Sql> {
         audit::statements(),
         operations::statements(),
         settings::statements(),
+        tenants::statements(),
         tokens::statements(),
         claim::statements(),
         dead::statements(),

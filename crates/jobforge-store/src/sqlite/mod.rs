@@ -44,6 +44,7 @@ mod schedules;
 mod seam_alerts;
 mod seam_schedules;
 mod settings;
+mod tenants;
 mod tokens;
 
 mod check;

@@ -11,6 +11,7 @@ use jobforge_core::metric::{Format, Metric, Registry, Sample, process, table};
 use jobforge_core::rescue::{Cause, cause};
 use jobforge_core::schedule::{Schedule, ScheduleState, ScheduleView, Scheduler};
 use jobforge_core::settings::{Kind, Settings};
+use jobforge_core::tenant::Budgets;
 use jobforge_core::time::{Now, since};
 use jobforge_core::watchdog::{Run, WatchdogRow};
 use jobforge_store::rows::{DeadFilter, Gauges, MAX_PAGE, QueueInfo, ScheduleFilter};
@@ -335,24 +336,18 @@ impl Told {
 
     /// Running jobs times heartbeats a minute at the first interval, as the runbook has it, though intervals grow.
     fn budgets(&mut self, gauges: &Gauges, settings: &Settings) {
-        let a_minute = 60.0 / settings.millis("heartbeat_interval_ms").as_secs_f64();
-        let running = |of: Option<&str>| -> f64 {
+        let budgets = Budgets::of(settings);
+        let expected = |of: Option<&str>| -> f64 {
             let rows = gauges.running.iter().filter(|row| of.is_none_or(|tenant| row.tenant_id == tenant));
-            rows.map(|row| row.jobs as f64).sum::<f64>() * a_minute
+            budgets.expected(rows.map(|row| row.jobs).sum())
         };
-        self.add(&table::EXPECTED_BEATS_ALL, [], running(None));
-        let budget = settings.integer("heartbeat_budget_per_minute");
-        if budget > 0 {
+        self.add(&table::EXPECTED_BEATS_ALL, [], expected(None));
+        if let Some(budget) = budgets.of_all {
             self.add(&table::BEAT_BUDGET_ALL, [], budget as f64);
         }
-        for item in settings.list("heartbeat_budgets_per_minute") {
-            let Some((tenant, Ok(budget))) =
-                item.split_once('=').map(|(t, n)| (t.trim(), n.trim().parse::<f64>()))
-            else {
-                continue;
-            };
-            self.add(&table::BEAT_BUDGET, [tenant], budget);
-            self.add(&table::EXPECTED_BEATS, [tenant], running(Some(tenant)));
+        for (tenant, budget) in &budgets.of_tenant {
+            self.add(&table::BEAT_BUDGET, [tenant], *budget as f64);
+            self.add(&table::EXPECTED_BEATS, [tenant], expected(Some(tenant)));
         }
     }
 

@@ -1,20 +1,16 @@
 //! `jobforge runbook`: pages that say what to do, and do it with whoever reads them.
 
-mod fence;
-mod page;
 mod run;
-mod shelf;
-mod step;
 
 use std::path::{Path, PathBuf};
 
+use jobforge::runbook::{Page, Section, ShelfError, shelf};
 use serde_json::json;
 
 use super::Context;
 use crate::cli::{Global, RunbookCommand};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::output;
-use page::{Page, Section};
 use run::Reader;
 
 pub(crate) async fn run(context: Context, global: &Global, command: RunbookCommand) -> Result<(), Failure> {
@@ -22,9 +18,20 @@ pub(crate) async fn run(context: Context, global: &Global, command: RunbookComma
         RunbookCommand::List { dir } => list(&context, own(&context, dir).as_deref()),
         RunbookCommand::Show { name, dir } => show(&context, own(&context, dir).as_deref(), &name),
         RunbookCommand::Run(args) => {
-            let page = shelf::find(own(&context, args.dir.clone()).as_deref(), &args.name)?;
+            let page = shelf::find(&shelf::all(own(&context, args.dir.clone()).as_deref())?, &args.name)?;
             let given = args.set.iter().map(|pair| value(pair)).collect::<Result<_, _>>()?;
             Reader { context: &context, global, page: &page, args: &args, given }.run().await
+        }
+    }
+}
+
+impl From<ShelfError> for Failure {
+    fn from(error: ShelfError) -> Self {
+        let message = error.to_string();
+        match error {
+            ShelfError::Unreadable { .. } => Self::new(failure::CONFIG, message),
+            ShelfError::Broken(_) => Self::new(failure::FAILED, message),
+            ShelfError::Missing { hint, .. } => Self::new(failure::NOT_FOUND, message).hint(hint),
         }
     }
 }
@@ -73,7 +80,7 @@ fn list(context: &Context, own: Option<&Path>) -> Result<(), Failure> {
 }
 
 fn show(context: &Context, own: Option<&Path>, name: &str) -> Result<(), Failure> {
-    let page = shelf::find(own, name)?;
+    let page = shelf::find(&shelf::all(own)?, name)?;
     if !context.json {
         output::say(&output::printable_lines(page.text.trim_end()));
         return Ok(());
@@ -87,4 +94,29 @@ fn show(context: &Context, own: Option<&Path>, name: &str) -> Result<(), Failure
         "name": page.name, "title": page.title, "from": page.origin.as_str(), "alerts": page.alerts,
         "text": page.text, "sections": page.sections.iter().map(steps).collect::<Vec<_>>(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use jobforge::runbook::{Kind, arguments, shelf::all};
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn every_command_of_ours_in_a_marked_block_is_one_that_can_be_typed() {
+        let given =
+            ["JOB", "GROUP"].map(|name| (name.to_owned(), "01890a5d-ac96-774b-bcce-b302099a8057".to_owned()));
+        let mut typed = 0;
+        for page in all(None).expect("pages") {
+            for step in page.sections.iter().flat_map(|section| &section.steps) {
+                assert_ne!(step.kind, Kind::Shell, "{}: nothing of ours is for a shell", page.name);
+                let Ok(words) = arguments(&step.command, &given) else { continue };
+                let words = [vec!["jobforge".to_owned()], words].concat();
+                Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{}: {error}", page.name));
+                typed += 1;
+            }
+        }
+        assert!(typed > 50, "{typed}");
+    }
 }

@@ -8,13 +8,12 @@ use std::time::Duration;
 use clap::CommandFactory as _;
 use jobforge::core::audit::Deed;
 use jobforge::core::time::Now;
+use jobforge::runbook::{Kind, NotRun, Origin, Page, Step, arguments};
 use serde::Serialize;
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
-use super::page::{Origin, Page};
-use super::step::{Kind, NotRun, Step, arguments};
 use crate::cli::{Cli, Global, RunbookRunArgs};
 use crate::commands::Context;
 use crate::failure::{self, Failure};

@@ -1,6 +1,6 @@
 //! Fenced blocks of a Markdown file, what they are said to print, and what they are said to need.
 
-use super::fence::{self, Part};
+use jobforge::runbook::fence::{self, Part};
 
 /// What a fence says that it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::fence::anchor;
 use super::{OURS, files, repository};
+use jobforge::runbook::fence::anchor;
 
 fn anchors(file: &Path) -> BTreeSet<String> {
     let text = std::fs::read_to_string(file).unwrap();

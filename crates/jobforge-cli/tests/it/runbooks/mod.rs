@@ -9,9 +9,6 @@ mod alerts;
 mod backup;
 mod blocks;
 pub(crate) mod deploy;
-// How `jobforge runbook` reads pages.
-#[path = "../../../src/commands/runbook/fence.rs"]
-mod fence;
 mod fleet;
 mod http;
 mod links;

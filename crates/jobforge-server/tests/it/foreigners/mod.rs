@@ -79,6 +79,7 @@ fn aim(route: &str) -> Option<Aim> {
             "limit=500",
             "actor=token%3AADMIN_TOKEN",
         ]),
+        "GET /v1/tenants" => List(&["limit=500", "prefix=glo", "prefix=:tenant", "sort=ready"]),
         "GET /v1/operations" => List(&["limit=500"]),
         "GET /v1/operations/{id}" | "POST /v1/operations/{id}/cancel" => Path(""),
         "GET /v1/events" => Stream,

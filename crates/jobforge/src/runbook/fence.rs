@@ -2,7 +2,7 @@
 
 /// A piece of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part<'a> {
+pub enum Part<'a> {
     /// A line outside of blocks.
     Line {
         /// Its number, from 1.
@@ -25,7 +25,7 @@ pub(crate) enum Part<'a> {
 ///
 /// # Errors
 /// The line of a fence that is never closed.
-pub(crate) fn parts(markdown: &str) -> Result<Vec<Part<'_>>, usize> {
+pub fn parts(markdown: &str) -> Result<Vec<Part<'_>>, usize> {
     let mut parts = Vec::new();
     let mut open: Option<(usize, usize, &str, String)> = None;
     for (index, line) in markdown.lines().enumerate() {
@@ -52,7 +52,7 @@ pub(crate) fn parts(markdown: &str) -> Result<Vec<Part<'_>>, usize> {
 }
 
 /// What GitHub makes of a heading, to link to it.
-pub(crate) fn anchor(heading: &str) -> String {
+pub fn anchor(heading: &str) -> String {
     let kept = heading.trim().to_lowercase();
     kept.chars()
         .filter(|character| character.is_alphanumeric() || matches!(character, ' ' | '-' | '_'))

@@ -5,7 +5,7 @@
 
 /// What a step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// It looks.
     Read,
     /// It changes something.
@@ -15,7 +15,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// Its mark.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Mend => "mend",
@@ -26,17 +27,18 @@ impl Kind {
 
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Step {
-    pub(crate) kind: Kind,
+pub struct Step {
+    /// What it does.
+    pub kind: Kind,
     /// As it is written.
-    pub(crate) command: String,
+    pub command: String,
 }
 
 /// The steps of a block; none if it is not marked.
 ///
 /// # Errors
 /// When its mark is none.
-pub(crate) fn steps(info: &str, text: &str) -> Result<Vec<Step>, String> {
+pub fn steps(info: &str, text: &str) -> Result<Vec<Step>, String> {
     let mut words = info.split_whitespace();
     let language = words.next().unwrap_or_default();
     let Some(mark) = words.find_map(|word| word.strip_prefix("jobforge:")) else { return Ok(Vec::new()) };
@@ -68,7 +70,7 @@ fn typed(text: &str) -> Vec<String> {
 
 /// Why a command is not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NotRun {
+pub enum NotRun {
     /// It is no plain `jobforge` command.
     NotOurs,
     /// It needs a value that nobody gave.
@@ -78,7 +80,10 @@ pub(crate) enum NotRun {
 /// The arguments of a plain `jobforge` command, with `$NAME` replaced by what was given for it.
 ///
 /// Words may be quoted as in a shell. Nothing else of a shell is understood: what pipes, redirects or expands is for people.
-pub(crate) fn arguments(command: &str, given: &[(String, String)]) -> Result<Vec<String>, NotRun> {
+///
+/// # Errors
+/// When it is not run, and why.
+pub fn arguments(command: &str, given: &[(String, String)]) -> Result<Vec<String>, NotRun> {
     let mut words: Vec<String> = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;

@@ -5,24 +5,24 @@ use super::step::{Step, steps};
 
 /// A runbook, or a section of one.
 #[derive(Debug, Clone)]
-pub(crate) struct Page {
+pub struct Page {
     /// What it is asked for by.
-    pub(crate) name: String,
+    pub name: String,
     /// Its first heading.
-    pub(crate) title: String,
+    pub title: String,
     /// Alerts that lead to it, as `<!-- alert: NAME -->` says.
-    pub(crate) alerts: Vec<String>,
+    pub alerts: Vec<String>,
     /// Where it comes from.
-    pub(crate) origin: Origin,
+    pub origin: Origin,
     /// All of it.
-    pub(crate) text: String,
+    pub text: String,
     /// Its parts from one heading to the next.
-    pub(crate) sections: Vec<Section>,
+    pub sections: Vec<Section>,
 }
 
 /// Where a page comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub enum Origin {
     /// It ships with JobForge.
     BuiltIn,
     /// It is made from the table of alerts.
@@ -32,7 +32,8 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    pub(crate) fn as_str(&self) -> &'static str {
+    /// In words.
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::BuiltIn => "built in",
             Self::Alert => "alert",
@@ -43,15 +44,15 @@ impl Origin {
 
 /// A heading and what follows it.
 #[derive(Debug, Clone)]
-pub(crate) struct Section {
+pub struct Section {
     /// What a link calls it.
-    pub(crate) anchor: String,
+    pub anchor: String,
     /// Its heading.
-    pub(crate) title: String,
+    pub title: String,
     /// Its text, the heading included.
-    pub(crate) text: String,
+    pub text: String,
     /// What its marked blocks say to do, in order.
-    pub(crate) steps: Vec<Step>,
+    pub steps: Vec<Step>,
 }
 
 impl Page {
@@ -59,7 +60,7 @@ impl Page {
     ///
     /// # Errors
     /// A sentence with the line, when a block is never closed or marked with a word that nobody knows.
-    pub(crate) fn read(name: &str, text: &str, origin: Origin) -> Result<Self, String> {
+    pub fn read(name: &str, text: &str, origin: Origin) -> Result<Self, String> {
         let parts = parts(text)
             .map_err(|line| format!("runbook {name}: the block that begins in line {line} has no end"))?;
         let lines: Vec<&str> = text.lines().collect();
@@ -118,7 +119,7 @@ impl Page {
     }
 
     /// The page cut down to one section.
-    pub(crate) fn only(mut self, anchor: &str) -> Option<Self> {
+    pub fn only(mut self, anchor: &str) -> Option<Self> {
         self.sections.retain(|section| section.anchor == anchor);
         let section = self.sections.first()?;
         (self.title, self.text) = (section.title.clone(), section.text.clone());

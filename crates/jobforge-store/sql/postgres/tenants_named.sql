@@ -1,0 +1,8 @@
+-- Tenants that ever had a job, whose name begins like this.
+--
+-- $1 the beginning, $2 at most so many. Uses idx_jobforge_kinds, which has a row for each kind and none for a job.
+SELECT DISTINCT tenant_id
+FROM jobforge_kinds
+WHERE starts_with(tenant_id, $1)
+ORDER BY tenant_id
+LIMIT $2
