@@ -6,11 +6,14 @@
 mod api;
 mod bench_peers;
 mod bench_workers;
+mod book;
 mod ci;
 mod deps;
 mod openapi;
 mod postgres;
 mod python;
+mod recording;
+mod reference;
 mod sdks;
 mod sim;
 mod stages;
@@ -52,6 +55,12 @@ enum Chore {
     Sdks,
     /// Look at the dashboard of this build with a real browser
     Ui,
+    /// Make the site of the documentation and check that everything in it leads somewhere
+    Book,
+    /// Record a terminal in which the program of this build runs, for the README
+    Recording,
+    /// Write the pages that are made from the program: settings, metrics, alerts, commands, API, errors, SQL
+    Reference(reference::Options),
     /// List what breaks callers of the API since a revision
     Openapi(openapi::Options),
     /// Simulate workers, watchdogs and all that goes wrong between them
@@ -71,6 +80,9 @@ fn main() -> ExitCode {
         Chore::Api => test::api(),
         Chore::Sdks => sdks::check().map(drop),
         Chore::Ui => ui::check().map(drop),
+        Chore::Book => book::run(),
+        Chore::Recording => recording::run(),
+        Chore::Reference(options) => reference::run(&options),
         Chore::Openapi(options) => openapi::run(&options),
         Chore::Sim(options) => sim::run(&options),
         Chore::Postgres => postgres::run(),
@@ -93,6 +105,17 @@ fn repository() -> PathBuf {
 /// Returns the path of a name in the directory of this program, which is that of the build.
 fn beside_this_program(name: &str) -> Result<PathBuf> {
     Ok(std::env::current_exe().context("failed to find this program")?.with_file_name(name))
+}
+
+/// Builds the program and returns where it is, unless JOBFORGE_BIN names one.
+#[expect(clippy::disallowed_methods, reason = "a chore is told which program to use as its scripts are")]
+fn this_build() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("JOBFORGE_BIN") {
+        return Ok(PathBuf::from(named));
+    }
+    // As the tests build it, so that nothing is compiled twice.
+    run(&mut command("cargo", &["test", "--quiet", "--workspace", "--no-run"]))?;
+    beside_this_program("jobforge")
 }
 
 /// Returns a command that runs in the repository's root and never waits for a keyboard.

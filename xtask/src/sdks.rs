@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::stages::Outcome;
-use crate::{beside_this_program, command, repository, run as run_command};
+use crate::{repository, run as run_command, this_build};
 
 const SDKS: &str = "sdks";
 /// The script of an SDK that installs what it needs, checks and tests it against the server that JOBFORGE_BIN names.
@@ -15,9 +15,7 @@ const SCRIPT: &str = "check";
 
 /// The stage: fails with the first SDK that does.
 pub(crate) fn check() -> Result<Outcome> {
-    // As the tests build it, so that nothing is compiled twice.
-    run_command(&mut command("cargo", &["test", "--quiet", "--workspace", "--no-run"]))?;
-    let jobforge = beside_this_program("jobforge")?;
+    let jobforge = this_build()?;
     let scripts = scripts()?;
     ensure!(!scripts.is_empty(), "failed to find any {SDKS}/*/{SCRIPT}");
     for script in scripts {

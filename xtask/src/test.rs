@@ -4,7 +4,9 @@ use anyhow::Result;
 use testkit::postgres::{Cluster, ClusterOptions, SHARED_SERVER_VARIABLE};
 
 use crate::stages::{self, Outcome, Run, Stage};
-use crate::{api, command, deps, openapi, python, repository, run as run_command, sdks, succeeds, tidy, ui};
+use crate::{
+    api, book, command, deps, openapi, python, repository, run as run_command, sdks, succeeds, tidy, ui,
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -15,7 +17,7 @@ pub(crate) struct Options {
 }
 
 /// Cheap and often wrong comes first.
-pub(crate) const STAGES: [Stage; 14] = [
+pub(crate) const STAGES: [Stage; 15] = [
     Stage { name: "tidy", run: |_| passed(tidy::check(&repository())) },
     Stage { name: "format", run: |_| cargo(&["fmt", "--all", "--check"]) },
     Stage { name: "api changes", run: |_| openapi::check() },
@@ -31,13 +33,14 @@ pub(crate) const STAGES: [Stage; 14] = [
     Stage { name: "ui", run: |_| ui::check() },
     Stage { name: "features", run: |_| features() },
     Stage { name: "deploy", run: |_| passed(run_command(&mut command("deploy/check", &[]))) },
+    Stage { name: "book", run: book::check },
     Stage { name: "docs", run: |_| docs() },
     Stage { name: "doc tests", run: doc_tests },
 ];
 
-const POSTGRES: Stage = Stage { name: "postgres", run: start_postgres };
+pub(crate) const POSTGRES: Stage = Stage { name: "postgres", run: start_postgres };
 
-const NOT_FAST: [&str; 7] = ["api", "sdks", "ui", "features", "deploy", "docs", "doc tests"];
+const NOT_FAST: [&str; 8] = ["api", "sdks", "ui", "features", "deploy", "book", "docs", "doc tests"];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let wanted = |stage: &&Stage| !(options.fast && NOT_FAST.contains(&stage.name));

@@ -9,5 +9,5 @@ mod registry;
 mod resolve;
 
 pub use change::{Change, ChangeRefused, Stored, StoredSetting, check_changes, flag_key, flag_name};
-pub use registry::{Effect, EnvName, Kind, SETTINGS, Setting, Unit};
+pub use registry::{Effect, EnvName, GROUPS, Kind, SETTINGS, Setting, Unit};
 pub use resolve::{Layers, Resolved, SettingError, Settings, Source, resolve};
