@@ -133,11 +133,11 @@ fn typed(home: &Home, line: &str) -> Done {
     done(home.other("sh").args(["-c", line]).env("PATH", path).output().unwrap())
 }
 
-/// Does what a finding proposes first among what begins so, as a person does who says yes.
+/// Does the last thing that a finding proposes and that begins so, as a person does who says yes.
 #[track_caller]
 fn mend(home: &Home, finding: &Value, begins: &str) {
-    let mends = finding["mend"].as_array().unwrap().iter().map(|mend| mend.as_str().unwrap());
-    let command = mends.filter(|mend| mend.starts_with(begins)).last();
+    let mut mends = finding["mend"].as_array().unwrap().iter().map(|mend| mend.as_str().unwrap());
+    let command = mends.rfind(|mend| mend.starts_with(begins));
     let command = command.unwrap_or_else(|| panic!("nothing begins with {begins:?}: {finding:#}"));
     let asks = command.contains(" retry ") && !command.contains(" --yes");
     let done = typed(home, &format!("{command}{}", if asks { " --yes" } else { "" }));

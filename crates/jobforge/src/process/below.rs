@@ -31,10 +31,10 @@ pub fn below(root: u32) -> Vec<Below> {
 /// What a process of this namespace was given as this variable of its environment, if that may be read.
 pub fn variable(pid: u32, name: &str) -> Option<String> {
     let given = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let values = given
+    let mut values = given
         .split(|byte| *byte == 0)
         .filter_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
-    values.last().and_then(|value| String::from_utf8(value.to_vec()).ok())
+    values.next_back().and_then(|value| String::from_utf8(value.to_vec()).ok())
 }
 
 fn look(pid: u32, up: Duration) -> Option<Below> {
