@@ -24,6 +24,8 @@ use uuid::Uuid;
 
 /// How long the heartbeat of a job may take in the fixtures.
 pub const BEAT_DUE_IN: Duration = Duration::from_secs(3600);
+/// And after how long its worker means to send it.
+pub const BEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// Suspects that one sweep of a test looks at.
 const SWEEP_PAGE: usize = 1000;
 /// The lease of a worker in tests that are not about leases.
@@ -141,6 +143,7 @@ pub fn asking(worker: &WorkerId, queue: &str, limit: usize) -> ClaimAsk {
         types: None,
         tenant: None,
         beat_due_in: BEAT_DUE_IN,
+        beat_interval: Some(BEAT_INTERVAL),
         alone: false,
         bounds: TypeBounds::default(),
     }
@@ -266,7 +269,13 @@ pub async fn end_with(store: &Arc<dyn Store>, new: NewJob, outcome: Outcome, now
 
 /// A heartbeat without news.
 pub fn beat(job: &ClaimedJob) -> Beat {
-    Beat { id: job.id, lease: job.lease, due_in: BEAT_DUE_IN, report: Report::default() }
+    Beat {
+        id: job.id,
+        lease: job.lease,
+        due_in: BEAT_DUE_IN,
+        interval: Some(BEAT_INTERVAL),
+        report: Report::default(),
+    }
 }
 
 /// A heartbeat that carries this report.

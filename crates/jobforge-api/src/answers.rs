@@ -48,12 +48,12 @@ pub struct TimelineView {
 pub struct TimelineEvent {
     /// When.
     pub at: Timestamp,
-    /// `enqueued`, `started`, how an attempt ended, or what an operator did, such as `job.cancel`.
+    /// `enqueued`, `started`, `heard_again` after a silent gap, how an attempt ended, or what an operator did, such as `job.cancel`.
     pub event: String,
     /// Who did it, where somebody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Why, in their words.
+    /// Why, in their words, or what is known of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The queue that it was enqueued in.

@@ -1,6 +1,7 @@
 //! Jobs and what surrounds them, as seen from outside.
 
 use jiff::Timestamp;
+use jobforge_core::heartbeat::SilentGap;
 use jobforge_core::job::{ErrorInfo, Job, JobId, Resolution, WorkerId};
 use jobforge_core::payload::Payload;
 use jobforge_core::settle::RetryPolicy;
@@ -48,6 +49,16 @@ pub struct JobView {
     pub locked_by: Option<String>,
     /// Last sign of life.
     pub heartbeat_at: Option<Timestamp>,
+    /// Heartbeats of its last attempt.
+    #[serde(default)]
+    pub heartbeats: u32,
+    /// After how long its worker means to send the next one, or meant to; null if it does not say.
+    #[serde(default)]
+    pub heartbeat_interval_ms: Option<u64>,
+    /// Times of its last attempt in which nothing was heard of it for more than two of these intervals, and after which it went
+    /// on: the longest, in order.
+    #[serde(default)]
+    pub silent_gaps: Vec<SilentGap>,
     /// When the running attempt must be over.
     pub deadline_at: Option<Timestamp>,
     /// Bound on one attempt.
@@ -125,6 +136,9 @@ impl From<Job> for JobView {
             finished_at: job.finished_at,
             locked_by: job.locked_by.map(|worker| worker.0),
             heartbeat_at: job.heartbeat_at,
+            heartbeats: job.heard.beats,
+            heartbeat_interval_ms: job.heard.interval.map(millis),
+            silent_gaps: job.heard.gaps,
             deadline_at: job.deadline_at,
             timeout_ms: job.timeout.map(millis),
             progress_timeout_ms: job.progress_timeout.map(millis),
@@ -220,6 +234,19 @@ pub struct AttemptView {
     /// Reports of its worker that were refused after it had ended.
     #[serde(default)]
     pub refused: u32,
+    /// Its last sign of life, or its beginning.
+    #[serde(default)]
+    pub heartbeat_at: Option<Timestamp>,
+    /// Its heartbeats.
+    #[serde(default)]
+    pub heartbeats: u32,
+    /// After how long its worker meant to send the next one; null if it did not say.
+    #[serde(default)]
+    pub heartbeat_interval_ms: Option<u64>,
+    /// Times in which nothing was heard of it for more than two of these intervals, and after which it went on: the longest, in
+    /// order.
+    #[serde(default)]
+    pub silent_gaps: Vec<SilentGap>,
 }
 
 /// The kept log lines of one attempt.

@@ -245,6 +245,15 @@ pub(crate) enum WatchdogCommand {
         #[arg(long)]
         verdicts: bool,
     },
+    /// Say what another heartbeat threshold would have caught sooner, and which healthy jobs it would have hit
+    WhatIf {
+        /// The threshold to try, in milliseconds [default: the one that goes now]
+        #[arg(long, value_name = "MS")]
+        heartbeat_threshold_ms: Option<u64>,
+        /// From when on: a moment, or how long back, such as 14d
+        #[arg(long, value_name = "TIME", default_value = "14d")]
+        since: String,
+    },
 }
 
 #[derive(Debug, Args)]

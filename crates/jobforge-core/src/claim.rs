@@ -24,6 +24,8 @@ pub struct ClaimAsk {
     pub tenant: Option<String>,
     /// How long until the first heartbeat of a claimed job is due.
     pub beat_due_in: Duration,
+    /// How long the worker means to wait until then; `None` if it does not say.
+    pub beat_interval: Option<Duration>,
     /// One job that must run alone, and nothing else: asked by a worker that runs nothing. Without it none of those comes.
     pub alone: bool,
     /// What the worker keeps jobs to that have no bounds of their own.

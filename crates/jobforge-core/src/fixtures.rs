@@ -35,6 +35,7 @@ pub(crate) fn queued_job(second: i64) -> Job {
         lease: Lease(0),
         heartbeat_at: None,
         heartbeat_due_at: None,
+        heard: Default::default(),
         timeout: None,
         progress_timeout: None,
         deadline_at: None,

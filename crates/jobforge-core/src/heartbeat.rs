@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::job::{Items, JobId, Lease};
 use crate::state::Status;
+use crate::time::{sub, words};
 
 /// What a handler reported since the last heartbeat; absent fields are unchanged.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -52,8 +55,74 @@ pub struct Beat {
     pub lease: Lease,
     /// How long until the next heartbeat may at the latest be expected.
     pub due_in: Duration,
+    /// How long its worker means to wait until then; `None` if it does not say.
+    pub interval: Option<Duration>,
     /// What the handler reported.
     pub report: Report,
+}
+
+/// Silences of one attempt that are kept: the longest.
+pub const MAX_GAPS: usize = 16;
+
+/// What was heard of one attempt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// Its heartbeats.
+    pub beats: u32,
+    /// After how long its worker means to send the next one, or meant to; `None` if it did not say.
+    pub interval: Option<Duration>,
+    /// Its silences of more than two intervals that ended by a heartbeat or by its own end: the oldest first, at most
+    /// [`MAX_GAPS`], the longest.
+    pub gaps: Vec<SilentGap>,
+}
+
+impl Heard {
+    /// The longest silence, if there was one.
+    pub fn longest(&self) -> Option<&SilentGap> {
+        self.gaps.iter().max_by_key(|silence| silence.ms)
+    }
+
+    /// The same for people; `None` where nothing was heard.
+    pub fn told(&self) -> Option<String> {
+        let mut told = match self.beats {
+            0 => String::new(),
+            1 => "one heartbeat".to_owned(),
+            many => format!("{many} heartbeats"),
+        };
+        if let Some(longest) = self.longest() {
+            let lasted = words(longest.lasted());
+            let also = if told.is_empty() { "" } else { ", " };
+            told.push_str(&match self.gaps.len() {
+                1 => format!("{also}silent for {lasted} and heard again"),
+                many => format!("{also}silent {many} times and heard again, after {lasted} at the longest"),
+            });
+        }
+        (!told.is_empty()).then_some(told)
+    }
+}
+
+/// A time in which nothing was heard of an attempt that then went on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SilentGap {
+    /// When it was heard again.
+    pub ended_at: Timestamp,
+    /// How long nothing was heard.
+    pub ms: u64,
+    /// After how long its worker meant to send a heartbeat; absent if it did not say.
+    pub interval_ms: Option<u64>,
+}
+
+impl SilentGap {
+    /// How long it was.
+    pub fn lasted(&self) -> Duration {
+        Duration::from_millis(self.ms)
+    }
+
+    /// When the last sign of life before it came.
+    pub fn began_at(&self) -> Timestamp {
+        sub(self.ended_at, self.lasted())
+    }
 }
 
 /// What the store answers to one job's heartbeat.
@@ -83,7 +152,7 @@ pub struct BeatPolicy {
     pub max_interval: Duration,
     /// Growth from one interval to the next (`HEARTBEAT_BACKOFF_MULTIPLIER`).
     pub multiplier: f64,
-    /// Silence after which a job is suspect (`HEARTBEAT_THRESHOLD_MS`).
+    /// SilentGap after which a job is suspect (`HEARTBEAT_THRESHOLD_MS`).
     pub threshold: Duration,
 }
 
@@ -148,5 +217,25 @@ mod tests {
             let next = policy.next_interval(Duration::from_secs(60));
             assert!((30..=120).contains(&next.as_secs()), "{multiplier}: {next:?}");
         }
+    }
+
+    #[test]
+    fn what_was_heard_reads_like_speech() {
+        let gap = |second, ms| SilentGap {
+            ended_at: Timestamp::from_second(second).expect("in range"),
+            ms,
+            interval_ms: Some(30_000),
+        };
+        let told = |beats, gaps| Heard { beats, interval: None, gaps }.told();
+        assert_eq!(told(0, vec![]), None);
+        assert_eq!(told(1, vec![]).as_deref(), Some("one heartbeat"));
+        assert_eq!(
+            told(12, vec![gap(100, 70_000)]).as_deref(),
+            Some("12 heartbeats, silent for 70 s and heard again")
+        );
+        assert_eq!(
+            told(0, vec![gap(100, 70_000), gap(200, 90_000)]).as_deref(),
+            Some("silent 2 times and heard again, after 90 s at the longest")
+        );
     }
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::heartbeat::Heard;
 use crate::payload::Payload;
 use crate::poison::Crash;
 use crate::state::Status;
@@ -292,6 +293,8 @@ pub struct Job {
     pub heartbeat_at: Option<Timestamp>,
     /// When the next sign of life is due at the latest.
     pub heartbeat_due_at: Option<Timestamp>,
+    /// What was heard of the last attempt.
+    pub heard: Heard,
     /// Bound on one attempt, of the job's own.
     pub timeout: Option<Duration>,
     /// Bound on the time between two reports of progress, of the job's own.
@@ -355,6 +358,12 @@ pub struct Attempt {
     pub stop_ignored_at: Option<Timestamp>,
     /// Reports of its worker that were refused after it had ended.
     pub refused: u32,
+    /// Its last sign of life, or its beginning.
+    #[serde(default)]
+    pub heartbeat_at: Option<Timestamp>,
+    /// What was heard of it.
+    #[serde(default)]
+    pub heard: Heard,
 }
 
 impl Attempt {
@@ -377,6 +386,8 @@ impl Attempt {
             finished_at: job.finished_at,
             stop_ignored_at: None,
             refused: 0,
+            heartbeat_at: job.heartbeat_at,
+            heard: job.heard.clone(),
         })
     }
 }

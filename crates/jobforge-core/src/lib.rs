@@ -32,6 +32,7 @@ pub mod overview;
 pub mod standing;
 pub mod verdict;
 pub mod watchdog;
+pub mod what_if;
 
 pub mod audit;
 pub mod doctor;

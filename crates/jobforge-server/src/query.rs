@@ -167,6 +167,15 @@ const RESOLVED: Param =
 /// Which alerts are listed.
 pub(crate) const ALERTS: &[Param] =
     &[param("resolved", Kind::Flag, "What has ceased in the last 7 days, instead of what holds.")];
+/// What a threshold is asked about.
+pub(crate) const WHAT_IF: &[Param] = &[
+    param(
+        "heartbeat_threshold_ms",
+        Kind::Number { min: 1000, max: 86_400_000 },
+        "The threshold that is proposed, in milliseconds; the one that goes now if left out.",
+    ),
+    param("since", Kind::Since, "From this moment on, or so long back; 14d if left out."),
+];
 /// What narrows the audit log down.
 pub(crate) const AUDIT: &[Param] = &[
     param("actor", Kind::Text, "Only of this actor."),

@@ -64,5 +64,9 @@ fn attempt(attempt: Attempt) -> AttemptView {
         error: attempt.error,
         stop_ignored_at: attempt.stop_ignored_at,
         refused: attempt.refused,
+        heartbeat_at: attempt.heartbeat_at,
+        heartbeats: attempt.heard.beats,
+        heartbeat_interval_ms: attempt.heard.interval.map(jobforge_api::millis),
+        silent_gaps: attempt.heard.gaps,
     }
 }

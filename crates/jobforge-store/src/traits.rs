@@ -34,6 +34,7 @@ use jobforge_core::time::Now;
 use jobforge_core::token::TokenRow;
 use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
+use jobforge_core::what_if::Record;
 use jobforge_core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
@@ -231,6 +232,10 @@ pub trait Inspect: Send + Sync {
     async fn watchdogs(&self, at: Now) -> Result<Vec<WatchdogRow>>;
     /// The last runs of all watchdogs, newest first, at most `limit`.
     async fn watchdog_runs(&self, limit: usize) -> Result<Vec<Run>>;
+    /// Attempts that a heartbeat threshold bears on: ended since a moment and taken for hung, or heard again after a silence of
+    /// more than two of their intervals; and running ones that were or are silent for so long. Of each kind at most `most`, the
+    /// last ended.
+    async fn silent_attempts(&self, since: Timestamp, most: usize, at: Now) -> Result<Record>;
 }
 
 /// The tenants. No call looks at more of a big table than its bound.

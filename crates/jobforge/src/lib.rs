@@ -53,6 +53,7 @@ pub mod services;
 pub mod tenants;
 mod tokens;
 pub mod trace;
+pub mod what_if;
 mod worker;
 
 pub use alert::AlertError;

@@ -36,6 +36,7 @@ pub mod retention;
 pub mod schedule_fire;
 pub mod schedules;
 pub mod settle;
+pub mod silence;
 pub mod tenants;
 pub mod upkeep;
 pub mod wake;
@@ -146,6 +147,16 @@ macro_rules! conformance {
                 tenants_are_found_by_how_their_names_begin,
                 what_fell_of_a_tenant_is_counted_and_what_fell_lately,
                 a_tenants_success_takes_nothing_with_it,
+            }
+            silence {
+                a_long_silence_is_kept_and_a_punctual_heartbeat_is_only_counted,
+                of_many_silences_the_longest_are_kept,
+                a_silence_that_the_end_of_the_attempt_breaks_is_kept_with_it,
+                a_claim_begins_the_record_anew_and_the_attempt_keeps_its_own,
+                whatever_ends_an_attempt_keeps_what_was_heard_of_it,
+                a_stale_fence_records_nothing,
+                a_worker_that_does_not_say_how_often_it_beats_leaves_no_gaps,
+                what_a_threshold_bears_on_is_found_and_nothing_else,
             }
             settle {
                 a_success_ends_the_job_and_keeps_its_result,
@@ -424,6 +435,7 @@ mod tests {
             include_str!("claim.rs"),
             include_str!("heartbeat.rs"),
             include_str!("settle.rs"),
+            include_str!("silence.rs"),
             include_str!("fence.rs"),
             include_str!("rescue.rs"),
             include_str!("workers.rs"),

@@ -39,6 +39,7 @@ fn fields(job: &Job) -> Vec<(&'static str, String)> {
         lease,
         heartbeat_at,
         heartbeat_due_at,
+        heard,
         timeout,
         deadline_at,
         started_at,

@@ -244,6 +244,7 @@ impl Runner {
                 .then(|| vec![random.pick(&TYPES).to_owned(), random.pick(&TYPES).to_owned()]),
             tenant: None,
             beat_due_in: Duration::from_secs(random.pick(&[3, 30, 120])),
+            beat_interval: None,
             queues,
             alone: random.percent(10),
             ..asking(&worker, "", 0)
@@ -300,7 +301,13 @@ impl Runner {
     async fn heartbeat(&mut self, random: &mut Random) -> Result<String> {
         let Some((worker, jobs)) = self.held(random) else { return Ok("heartbeat of nothing".to_owned()) };
         let due_in = Duration::from_secs(random.pick(&[3, 30, 120]));
-        let beat = |job: &ClaimedJob| Beat { id: job.id, lease: job.lease, due_in, report: a_report(random) };
+        let beat = |job: &ClaimedJob| Beat {
+            id: job.id,
+            lease: job.lease,
+            due_in,
+            interval: Some(due_in / 4),
+            report: a_report(random),
+        };
         let beats: Vec<Beat> = jobs.iter().map(beat).collect();
         let answers = self.store.heartbeat(&worker, &beats, self.at()).await?;
         ensure!(answers.len() == beats.len(), "{} answers to {} beats", answers.len(), beats.len());

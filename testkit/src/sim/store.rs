@@ -21,6 +21,7 @@ use jobforge_core::state::Status;
 use jobforge_core::tenant::{Fallen, Loads};
 use jobforge_core::time::Now;
 use jobforge_core::watchdog::{Run, WatchdogRow};
+use jobforge_core::what_if::Record;
 use jobforge_core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use jobforge_store::Result;
 use jobforge_store::rows::{
@@ -274,6 +275,13 @@ impl Inspect for SimStore {
 
     async fn watchdog_runs(&self, limit: usize) -> Result<Vec<Run>> {
         self.call("watchdog_runs", move |world| wait(world.store().watchdog_runs(limit))).await
+    }
+
+    async fn silent_attempts(&self, since: Timestamp, most: usize, _: Now) -> Result<Record> {
+        self.call("silent_attempts", move |world| {
+            wait(world.store().silent_attempts(since, most, world.at()))
+        })
+        .await
     }
 }
 

@@ -32,6 +32,10 @@ pub struct ClaimRequest {
     /// How long until the first heartbeat of a claimed job at the latest; absent is by the server's rhythm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_due_ms: Option<u64>,
+    /// How long the worker means to wait before the first heartbeat; absent if it does not say. Silences of more than twice
+    /// that are kept with the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_interval_ms: Option<u64>,
     /// One job that must run alone in its process, and no other: asked by a worker that runs nothing. Without it none of
     /// those is given.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -61,6 +65,9 @@ pub struct NextClaim {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_due_ms: Option<u64>,
     /// As in [`ClaimRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_interval_ms: Option<u64>,
+    /// As in [`ClaimRequest`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub alone: bool,
     /// As in [`ClaimRequest`].
@@ -74,8 +81,28 @@ pub struct NextClaim {
 impl ClaimRequest {
     /// Who asks, and for what.
     pub fn parts(self) -> (WorkerId, NextClaim) {
-        let Self { worker_id, queues, types, wait_ms, heartbeat_due_ms, alone, bounds, held } = self;
-        (worker_id, NextClaim { queues, types, wait_ms, heartbeat_due_ms, alone, bounds, held })
+        let Self {
+            worker_id,
+            queues,
+            types,
+            wait_ms,
+            heartbeat_due_ms,
+            heartbeat_interval_ms,
+            alone,
+            bounds,
+            held,
+        } = self;
+        let next = NextClaim {
+            queues,
+            types,
+            wait_ms,
+            heartbeat_due_ms,
+            heartbeat_interval_ms,
+            alone,
+            bounds,
+            held,
+        };
+        (worker_id, next)
     }
 }
 

@@ -44,6 +44,10 @@ pub struct JobBeat {
     /// How long until the next one at the latest; absent is by the server's rhythm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_in_ms: Option<u64>,
+    /// How long the worker means to wait before the next one; absent if it does not say. Silences of more than twice that are
+    /// kept with the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_ms: Option<u64>,
     /// What its handler has to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<JobReport>,

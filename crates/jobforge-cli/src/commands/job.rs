@@ -141,6 +141,7 @@ fn print_detail(detail: &JobDetail, now: jiff::Timestamp) {
         ("time-out", job.timeout.map(words)),
         ("standstill", job.progress_timeout.map(|limit| format!("at most {}", words(limit)))),
         ("progress", progress(job)),
+        ("heard", job.heard.told()),
         (
             "items",
             (job.items != Default::default()).then(|| {
@@ -185,6 +186,9 @@ fn attempt_row(attempt: &Attempt, now: Timestamp) -> Vec<String> {
     }
     if attempt.refused > 0 {
         said.push(format!("{} refused", counted(attempt.refused, "late report")));
+    }
+    if !attempt.heard.gaps.is_empty() {
+        said.extend(attempt.heard.told());
     }
     let worker = attempt.worker.as_ref().map(ToString::to_string).unwrap_or_default();
     vec![attempt.attempt.to_string(), attempt.outcome.clone(), took, worker, said.join("; ")]

@@ -28,6 +28,7 @@ mod token;
 mod top;
 mod up;
 mod watchdog;
+mod what_if;
 mod work;
 mod worker;
 

@@ -10,7 +10,7 @@ use jobforge::services::Watchdog;
 use jobforge::store::Store;
 use jobforge::store::rows::MAX_PAGE;
 
-use super::Context;
+use super::{Context, what_if};
 use crate::cli::WatchdogCommand;
 use crate::failure::Failure;
 use crate::output;
@@ -24,6 +24,9 @@ pub(crate) async fn run(context: Context, command: WatchdogCommand) -> Result<()
         WatchdogCommand::Run { dry_run: true } => preview(&context).await,
         WatchdogCommand::Run { dry_run: false } => sweep(&context).await,
         WatchdogCommand::History { limit, verdicts } => history(&context, limit, verdicts).await,
+        WatchdogCommand::WhatIf { heartbeat_threshold_ms, since } => {
+            what_if::run(&context, heartbeat_threshold_ms, &since).await
+        }
     }
 }
 

@@ -49,3 +49,4 @@ mod terminal;
 mod tidying;
 mod top;
 mod watchdog;
+mod what_if;

@@ -308,6 +308,8 @@ mod tests {
             finished_at: Some(at(110)),
             stop_ignored_at: None,
             refused: 0,
+            heartbeat_at: None,
+            heard: Default::default(),
         };
         let known = Facts { last_attempt: Some(last), ..facts(job, 111) };
         let standing = assess(&known, &Rules::default());

@@ -59,6 +59,9 @@ fn where_it_runs(draft: &mut Draft<'_>) {
             .unwrap_or_default();
         draft.saw(format!("the job's last heartbeat came {} ago{limit}", ago(at)), Some(at));
     }
+    if let (Some(told), Some(longest)) = (job.heard.told(), job.heard.longest()) {
+        draft.saw(format!("of this attempt: {told}"), Some(longest.ended_at));
+    }
     if let Some(at) = job.progress.at {
         let percent = job.progress.percent.map(|p| format!("{p} % ")).unwrap_or_default();
         let phase = job.progress.phase.as_ref().map(|p| format!("in phase {p} ")).unwrap_or_default();

@@ -36,6 +36,7 @@ Queues, workers, dead letters
   GET    /v1/tenants               which tenant has how much under way, and whose jobs fall
   GET    /v1/workers               workers; POST /v1/workers/{id}/restart has one begin anew
   GET    /v1/watchdog/runs         what watchdogs did; POST /v1/watchdog/run sweeps now
+  GET    /v1/watchdog/what-if      what another heartbeat threshold would have done
   GET    /v1/dead/groups           what jobs died of; /v1/dead/jobs lists them
 
 Run them, in a program of yours (docs/worker-protocol.md)

@@ -14,7 +14,7 @@ use jobforge::core::audit::AuditFilter;
 use jobforge::core::enqueue::JobRequest;
 use jobforge::core::job::{Job, JobId, NewJob};
 use jobforge::core::standing::Rules;
-use jobforge::core::time::{LATEST, since};
+use jobforge::core::time::{LATEST, since, words};
 use jobforge::store::rows::JobDetail;
 use jobforge::{Error, Receipt};
 use jobforge_api::requests::{MAX_FOR_MS, MAX_JOBS, RescheduleRequest};
@@ -264,6 +264,10 @@ pub(crate) async fn events_of(app: &App, detail: &JobDetail) -> Result<Vec<Timel
             ..bare(at, event)
         };
         events.extend(attempt.started_at.map(|at| of_attempt(at, "started")));
+        events.extend(attempt.heard.gaps.iter().map(|gap| TimelineEvent {
+            reason: Some(format!("nothing was heard for {}", words(gap.lasted()))),
+            ..of_attempt(gap.ended_at, "heard_again")
+        }));
         let ended = |at| TimelineEvent { error: attempt.error.clone(), ..of_attempt(at, &attempt.outcome) };
         events.extend(attempt.finished_at.map(ended));
     }

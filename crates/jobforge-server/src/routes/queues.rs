@@ -11,6 +11,7 @@ use jobforge::core::enqueue::check_name;
 use jobforge::core::time::Now;
 use jobforge::core::watchdog::Run;
 use jobforge::services::Watchdog;
+use jobforge::what_if::{self, NoAnswer};
 use jobforge_api::{QueueList, QueuePauseView, WatchdogList, WorkerList};
 
 use super::json;
@@ -37,6 +38,24 @@ pub(super) async fn watchdog_runs(State(app): State<Arc<App>>, uri: Uri) -> Resu
     let store = app.client.store();
     let (runs, watchdogs) = (store.watchdog_runs(limit).await?, store.watchdogs(Now::Database).await?);
     json(StatusCode::OK, &WatchdogList { watchdogs, runs })
+}
+
+/// `GET /v1/watchdog/what-if`
+pub(super) async fn what_if(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
+    let mut params = query::params(&uri, query::WHAT_IF)?;
+    let (threshold, since) = (params.parse("heartbeat_threshold_ms")?, params.take("since"));
+    let store = app.client.store().as_ref();
+    let answer = what_if::ask(store, &app.live.now(), threshold, since.as_deref()).await?;
+    json(StatusCode::OK, &answer)
+}
+
+impl From<NoAnswer> for ApiError {
+    fn from(error: NoAnswer) -> Self {
+        match error {
+            NoAnswer::Bad(_) | NoAnswer::Since(_) => Self::bad_request("bad_parameter", error.to_string()),
+            NoAnswer::Store(error) => error.into(),
+        }
+    }
 }
 
 /// `POST /v1/watchdog/run`

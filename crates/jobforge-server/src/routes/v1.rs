@@ -9,6 +9,7 @@ use jobforge::core::standing::Standing;
 use jobforge::core::tenant::TenantList;
 use jobforge::core::token::Scope::{Admin, Enqueue, Operate, Read};
 use jobforge::core::watchdog::Run;
+use jobforge::core::what_if::WhatIf;
 use jobforge_api::alerts::{
     AlertList, ChannelRequest, ChannelTried, RuleList, SilenceEnded, SilenceList, SilenceRequest, SilenceView,
 };
@@ -35,7 +36,7 @@ use super::{
 use crate::metrics;
 use crate::query::{
     ALERTS, AUDIT, DEAD_FILTER, DEAD_PAGE, HISTORY, IDEMPOTENCY_KEY, IF_MATCH, JOB_FILTER, Kind, LAST_EVENT,
-    LIMIT, SCHEDULE_HISTORY, SCHEDULES, TENANTS, TRACEPARENT,
+    LIMIT, SCHEDULE_HISTORY, SCHEDULES, TENANTS, TRACEPARENT, WHAT_IF,
 };
 
 type Handler = axum::routing::MethodRouter<std::sync::Arc<crate::server::App>>;
@@ -241,6 +242,14 @@ fn of_queues() -> Vec<Route> {
         look("/v1/watchdog/runs", All(Read), "What watchdogs did, newest first", get(queues::watchdog_runs))
             .query(&[LIMIT])
             .gives::<WatchdogList>(200),
+        look(
+            "/v1/watchdog/what-if",
+            All(Read),
+            "What another heartbeat threshold would have caught sooner, and which healthy jobs it would have hit",
+            get(queues::what_if),
+        )
+        .query(WHAT_IF)
+        .gives::<WhatIf>(200),
         act("/v1/watchdog/run", All(Operate), "Sweep once, now", post(queues::watchdog_run))
             .gives::<Run>(200),
         look("/v1/dead/groups", Own(Read), "What jobs died of, the most frequent first", get(dead::groups))

@@ -191,6 +191,9 @@ fn attempt_line(attempt: &Attempt, now: Timestamp) -> AttemptLine {
     if let Some(at) = attempt.stop_ignored_at {
         notes.push(format!("its handler ignores the request to stop, since {}", words(since(now, at))));
     }
+    if !attempt.heard.gaps.is_empty() {
+        notes.extend(attempt.heard.told());
+    }
     if attempt.refused > 0 {
         notes.push(format!("{} late reports were refused", attempt.refused));
     }
@@ -272,6 +275,7 @@ fn facts(job: &Job, now: Timestamp) -> Vec<Fact> {
     }
     let mut also = |name, value: Option<String>| facts.extend(value.map(|value| fact(name, value)));
     also("deadline", job.deadline_at.map(|at| format!("{at:.3}")));
+    also("heard of the last attempt", job.heard.told());
     also("time-out", job.timeout.map(words));
     also("progress time-out", job.progress_timeout.map(words));
     also("lost leases", (job.misses > 0).then(|| job.misses.to_string()));

@@ -35,6 +35,7 @@ mod tenants;
 mod timeline;
 mod visit;
 mod watchdog;
+mod what_if;
 mod words;
 mod workers;
 

@@ -1,4 +1,5 @@
-//! The life of a job as a picture: attempts as bars, the silence since the last sign of life, what operators did.
+//! The life of a job as a picture: attempts as bars, their heartbeats with silent gaps, the silence since the last sign of life,
+//! what operators did.
 //!
 //! Long stretches in which nothing happens are drawn shorter, with a mark. The same is in a table beside it, for whoever
 //! reads pages rather than sees them.
@@ -86,12 +87,14 @@ pub(super) fn draw(job: &Job, attempts: &[Attempt], events: &[TimelineEvent], no
     moments.extend(drawn.iter().flat_map(|attempt| [attempt.started_at, attempt.finished_at]).flatten());
     moments.extend(job.heartbeat_at.filter(|_| job.status == Status::Running));
     moments.extend(due);
+    let gaps = drawn.iter().flat_map(|attempt| &attempt.heard.gaps);
+    moments.extend(gaps.flat_map(|gap| [gap.began_at(), gap.ended_at]));
     moments.extend(Some(job.run_at).filter(|at| job.status == Status::Queued && *at > now));
     let axis = Axis::of(moments);
     let mut svg = String::with_capacity(4096);
     let _ = write!(
         svg,
-        "<svg class=\"timeline\" viewBox=\"0 0 {WIDTH} 96\" role=\"img\" aria-labelledby=\"tl-t tl-d\">\
+        "<svg class=\"timeline\" viewBox=\"0 0 {WIDTH} 112\" role=\"img\" aria-labelledby=\"tl-t tl-d\">\
          <title id=\"tl-t\">Timeline of the job</title><desc id=\"tl-d\">{} attempts; the table below tells the same.</desc>\
          <defs><pattern id=\"silence\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
          <rect class=\"hatch\" width=\"3\" height=\"8\"/></pattern></defs><line class=\"axis\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"44\" y2=\"44\"/>",
@@ -100,6 +103,7 @@ pub(super) fn draw(job: &Job, attempts: &[Attempt], events: &[TimelineEvent], no
     mark(&mut svg, axis.x(job.created_at), "enqueued", "plain");
     for attempt in drawn {
         bar(&mut svg, &axis, attempt, now);
+        beats(&mut svg, &axis, attempt, now);
     }
     silence(&mut svg, &axis, job, now);
     for event in events.iter().filter(|event| event.attempt.is_none() && event.event != "enqueued") {
@@ -110,7 +114,7 @@ pub(super) fn draw(job: &Job, attempts: &[Attempt], events: &[TimelineEvent], no
         let middle = f64::midpoint(*from, *to);
         let _ = write!(
             svg,
-            "<text class=\"break\" x=\"{middle:.1}\" y=\"86\" text-anchor=\"middle\">// {}</text>",
+            "<text class=\"break\" x=\"{middle:.1}\" y=\"106\" text-anchor=\"middle\">// {}</text>",
             words(*lasted)
         );
     }
@@ -156,6 +160,35 @@ fn bar(svg: &mut String, axis: &Axis, attempt: &Attempt, now: Timestamp) {
         );
     }
     svg.push_str("</g>");
+}
+
+/// The heartbeats of an attempt as a thin line below it, hatched where nothing was heard for long and it went on.
+fn beats(svg: &mut String, axis: &Axis, attempt: &Attempt, now: Timestamp) {
+    let heard = &attempt.heard;
+    let (Some(told), Some(from)) = (heard.told(), attempt.started_at) else { return };
+    let to = attempt.finished_at.or(attempt.heartbeat_at).unwrap_or(now);
+    let (left, right) = (axis.x(from), axis.x(to));
+    let _ = write!(
+        svg,
+        "<g class=\"beats\"><title>attempt {}: {}</title><rect x=\"{left:.1}\" y=\"66\" width=\"{:.1}\" height=\"8\"/></g>",
+        attempt.attempt,
+        escape(&told),
+        (right - left).max(2.0)
+    );
+    for gap in &heard.gaps {
+        let (left, right) = (axis.x(gap.began_at()), axis.x(gap.ended_at));
+        let (width, lasted) = ((right - left).max(2.0), words(gap.lasted()));
+        let _ = write!(
+            svg,
+            "<g class=\"gap\"><title>silent for {lasted}, then heard again</title><rect class=\"hole\" x=\"{left:.1}\" y=\"66\" \
+             width=\"{width:.1}\" height=\"8\"/><rect x=\"{left:.1}\" y=\"66\" width=\"{width:.1}\" height=\"8\" fill=\"url(#silence)\"/>"
+        );
+        if width > 50.0 {
+            let middle = f64::midpoint(left, right);
+            let _ = write!(svg, "<text x=\"{middle:.1}\" y=\"90\" text-anchor=\"middle\">{lasted}</text>");
+        }
+        svg.push_str("</g>");
+    }
 }
 
 /// The time since the last sign of life, hatched, and the moment at which it counts as too long.

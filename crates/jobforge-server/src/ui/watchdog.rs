@@ -1,4 +1,4 @@
-//! `/ui/watchdog`: who watches, by which thresholds, and what each sweep decided and why.
+//! `/ui/watchdog`: who watches, by which thresholds, what each sweep decided and why, and what another threshold would have done.
 
 use askama::Template;
 use axum::response::Response;
@@ -8,6 +8,7 @@ use jobforge::core::watchdog::Run;
 use super::copies::Copies;
 use super::page::{Shell, html};
 use super::visit::Visit;
+use super::what_if::Asked;
 use super::words::{When, brief, cut};
 use crate::api_error::ApiError;
 
@@ -24,6 +25,7 @@ struct WatchdogPage {
     dogs: Vec<Dog>,
     thresholds: Vec<Threshold>,
     runs: Vec<RunLine>,
+    asked: Asked,
 }
 
 struct Dog {
@@ -121,11 +123,17 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
         every: words(std::time::Duration::from_millis(dog.check_interval_ms)),
     };
     let sql = "SELECT * FROM jobforge_watchdog_runs ORDER BY started_at DESC LIMIT 100;";
-    let copies = Copies::of("jobforge watchdog history --verdicts", "/v1/watchdog/runs", sql);
+    let asked = Asked::of(&visit).await?;
+    let copies = if asked.answer.is_some() {
+        asked.copies()
+    } else {
+        Copies::of("jobforge watchdog history --verdicts", "/v1/watchdog/runs", sql)
+    };
     html(&WatchdogPage {
         shell: visit.shell("/ui/watchdog", "Watchdog", as_of, copies).await,
         dogs: dogs.iter().map(dog).collect(),
         thresholds: thresholds.collect(),
         runs: runs.into_iter().map(|run| line(run, as_of)).collect(),
+        asked,
     })
 }

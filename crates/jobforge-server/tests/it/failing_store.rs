@@ -31,6 +31,7 @@ use jobforge::core::time::Now;
 use jobforge::core::token::TokenRow;
 use jobforge::core::verdict::HeldBack;
 use jobforge::core::watchdog::{Run, Survey, WatchdogRow};
+use jobforge::core::what_if::Record;
 use jobforge::core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use jobforge::store::rows::{
     Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, Gauges, JobDetail,
@@ -198,6 +199,9 @@ impl Inspect for FailingStore {
         self.fail()
     }
     async fn watchdog_runs(&self, _: usize) -> Result<Vec<Run>> {
+        self.fail()
+    }
+    async fn silent_attempts(&self, _: Timestamp, _: usize, _: Now) -> Result<Record> {
         self.fail()
     }
     async fn worker(&self, _: &WorkerId) -> Result<Option<WorkerRow>> {

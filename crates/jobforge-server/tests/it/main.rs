@@ -29,6 +29,7 @@ mod ui_pages;
 mod ui_runbooks;
 mod ui_sessions;
 mod ui_tenants;
+mod what_if;
 mod worker;
 mod worker_bounds;
 mod worker_deaths;

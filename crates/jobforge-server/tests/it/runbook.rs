@@ -71,6 +71,7 @@ async fn stuck_on(site: &Site, count: usize, lease: Duration, beat_due_in: Durat
         types: None,
         tenant: None,
         beat_due_in,
+        beat_interval: None,
         alone: false,
         bounds: TypeBounds::default(),
     };

@@ -9,6 +9,23 @@ CREATE FUNCTION jobforge_now() RETURNS timestamptz LANGUAGE sql STABLE AS $$
   SELECT coalesce(nullif(current_setting('jobforge.now', true), '')::timestamptz, now())
 $$;
 
+-- The silent gaps of an attempt with another one, which has ended: at most 16, the longest. Asked only when there is one, so a
+-- punctual heartbeat pays a comparison.
+CREATE FUNCTION jobforge_silent_gaps(kept jsonb, last_heard timestamptz, interval_ms bigint, ended timestamptz)
+RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_agg(one ORDER BY one ->> 'ended_at')
+  FROM (
+    SELECT one
+    FROM jsonb_array_elements(coalesce(kept, '[]') || jsonb_build_object(
+      'ended_at', to_char(ended AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+      'ms', floor(extract(epoch FROM ended - last_heard) * 1000)::bigint,
+      'interval_ms', interval_ms
+    )) one
+    ORDER BY (one ->> 'ms')::bigint DESC, one ->> 'ended_at'
+    LIMIT 16
+  ) longest
+$$;
+
 CREATE TABLE jobforge_jobs (
   id                uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
   tenant_id         text        NOT NULL DEFAULT 'default' CHECK (tenant_id <> ''),
@@ -42,6 +59,10 @@ CREATE TABLE jobforge_jobs (
   progress_timeout_ms bigint    CHECK (progress_timeout_ms > 0),
   -- How long the running attempt may stand still: the job's own bound, or what its worker said of its type.
   progress_limit_ms bigint,
+  -- What was heard of the last attempt: its heartbeats, how long its worker meant to wait for the next one, and its silent gaps.
+  beats             integer     NOT NULL DEFAULT 0,
+  beat_interval_ms  bigint,
+  silent_gaps       jsonb,
   misses            integer     NOT NULL DEFAULT 0 CHECK (misses >= 0),
   -- Deaths of workers in which it was running, if there were any; after the second it runs alone.
   crashes           jsonb,
@@ -100,6 +121,9 @@ CREATE INDEX idx_jobforge_jobs_fallen_made ON jobforge_jobs (status, created_at)
 CREATE INDEX idx_jobforge_jobs_error ON jobforge_jobs USING hash ((error ->> 'message')) WHERE error IS NOT NULL;
 -- A few bytes for each stretch of the table: what was enqueued lately lies together.
 CREATE INDEX idx_jobforge_jobs_made ON jobforge_jobs USING brin (created_at) WITH (pages_per_range = 32, autosummarize = on);
+
+-- Ended jobs that fell silent and went on. The common life of a job does not come here.
+CREATE INDEX idx_jobforge_jobs_silent ON jobforge_jobs (finished_at) WHERE silent_gaps IS NOT NULL;
 
 CREATE TABLE jobforge_ready (
   id        uuid        NOT NULL,
@@ -172,9 +196,16 @@ CREATE TABLE jobforge_job_attempts (
   -- refused since.
   stop_ignored_at  timestamptz,
   refused      integer     NOT NULL DEFAULT 0,
+  -- What was heard of it, as the job's row had it.
+  beats        integer     NOT NULL DEFAULT 0,
+  heartbeat_at timestamptz,
+  beat_interval_ms  bigint,
+  silent_gaps  jsonb,
   created_at   timestamptz NOT NULL DEFAULT now(),
   UNIQUE (job_id, lease)
 );
+CREATE INDEX idx_jobforge_job_attempts_silent ON jobforge_job_attempts (finished_at)
+  WHERE silent_gaps IS NOT NULL OR (error ->> 'kind') = 'heartbeat_late';
 
 CREATE TABLE jobforge_job_logs (
   job_id      uuid        NOT NULL REFERENCES jobforge_jobs (id) ON DELETE CASCADE,
@@ -503,10 +534,12 @@ BEGIN
   IF OLD.status = 'running' AND (NEW.status <> 'running' OR NEW.locked_by IS DISTINCT FROM OLD.locked_by) THEN
     job.lease := OLD.lease + 1;
     job.last_worker := OLD.locked_by;
-    INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error)
+    INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error,
+                                       beats, heartbeat_at, beat_interval_ms, silent_gaps)
     VALUES (OLD.id, OLD.tenant_id, OLD.attempts, OLD.lease, OLD.locked_by, 'reset', OLD.started_at, job.updated_at,
             jsonb_build_object('kind', 'reset', 'retryable', true,
-                               'message', format('reset to %s by SQL of role %s', NEW.status, session_user)))
+                               'message', format('reset to %s by SQL of role %s', NEW.status, session_user)),
+            OLD.beats, OLD.heartbeat_at, OLD.beat_interval_ms, OLD.silent_gaps)
     ON CONFLICT (job_id, lease) DO NOTHING;
     IF NEW.status <> 'running' THEN
       job.locked_by := NULL;

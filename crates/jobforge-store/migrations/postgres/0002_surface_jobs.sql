@@ -207,8 +207,10 @@ BEGIN
   END IF;
   IF job.status <> 'canceled' THEN
     IF job.status = 'running' THEN
-      INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at)
-      VALUES (job.id, job.tenant_id, job.attempts, job.lease, job.locked_by, 'canceled', job.started_at, jobforge_now())
+      INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, beats,
+                                         heartbeat_at, beat_interval_ms, silent_gaps)
+      VALUES (job.id, job.tenant_id, job.attempts, job.lease, job.locked_by, 'canceled', job.started_at, jobforge_now(), job.beats,
+              job.heartbeat_at, job.beat_interval_ms, job.silent_gaps)
       ON CONFLICT (job_id, lease) DO NOTHING;
       PERFORM pg_notify('jobforge', 'moved:' || job.id);
     END IF;
@@ -246,8 +248,10 @@ BEGIN
       'cancel it first with jobforge_cancel_job; its worker is told to stop');
   END IF;
   IF job.status = 'succeeded' THEN
-    INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at)
-    VALUES (job.id, job.tenant_id, job.attempts, job.lease, job.last_worker, 'succeeded', job.started_at, job.finished_at)
+    INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, beats,
+                                       heartbeat_at, beat_interval_ms, silent_gaps)
+    VALUES (job.id, job.tenant_id, job.attempts, job.lease, job.last_worker, 'succeeded', job.started_at, job.finished_at,
+            job.beats, job.heartbeat_at, job.beat_interval_ms, job.silent_gaps)
     ON CONFLICT (job_id, lease) DO NOTHING;
   END IF;
   DELETE FROM jobforge_job_results WHERE job_id = job.id;

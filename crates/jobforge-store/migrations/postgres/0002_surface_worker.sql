@@ -87,6 +87,9 @@ BEGIN
         started_at = jobforge_now(),
         heartbeat_at = jobforge_now(),
         heartbeat_due_at = jobforge_now() + lease_ms * interval '1 ms',
+        beats = 0,
+        beat_interval_ms = NULL,
+        silent_gaps = NULL,
         deadline_at = jobforge_now() + j.timeout_ms * interval '1 ms',
         progress_limit_ms = j.progress_timeout_ms,
         progress = NULL,
@@ -192,6 +195,7 @@ BEGIN
   SET revision = j.revision + 1,
       heartbeat_at = jobforge_now(),
       heartbeat_due_at = worker.lease_expires_at,
+      beats = j.beats + 1,
       progress = coalesce(least(greatest(p_progress, 0), 100)::smallint, j.progress),
       progress_message = coalesce(left(p_message, 1000), j.progress_message),
       phase = coalesce(left(p_phase, 100), j.phase),
@@ -294,9 +298,10 @@ BEGIN
     RETURNING r.id INTO result;
   END IF;
   IF becomes <> 'succeeded' OR job.attempts > 1 THEN
-    INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error)
+    INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error,
+                                       beats, heartbeat_at)
     VALUES (job.id, job.tenant_id, job.attempts, job.lease, p_worker_id, CASE becomes WHEN 'queued' THEN 'retry' ELSE becomes END,
-            job.started_at, jobforge_now(), failure)
+            job.started_at, jobforge_now(), failure, job.beats, job.heartbeat_at)
     ON CONFLICT (job_id, lease) DO NOTHING;
   END IF;
   UPDATE jobforge_jobs j
@@ -338,10 +343,11 @@ BEGIN
         run_at = jobforge_now(), last_worker = j.locked_by, locked_by = NULL, locked_at = NULL, heartbeat_due_at = NULL,
         deadline_at = NULL, progress_limit_ms = NULL, updated_at = jobforge_now()
     WHERE j.status = 'running' AND j.locked_by = p_worker_id
-    RETURNING j.id, j.tenant_id, j.attempts + 1 AS attempt_no, j.lease, j.started_at
+    RETURNING j.id, j.tenant_id, j.attempts + 1 AS attempt_no, j.lease, j.started_at, j.beats, j.heartbeat_at
   )
-  INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at)
-  SELECT id, tenant_id, attempt_no, lease, p_worker_id, 'released', started_at, jobforge_now() FROM released
+  INSERT INTO jobforge_job_attempts
+    (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, beats, heartbeat_at)
+  SELECT id, tenant_id, attempt_no, lease, p_worker_id, 'released', started_at, jobforge_now(), beats, heartbeat_at FROM released
   ON CONFLICT (job_id, lease) DO NOTHING;
   GET DIAGNOSTICS given = ROW_COUNT;
   UPDATE jobforge_workers SET state = 'gone', ended_at = jobforge_now(), end_reason = 'left' WHERE id = p_worker_id;

@@ -36,6 +36,10 @@ CREATE TABLE jobforge_jobs (
     progress_timeout_ms INTEGER CHECK (progress_timeout_ms > 0),
     -- How long the running attempt may stand still: the job's own bound, or what its worker said of its type.
     progress_limit_ms INTEGER,
+    -- What was heard of the last attempt: its heartbeats, how long its worker meant to wait for the next one, and its silent gaps.
+    beats             INTEGER NOT NULL DEFAULT 0,
+    beat_interval_ms  INTEGER,
+    silent_gaps       TEXT,
     misses            INTEGER NOT NULL DEFAULT 0 CHECK (misses >= 0),
     -- Deaths of workers in which it was running, if there were any; after the second it runs alone.
     crashes           TEXT,
@@ -98,6 +102,10 @@ CREATE INDEX idx_jobforge_jobs_dead_newest ON jobforge_jobs (id, type, queue, te
 -- With all that counting what fell of a tenant lately asks.
 CREATE INDEX idx_jobforge_jobs_fallen_tenant ON jobforge_jobs (tenant_id, status, id, finished_at)
     WHERE status = 'failed' OR status = 'dead' OR status = 'canceled';
+
+-- Ended jobs that fell silent and went on.
+CREATE INDEX idx_jobforge_jobs_silent ON jobforge_jobs (finished_at)
+    WHERE silent_gaps IS NOT NULL;
 
 -- At most one job per (tenant, type, key); the key comes first so that it can be looked up alone.
 CREATE UNIQUE INDEX idx_jobforge_jobs_idempotency ON jobforge_jobs (idempotency_key, type, tenant_id)
@@ -175,9 +183,16 @@ CREATE TABLE jobforge_job_attempts (
     -- refused since.
     stop_ignored_at  INTEGER,
     refused      INTEGER NOT NULL DEFAULT 0,
+    -- What was heard of it, as the job's row had it.
+    beats        INTEGER NOT NULL DEFAULT 0,
+    heartbeat_at INTEGER,
+    beat_interval_ms  INTEGER,
+    silent_gaps  TEXT,
     created_at   INTEGER NOT NULL,
     PRIMARY KEY (job_id, lease)
 ) STRICT;
+CREATE INDEX idx_jobforge_job_attempts_silent ON jobforge_job_attempts (finished_at)
+    WHERE silent_gaps IS NOT NULL OR instr(error, '"heartbeat_late"');
 
 -- The newest log lines of each attempt that printed any.
 CREATE TABLE jobforge_job_logs (

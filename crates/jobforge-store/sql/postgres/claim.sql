@@ -4,7 +4,8 @@
 -- $6 types the worker can run or null for all, $7 milliseconds until the first heartbeat is due, $8 promotion batch,
 -- $9 and $10 bounds for jobs that have none of their own, on the attempt and on the time between two reports of progress:
 -- {"by_type": {type: milliseconds}, "other": milliseconds} or null, $11 whether jobs are taken that must run alone, or
--- all others, $12 the only tenant whose jobs are taken or null for all.
+-- all others, $12 the only tenant whose jobs are taken or null for all, $13 milliseconds after which the worker means to
+-- send the first heartbeat.
 -- Uses idx_jobforge_ready and the primary key; never scans jobforge_jobs.
 --
 -- The cursor skips index entries of jobs already taken, which vacuum cannot remove while an old snapshot lives: with
@@ -70,6 +71,9 @@ WITH alive AS MATERIALIZED (
       started_at = (SELECT jobforge_now()),
       heartbeat_at = (SELECT jobforge_now()),
       heartbeat_due_at = (SELECT jobforge_now()) + $7::bigint * interval '1 ms',
+      beats = 0,
+      beat_interval_ms = $13::bigint,
+      silent_gaps = NULL,
       deadline_at = (SELECT jobforge_now()) + interval '1 ms'
         * coalesce(j.timeout_ms, ($9::jsonb -> 'by_type' ->> j.type)::bigint, ($9 ->> 'other')::bigint),
       progress_limit_ms =

@@ -1,7 +1,8 @@
 -- Reads the last recorded attempt of a job.
 --
 -- $1 job. Uses the unique index on (job_id, lease).
-SELECT attempt_no, lease, worker_id, outcome, error, started_at, finished_at, stop_ignored_at, refused
+SELECT attempt_no, lease, worker_id, outcome, error, started_at, finished_at, stop_ignored_at, refused, beats, heartbeat_at,
+       beat_interval_ms, silent_gaps
 FROM jobforge_job_attempts
 WHERE job_id = $1
 ORDER BY lease DESC

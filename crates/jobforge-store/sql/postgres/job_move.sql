@@ -5,7 +5,7 @@
 -- Uses the primary key. Results of an earlier run go with the fresh start.
 WITH before AS MATERIALIZED (
   SELECT id, tenant_id, status, attempts, lease, locked_by, last_worker, started_at, finished_at, queue, type,
-         created_by, items_processed, items_failed, items_skipped
+         created_by, items_processed, items_failed, items_skipped, beats, heartbeat_at, beat_interval_ms, silent_gaps
   FROM jobforge_jobs
   WHERE id = ANY ($1)
   ORDER BY id
@@ -51,9 +51,11 @@ WITH before AS MATERIALIZED (
   USING allowed a
   WHERE r.job_id = a.id AND $2 = 'retry'
 ), kept AS (
-  INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error)
+  INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error,
+                                     beats, heartbeat_at, beat_interval_ms, silent_gaps)
   SELECT id, tenant_id, attempts, lease, coalesce(locked_by, last_worker), CASE WHEN status = 'succeeded' THEN 'succeeded' WHEN $2 = 'retry' THEN 'reset' ELSE 'canceled' END,
-         started_at, coalesce(finished_at, jobforge_now()), NULL::jsonb
+         started_at, coalesce(finished_at, jobforge_now()), NULL::jsonb, beats, heartbeat_at, beat_interval_ms,
+         silent_gaps
   FROM allowed
   WHERE status IN ('running', 'succeeded')
   ON CONFLICT (job_id, lease) DO NOTHING

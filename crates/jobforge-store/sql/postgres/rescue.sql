@@ -35,15 +35,16 @@ WITH r AS MATERIALIZED (
     AND j.status IS NOT DISTINCT FROM 'running'
     AND j.heartbeat_due_at IS NOT DISTINCT FROM r.seen_due_at
   RETURNING j.id, j.tenant_id, CASE WHEN r.burns THEN j.attempts ELSE j.attempts + 1 END AS attempts, r.lease, j.last_worker, j.started_at, r.because, r.error,
-            j.queue,
+            j.beats, j.heartbeat_at, j.beat_interval_ms, j.silent_gaps, j.queue,
             CASE WHEN starts_with(j.created_by, 'schedule:') THEN substr(j.created_by, 10) ELSE j.type END AS job_name,
             extract(epoch FROM jobforge_now() - j.started_at)::float8 AS took_s,
             j.items_processed, j.items_failed, j.items_skipped
 ), kept AS (
-  INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error)
+  INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error,
+                                     beats, heartbeat_at, beat_interval_ms, silent_gaps)
   SELECT id, tenant_id, attempts, lease, last_worker,
          CASE WHEN because = 'rescue' THEN 'lost' ELSE 'timed_out' END,
-         started_at, jobforge_now(), error
+         started_at, jobforge_now(), error, beats, heartbeat_at, beat_interval_ms, silent_gaps
   FROM moved
   ON CONFLICT (job_id, lease) DO NOTHING
 ), told AS (

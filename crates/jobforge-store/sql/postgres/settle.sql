@@ -41,6 +41,11 @@ WITH s AS MATERIALIZED (
       items_failed = coalesce(s.failed, j.items_failed),
       items_skipped = coalesce(s.skipped, j.items_skipped),
       checkpoint = coalesce(s.checkpoint, j.checkpoint),
+      silent_gaps = CASE
+        WHEN jobforge_now() - j.heartbeat_at > j.beat_interval_ms * interval '2 ms'
+        THEN jobforge_silent_gaps(j.silent_gaps, j.heartbeat_at, j.beat_interval_ms, jobforge_now())
+        ELSE j.silent_gaps
+      END,
       updated_at = jobforge_now()
   FROM s
   WHERE j.id = s.id AND j.lease = s.lease AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status IS NOT DISTINCT FROM 'running'
@@ -49,7 +54,7 @@ WITH s AS MATERIALIZED (
             s.to_status, s.because, s.error, s.result, s.result_id, s.log, j.queue,
             CASE WHEN starts_with(j.created_by, 'schedule:') THEN substr(j.created_by, 10) ELSE j.type END AS job_name,
             extract(epoch FROM jobforge_now() - j.started_at)::float8 AS took_s,
-            j.items_processed, j.items_failed, j.items_skipped
+            j.items_processed, j.items_failed, j.items_skipped, j.beats, j.heartbeat_at, j.beat_interval_ms, j.silent_gaps
 ), kept_results AS (
   INSERT INTO jobforge_job_results (id, job_id, tenant_id, result, created_at)
   SELECT result_id, id, tenant_id, result, jobforge_now()
@@ -57,14 +62,15 @@ WITH s AS MATERIALIZED (
   WHERE result_id IS NOT NULL
   ON CONFLICT (job_id) DO UPDATE SET id = excluded.id, result = excluded.result, created_at = excluded.created_at
 ), kept_attempts AS (
-  INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error)
+  INSERT INTO jobforge_job_attempts (job_id, tenant_id, attempt_no, lease, worker_id, outcome, started_at, finished_at, error,
+                                     beats, heartbeat_at, beat_interval_ms, silent_gaps)
   SELECT id, tenant_id, attempt_no, lease, $1,
          CASE
            WHEN to_status <> 'queued' THEN to_status
            WHEN because = 'release' THEN 'released'
            ELSE because
          END,
-         started_at, jobforge_now(), error
+         started_at, jobforge_now(), error, beats, heartbeat_at, beat_interval_ms, silent_gaps
   FROM settled
   WHERE (to_status <> 'succeeded' OR attempt_no > 1) AND NOT (to_status = 'queued' AND because = 'snooze')
   ON CONFLICT (job_id, lease) DO NOTHING

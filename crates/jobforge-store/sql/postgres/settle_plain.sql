@@ -15,6 +15,11 @@ WITH settled AS (
       deadline_at = NULL,
       progress_limit_ms = NULL,
       error = NULL,
+      silent_gaps = CASE
+        WHEN (SELECT jobforge_now()) - j.heartbeat_at > j.beat_interval_ms * interval '2 ms'
+        THEN jobforge_silent_gaps(j.silent_gaps, j.heartbeat_at, j.beat_interval_ms, (SELECT jobforge_now()))
+        ELSE j.silent_gaps
+      END,
       updated_at = (SELECT jobforge_now())
   WHERE j.id = ANY ($2) AND j.lease = 1 AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status IS NOT DISTINCT FROM 'running'
   RETURNING j.id, j.lease, j.queue,

@@ -2,7 +2,8 @@
 -- ?1 worker, ?2 now, ?3 heartbeat due at, ?4 queue, ?5 types as a JSON list or NULL for all, ?6 at most so many,
 -- ?7 and ?8 bounds for jobs that have none of their own, on the attempt and on the time between two reports of progress:
 -- {"by_type": {type: milliseconds}, "other": milliseconds} or NULL, ?9 whether jobs are taken that must run alone, or
--- all others, ?10 the only tenant whose jobs are taken or NULL for all
+-- all others, ?10 the only tenant whose jobs are taken or NULL for all, ?11 milliseconds after which the worker means to send
+-- the first heartbeat
 -- Index: idx_jobforge_jobs_claim, in its own order and without reading the rows that are passed over.
 UPDATE jobforge_jobs
 SET
@@ -14,6 +15,9 @@ SET
     started_at = ?2,
     heartbeat_at = ?2,
     heartbeat_due_at = ?3,
+    beats = 0,
+    beat_interval_ms = ?11,
+    silent_gaps = NULL,
     deadline_at = ?2 + 1000 * coalesce(
         timeout_ms,
         (SELECT value FROM json_each(?7, '$.by_type') WHERE key = jobforge_jobs.type),

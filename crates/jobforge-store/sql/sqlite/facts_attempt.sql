@@ -10,7 +10,11 @@ SELECT
     started_at,
     finished_at,
     stop_ignored_at,
-    refused
+    refused,
+    beats,
+    heartbeat_at,
+    beat_interval_ms,
+    silent_gaps
 FROM jobforge_job_attempts
 WHERE job_id = ?1
 ORDER BY lease DESC

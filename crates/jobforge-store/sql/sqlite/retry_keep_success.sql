@@ -11,7 +11,11 @@ INSERT INTO jobforge_job_attempts (
     outcome,
     started_at,
     finished_at,
-    created_at
+    created_at,
+    beats,
+    heartbeat_at,
+    beat_interval_ms,
+    silent_gaps
 )
 SELECT
     ?1,
@@ -23,7 +27,11 @@ SELECT
     'succeeded',
     started_at,
     finished_at,
-    ?3
+    ?3,
+    beats,
+    heartbeat_at,
+    beat_interval_ms,
+    silent_gaps
 FROM jobforge_jobs
 WHERE id = ?2
   AND status = 'succeeded'

@@ -28,6 +28,22 @@ SET
     items_failed = coalesce(?17, items_failed),
     items_skipped = coalesce(?18, items_skipped),
     checkpoint = coalesce(?19, checkpoint),
+    silent_gaps = CASE
+        WHEN ?4 - heartbeat_at > beat_interval_ms * 2000 THEN (
+            SELECT json_group_array(json(one) ORDER BY one ->> 'ended_at')
+            FROM (
+                SELECT value AS one
+                FROM json_each(json_insert(coalesce(silent_gaps, '[]'), '$[#]', json_object(
+                    'ended_at', strftime('%Y-%m-%dT%H:%M:%S', ?4 / 1000000, 'unixepoch') || printf('.%06dZ', ?4 % 1000000),
+                    'ms', (?4 - heartbeat_at) / 1000,
+                    'interval_ms', beat_interval_ms
+                )))
+                ORDER BY value ->> 'ms' DESC, value ->> 'ended_at'
+                LIMIT 16
+            )
+        )
+        ELSE silent_gaps
+    END,
     updated_at = ?4
 WHERE id = ?1
   AND lease = ?2

@@ -36,7 +36,8 @@ static CLAIM: Sql = sql!(
     JSONB,
     JSONB,
     BOOL,
-    TEXT
+    TEXT,
+    INT8
 );
 
 /// Waiting jobs made claimable by one claim.
@@ -122,6 +123,7 @@ impl PostgresStore {
                     &progress,
                     &ask.alone,
                     &ask.tenant,
+                    &ask.beat_interval.map(millis),
                 ],
             )
             .await?;

@@ -28,6 +28,7 @@ static HEARTBEAT: Sql = sql!(
     INT8_ARRAY,
     JSONB_ARRAY,
     TEXT_ARRAY,
+    INT8_ARRAY,
 );
 
 static LATE: Sql = sql!("attempt_late", TEXT, UUID_ARRAY, INT8_ARRAY, BOOL_ARRAY, BOOL_ARRAY);
@@ -58,6 +59,7 @@ impl PostgresStore {
             beats.iter().map(|beat| beat.report.checkpoint.as_ref().map(checkpoint)).collect();
         let logs: Vec<Option<String>> =
             beats.iter().map(|beat| beat.report.log_tail.as_deref().map(clean)).collect();
+        let intervals: Vec<Option<i64>> = beats.iter().map(|beat| beat.interval.map(millis)).collect();
         let rows = self
             .query(
                 at,
@@ -75,6 +77,7 @@ impl PostgresStore {
                     &skipped,
                     &checkpoints,
                     &logs,
+                    &intervals,
                 ],
             )
             .await?;

@@ -10,19 +10,20 @@ use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use jobforge_core::watchdog::{GAP, Run, WatchdogRow};
+use jobforge_core::what_if::Record;
 use jobforge_core::worker::WorkerRow;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::rows::{Json, count, error_info, job, millis, status, worker};
+use super::rows::{Json, count, error_info, heard, job, millis, status, worker};
 use super::session::{Params, Sql, sql};
 use super::watchdog;
 use crate::error::Result;
 use crate::rows::{COUNT_CAP, Gauges, JobDetail, JobFilter, JobPage, LogTail, MAX_PAGE, QueueInfo};
 use crate::traits::Inspect;
 
-static CLOCK: Sql = sql!("clock");
+pub(super) static CLOCK: Sql = sql!("clock");
 static GET: Sql = sql!("job_get", UUID);
 static ATTEMPTS: Sql = sql!("job_attempts", UUID);
 static LAST_ATTEMPT: Sql = sql!("job_last_attempt", UUID);
@@ -155,6 +156,10 @@ impl Inspect for PostgresStore {
     async fn watchdog_runs(&self, limit: usize) -> Result<Vec<Run>> {
         self.last_runs(limit).await
     }
+
+    async fn silent_attempts(&self, since: Timestamp, most: usize, at: Now) -> Result<Record> {
+        self.read_silent(since, most, at).await
+    }
 }
 
 fn attempt(row: &Row) -> std::result::Result<Attempt, tokio_postgres::Error> {
@@ -168,6 +173,8 @@ fn attempt(row: &Row) -> std::result::Result<Attempt, tokio_postgres::Error> {
         finished_at: row.try_get(6)?,
         stop_ignored_at: row.try_get(7)?,
         refused: count(row.try_get(8)?),
+        heartbeat_at: row.try_get("heartbeat_at")?,
+        heard: heard(row)?,
     })
 }
 

@@ -29,6 +29,7 @@ mod schedules;
 mod session;
 mod settings;
 mod settle;
+mod silences;
 mod surface;
 mod tenants;
 mod tokens;

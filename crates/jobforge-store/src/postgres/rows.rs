@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::{BufMut, BytesMut};
 use jiff::Timestamp;
 use jobforge_core::death::ProcessId;
+use jobforge_core::heartbeat::Heard;
 use jobforge_core::job::{
     ErrorInfo, Items, Job, JobId, Lease, Progress, QueuedBecause, Resolution, WorkerId,
 };
@@ -108,6 +109,7 @@ pub(super) fn job(row: &Row) -> RowResult<Job> {
         lease: Lease(row.try_get("lease")?),
         heartbeat_at: row.try_get("heartbeat_at")?,
         heartbeat_due_at: row.try_get("heartbeat_due_at")?,
+        heard: heard(row)?,
         timeout: duration(row, "timeout_ms")?,
         progress_timeout: duration(row, "progress_timeout_ms")?,
         deadline_at: row.try_get("deadline_at")?,
@@ -137,6 +139,16 @@ pub(super) fn job(row: &Row) -> RowResult<Job> {
         retry: row.try_get::<_, Option<Json>>("retry")?.and_then(|json| json.decode()),
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
+    })
+}
+
+/// What was heard of an attempt, from the columns that jobs and attempts have alike. Gaps that no longer read are left out.
+pub(super) fn heard(row: &Row) -> RowResult<Heard> {
+    let gaps = row.try_get::<_, Option<Json>>("silent_gaps")?;
+    Ok(Heard {
+        beats: count(row.try_get("beats")?),
+        interval: duration(row, "beat_interval_ms")?,
+        gaps: gaps.and_then(|json| json.decode()).unwrap_or_default(),
     })
 }
 

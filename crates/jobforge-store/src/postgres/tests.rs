@@ -73,6 +73,7 @@ impl Lab {
             types: None,
             tenant: None,
             beat_due_in: Duration::from_secs(120),
+            beat_interval: None,
             alone: false,
             bounds: TypeBounds::default(),
         };
@@ -108,6 +109,7 @@ fn statements() -> Vec<&'static Sql> {
         operations::statements(),
         settings::statements(),
         tenants::statements(),
+        super::silences::statements(),
         tokens::statements(),
         claim::statements(),
         dead::statements(),
@@ -233,6 +235,7 @@ async fn settling_and_beating_a_batch_reads_each_job_once_however_many_the_worke
             id: one.id,
             lease: one.lease,
             due_in: Duration::from_secs(60),
+            interval: None,
             report: Report::default(),
         })
         .collect();
@@ -276,8 +279,13 @@ async fn the_runbooks_reset_of_a_running_job_fences_its_worker_and_records_the_l
         (Status::Queued, QueuedBecause::Operator, true)
     );
     assert!(reset.lease > old.lease);
-    let beat =
-        Beat { id: old.id, lease: old.lease, due_in: Duration::from_secs(60), report: Report::default() };
+    let beat = Beat {
+        id: old.id,
+        lease: old.lease,
+        due_in: Duration::from_secs(60),
+        interval: None,
+        report: Report::default(),
+    };
     assert_eq!(
         lab.store.heartbeat(&lab.worker, &[beat], Now::Database).await.expect("beat"),
         [BeatReply::Lost { status: Status::Queued }]

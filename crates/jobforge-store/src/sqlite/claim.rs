@@ -9,7 +9,7 @@ use jobforge_core::payload::Payload;
 use jobforge_core::time::{Now, since};
 use rusqlite::{Row, params};
 
-use super::rows::{self, Json, later, limit, moment};
+use super::rows::{self, Json, later, limit, millis, moment};
 use super::statements;
 use super::tx::{Tx, as_of};
 use crate::error::Result;
@@ -57,6 +57,7 @@ pub(super) fn claim(tx: &Tx<'_>, ask: &ClaimAsk, at: Now) -> Result<Claimed> {
                 progress,
                 ask.alone,
                 ask.tenant,
+                ask.beat_interval.map(millis),
             ],
             |row| taken(row, now),
         )?;

@@ -6,7 +6,7 @@ use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use rusqlite::params;
 
-use super::rows::{self, checkpoint, clean, later};
+use super::rows::{self, checkpoint, clean, later, millis};
 use super::statements;
 use super::tx::Tx;
 use crate::error::Result;
@@ -32,6 +32,7 @@ pub(super) fn heartbeat(tx: &Tx<'_>, worker: &WorkerId, beats: &[Beat], at: Now)
             report.items.map(|items| items.failed),
             report.items.map(|items| items.skipped),
             report.checkpoint.as_ref().map(checkpoint),
+            beat.interval.map(millis),
         ])?;
         if kept == 0 {
             if report.ignores_stop {

@@ -50,6 +50,8 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         finished_at: rows::maybe_at(row, 6)?,
         stop_ignored_at: rows::maybe_at(row, 7)?,
         refused: row.get(8)?,
+        heartbeat_at: rows::maybe_at(row, "heartbeat_at")?,
+        heard: rows::heard(row)?,
     })
 }
 

@@ -32,6 +32,7 @@ mod gauges;
 mod inspect;
 mod list;
 mod queues;
+mod silences;
 
 mod operate;
 mod retention;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jobforge_core::death::ProcessId;
+use jobforge_core::heartbeat::Heard;
 use jobforge_core::job::{
     ErrorInfo, Items, Job, JobId, Lease, Progress, QueuedBecause, Resolution, WorkerId,
 };
@@ -159,6 +160,7 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         lease: Lease(row.get("lease")?),
         heartbeat_at: maybe_at(row, "heartbeat_at")?,
         heartbeat_due_at: maybe_at(row, "heartbeat_due_at")?,
+        heard: heard(row)?,
         timeout: maybe_duration(row, "timeout_ms")?,
         progress_timeout: maybe_duration(row, "progress_timeout_ms")?,
         deadline_at: maybe_at(row, "deadline_at")?,
@@ -188,6 +190,16 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         retry: maybe_json::<RetryPolicy, _>(row, "retry")?,
         created_at: at(row, "created_at")?,
         updated_at: at(row, "updated_at")?,
+    })
+}
+
+/// What was heard of an attempt, from the columns that jobs and attempts have alike. Gaps that no longer read are left out.
+pub(super) fn heard(row: &Row<'_>) -> rusqlite::Result<Heard> {
+    let gaps = row.get::<_, Option<String>>("silent_gaps")?;
+    Ok(Heard {
+        beats: row.get("beats")?,
+        interval: maybe_duration(row, "beat_interval_ms")?,
+        gaps: gaps.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
     })
 }
 

@@ -20,6 +20,7 @@ use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{Run, Survey, WatchdogRow};
+use jobforge_core::what_if::Record;
 use jobforge_core::worker::{LeaseWish, NewWorker, Renewal, WorkerRow};
 use tokio::sync::broadcast;
 
@@ -28,7 +29,7 @@ use super::{
     SqliteStore, check, claim, dead, death, enqueue, gauges, heartbeat, inspect, list, migrate, operate,
     queues, rescue, retention,
 };
-use super::{settle, tx, upkeep, watchdog, workers};
+use super::{settle, silences, tx, upkeep, watchdog, workers};
 use crate::error::Result;
 use crate::meter;
 use crate::rows::{
@@ -250,6 +251,10 @@ impl Inspect for SqliteStore {
 
     async fn watchdog_runs(&self, limit: usize) -> Result<Vec<Run>> {
         self.read("watchdog_runs", move |tx| watchdog::runs(tx, limit)).await
+    }
+
+    async fn silent_attempts(&self, since: Timestamp, most: usize, at: Now) -> Result<Record> {
+        self.read("silent_attempts", move |tx| silences::silent_attempts(tx, since, most, at)).await
     }
 }
 

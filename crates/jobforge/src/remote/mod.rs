@@ -191,6 +191,7 @@ impl WorkerSide for RemoteStore {
             // The signals tell when there is work, so nothing need be held open.
             wait_ms: 0,
             heartbeat_due_ms: Some(millis(ask.beat_due_in)),
+            heartbeat_interval_ms: ask.beat_interval.map(millis),
             alone: ask.alone,
             bounds: ask.bounds.clone(),
             // Until the answer is here, its being lost must be reckoned with: this call may be dropped at any moment.
@@ -335,6 +336,7 @@ fn job_beat(beat: &Beat) -> JobBeat {
         id: beat.id,
         fence: beat.lease,
         due_in_ms: Some(millis(beat.due_in)),
+        interval_ms: beat.interval.map(millis),
         report: JobReport::of(beat.report.clone()),
     }
 }

@@ -77,13 +77,14 @@ pub(crate) async fn claim_loop(pool: Arc<Pool>, runner: Runner) {
         events = events.resubscribe();
         let asked = queues.len();
         let worker = pool.id();
-        let beat_due_in = pool.beat().due_in(pool.beat().interval);
+        let beat = pool.beat();
         let request = ClaimAsk {
             tenant: None,
             worker: worker.clone(),
             queues,
             types: Some(types.clone()),
-            beat_due_in,
+            beat_due_in: beat.due_in(beat.interval),
+            beat_interval: beat.enabled.then_some(beat.interval),
             bounds: pool.bounds(),
             alone: turn == Turn::Alone,
         };

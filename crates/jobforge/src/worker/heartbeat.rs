@@ -72,7 +72,8 @@ fn due_beats(pool: &Pool, now: Instant) -> Vec<Beat> {
             tracing::warn!(job.id = %id, "the handler of job {id} is ignoring cancel: it goes on although its job was taken from it");
         }
         let report = Report { ignores_stop, ..held.ctx.take_report() };
-        beats.push(Beat { id, lease: held.lease, due_in, report });
+        let interval = policy.enabled.then_some(held.beat_interval);
+        beats.push(Beat { id, lease: held.lease, due_in, interval, report });
     });
     beats
 }

@@ -405,8 +405,10 @@ impl Pool {
     pub(crate) fn question(&self, id: JobId) -> Option<Beat> {
         let table = self.table();
         let held = table.get(&id)?;
-        let due_in = self.beat().due_in(held.beat_interval);
-        Some(Beat { id, lease: held.lease, due_in, report: Report::default() })
+        let beat = self.beat();
+        let due_in = beat.due_in(held.beat_interval);
+        let interval = beat.enabled.then_some(held.beat_interval);
+        Some(Beat { id, lease: held.lease, due_in, interval, report: Report::default() })
     }
 
     /// Lets `look` see every held job.

@@ -13,6 +13,7 @@ export interface Beat {
   id: string;
   fence: number;
   due_in_ms: number;
+  interval_ms?: number;
   report?: Report;
 }
 
@@ -112,6 +113,7 @@ export class BeatSchedule {
       // A report is a sign of life as well, but only one that was due makes the interval grow.
       if (job.next <= now) job.interval = nextInterval(this.rhythm, job.interval);
       const beat: Beat = { id: job.id, fence: job.fence, due_in_ms: Math.ceil(dueIn(this.rhythm, job.interval)) };
+      if (this.rhythm.enabled) beat.interval_ms = Math.ceil(job.interval);
       if (job.news) beat.report = job.news;
       beats.push(beat);
       job.news = undefined;

@@ -26,6 +26,7 @@ export interface ClaimRequest {
   types: string[];
   wait_ms: number;
   heartbeat_due_ms: number;
+  heartbeat_interval_ms?: number;
   bounds: Bounds;
   alone?: true;
   held?: Held[];
@@ -192,6 +193,7 @@ export class Claimer {
       types: terms.types,
       wait_ms: waitMs,
       heartbeat_due_ms: Math.ceil(dueIn(terms.beat, terms.beat.interval_ms)),
+      ...(terms.beat.enabled ? { heartbeat_interval_ms: terms.beat.interval_ms } : {}),
       bounds: terms.bounds,
       ...(alone ? { alone } : {}),
       ...(held ? { held } : {}),

@@ -184,7 +184,12 @@ export class Heart {
       this.log("warn", `Heartbeat of ${beats.length} jobs failed; trying again: ${text(error)}`);
       // A report that the server does not take would be refused again and again, and the job's heartbeat with it.
       const refused = error instanceof ApiError && error.status < 500 && error.status !== 429;
-      const again = refused ? beats.map(({ id, fence, due_in_ms }) => ({ id, fence, due_in_ms })) : beats;
+      const again = refused ? beats.map(({ id, fence, due_in_ms, interval_ms }) => ({
+            id,
+            fence,
+            due_in_ms,
+            ...(interval_ms === undefined ? {} : { interval_ms }),
+          })) : beats;
       life.beats.unanswered(again, this.body.now(), BEAT_AGAIN_MS);
     } finally {
       life.beating = false;

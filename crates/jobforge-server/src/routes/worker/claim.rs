@@ -19,7 +19,7 @@ use jobforge_api::worker::{ClaimAnswer, ClaimRequest, ClaimedJobView, HeldJob, N
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{LIMITS, check_names, check_worker, read};
+use super::{LIMITS, check_names, check_worker, interval, read};
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::metrics::Raised;
@@ -182,12 +182,14 @@ impl Plan {
         }
         let beat = workers.terms().beat;
         let due = request.heartbeat_due_ms.map(Duration::from_millis);
+        let rhythm = (due.is_none() && beat.enabled).then_some(beat.interval);
         let ask = ClaimAsk {
             worker,
             queues,
             types: request.types,
             tenant: caller.tenant(None)?,
             beat_due_in: due.unwrap_or_else(|| beat.due_in(beat.interval)),
+            beat_interval: request.heartbeat_interval_ms.map(interval).or(rhythm),
             alone: request.alone,
             bounds: request.bounds,
         };

@@ -13,7 +13,7 @@ use jobforge_api::millis;
 use jobforge_api::worker::{BeatAnswer, HeartbeatAnswer, HeartbeatRequest, JobBeat, LeaseState, WorkerMode};
 
 use super::register::check_lease;
-use super::{LIMITS, check_count, check_worker, read};
+use super::{LIMITS, check_count, check_worker, interval, read};
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::routes::json;
@@ -64,10 +64,13 @@ pub(super) async fn heartbeat(
 
 fn beat(policy: &BeatPolicy, job: JobBeat) -> Beat {
     let due_in = job.due_in_ms.map(Duration::from_millis);
+    // Without a time of its own a worker is measured by the longest interval of the rhythm.
+    let rhythm = (due_in.is_none() && policy.enabled).then_some(policy.max_interval);
     Beat {
         id: job.id,
         lease: job.fence,
         due_in: due_in.unwrap_or_else(|| policy.due_in(policy.max_interval)),
+        interval: job.interval_ms.map(interval).or(rhythm),
         report: job.report.map(Report::from).unwrap_or_default(),
     }
 }

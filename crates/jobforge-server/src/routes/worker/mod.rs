@@ -11,6 +11,7 @@ mod settings;
 mod signals;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -34,6 +35,8 @@ use crate::workers::Workers;
 const LIMITS: Limits = Limits { claim: 500, heartbeat: 1000, results: 1000, body_bytes: 8 * 1024 * 1024 };
 /// The most queues or types that a request may name.
 const MAX_NAMES: usize = 1000;
+/// The longest interval that a worker can mean: a day.
+const MAX_INTERVAL_MS: u64 = 86_400_000;
 /// The longest free text that names something, in bytes.
 const MAX_TEXT: usize = 255;
 
@@ -91,6 +94,11 @@ fn check_version(headers: &HeaderMap) -> Result<(), ApiError> {
         )),
         Some(_) | None => Ok(()),
     }
+}
+
+/// How long a worker means to wait for a heartbeat, as it says.
+fn interval(ms: u64) -> Duration {
+    Duration::from_millis(ms.min(MAX_INTERVAL_MS))
 }
 
 /// A worker's identity is `worker-` and eight hex digits, so that a mistake is not taken for one.

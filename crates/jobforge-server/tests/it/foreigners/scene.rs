@@ -103,6 +103,7 @@ async fn jobs_of(site: &Site, tenant: &str, id: &WorkerId) -> Result<Vec<String>
         types: None,
         tenant: None,
         beat_due_in: Duration::from_secs(600),
+        beat_interval: None,
         alone: false,
         bounds: TypeBounds::default(),
     };

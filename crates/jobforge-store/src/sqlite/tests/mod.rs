@@ -105,6 +105,7 @@ async fn claim(store: &SqliteStore, worker: &WorkerId, limit: usize) -> Claimed 
         types: None,
         tenant: None,
         beat_due_in: Duration::from_secs(60),
+        beat_interval: None,
         alone: false,
         bounds: TypeBounds::default(),
     };

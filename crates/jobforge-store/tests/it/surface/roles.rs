@@ -170,6 +170,7 @@ async fn a_member_of_the_service_role_runs_the_queue_without_owning_it() -> Resu
         types: None,
         tenant: None,
         beat_due_in: Duration::from_secs(120),
+        beat_interval: None,
         alone: false,
         bounds: TypeBounds::default(),
     };

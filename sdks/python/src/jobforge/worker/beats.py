@@ -116,6 +116,8 @@ def beat_of(attempt: Attempt, now: float, policy: BeatPolicy) -> dict[str, Any]:
         "fence": attempt.job.fence,
         "due_in_ms": round(policy.due_in(attempt.beat_interval) * 1000),
     }
+    if policy.enabled:
+        beat["interval_ms"] = round(attempt.beat_interval * 1000)
     report = attempt.ctx.reports.take() if attempt.runs else None
     if ignores_stop(attempt, now):
         attempt.told_ignoring = True

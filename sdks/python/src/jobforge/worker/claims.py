@@ -115,6 +115,8 @@ class Claims:
             "wait_ms": round(hold * 1000),
             "heartbeat_due_ms": round(beat.due_in(beat.interval) * 1000),
         }
+        if beat.enabled:
+            body["heartbeat_interval_ms"] = round(beat.interval * 1000)
         if turn is Turn.ALONE:
             body["alone"] = True
         if self._unanswered:
