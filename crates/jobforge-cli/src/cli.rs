@@ -590,6 +590,8 @@ pub(crate) enum BenchCommand {
     Heartbeat(HeartbeatArgs),
     /// How fast lists, filters, counts and health answer with a big table
     Lists(ListsArgs),
+    /// How long the server takes for each page of the dashboard with a big table, and how much pages weigh
+    Pages(ListsArgs),
 }
 
 #[derive(Debug, Args)]

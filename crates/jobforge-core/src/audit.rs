@@ -233,6 +233,8 @@ pub struct AuditFilter {
     pub since: Option<Timestamp>,
     /// Only written before this number: the next page.
     pub before: Option<i64>,
+    /// Only from this number on: where a search that finds little shall stop.
+    pub down_to: Option<i64>,
 }
 
 /// Reads the beginning of a time: a moment, or how long ago it was; what lies before 1970 means from the beginning, for

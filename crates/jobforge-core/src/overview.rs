@@ -19,6 +19,10 @@ use crate::worker::WorkerRow;
 
 /// A job that died longer ago is no news.
 pub const DEAD_IS_NEWS_FOR: Duration = Duration::from_secs(3600);
+/// Counts of jobs by queue and status stop here: whoever looks at the whole looks again and again.
+pub const COUNTED_TO: u64 = 10_000;
+/// The count of what died of one cause stops here.
+pub const DEAD_COUNTED_TO: u64 = 1000;
 /// Troubles that are told one by one; more are counted.
 pub const MOST_TROUBLES: usize = 30;
 
@@ -260,12 +264,12 @@ fn queue(load: &QueueLoad, as_of: Timestamp) -> Option<Trouble> {
     let (what, command) = match (load.paused_at, load.workers) {
         (Some(at), _) => {
             let paused = words(since(as_of, at));
-            let jobs = counted(load.ready, "job");
+            let jobs = counted_to(COUNTED_TO, load.ready, "job");
             let what = format!("queue {name} is paused for {paused}; it has {jobs} to run{waits}");
             (what, format!("jobforge queue resume {name}"))
         }
         (None, 0) => {
-            let jobs = counted(load.ready, "ready job");
+            let jobs = counted_to(COUNTED_TO, load.ready, "ready job");
             let what = format!("queue {name} has {jobs} and no live worker{waits}");
             (what, format!("jobforge work --queues {name}"))
         }
@@ -306,6 +310,11 @@ fn schedule(view: &ScheduleView, as_of: Timestamp) -> Option<Trouble> {
     Some(Trouble { level, about: About::Schedule(name.clone()), what, next, command, runbook_url: None })
 }
 
+/// So many of what stops being counted somewhere.
+fn counted_to(cap: u64, number: u64, what: &str) -> String {
+    if number == cap { format!("{number} or more {what}s") } else { counted(number, what) }
+}
+
 fn dead(group: &DeadGroup, as_of: Timestamp) -> Option<Trouble> {
     let ago = since(as_of, group.last_at);
     if ago > DEAD_IS_NEWS_FOR {
@@ -316,7 +325,7 @@ fn dead(group: &DeadGroup, as_of: Timestamp) -> Option<Trouble> {
         about: About::DeadGroup(group.group.clone()),
         what: format!(
             "{} ({}), the last {} ago: {}",
-            counted(group.count, "dead job"),
+            counted_to(DEAD_COUNTED_TO, group.count, "dead job"),
             group.job_type,
             words(ago),
             group.pattern

@@ -75,6 +75,7 @@
       if (answer.redirected && !answer.url.startsWith(location.origin + location.pathname)) { location.href = answer.url; return; }
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
       if (!page.getElementById('fresh')) return; // A problem; what is shown stays, and grows stale.
+      if (!fresh()) { location.replace(location.href); return; } // The problem that was shown is over.
       last = performance.now();
       if (busy() && !insist) { const [a, b] = [$('#bar'), page.getElementById('bar')]; if (a && b) morph(a, b); return; }
       const before = new Set(rows(document)), added = rows(page).filter((id) => !before.has(id)).length;

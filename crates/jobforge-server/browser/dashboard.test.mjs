@@ -194,6 +194,52 @@ test('the look is chosen and kept', { timeout: 60_000 }, async () => {
   await context.close();
 });
 
+for (const minutes of [-5, 5]) {
+  test(`a browser whose clock is ${minutes} min off counts by the server's`, { timeout: 60_000 }, async () => {
+    const { page, complaints, context } = await visit();
+    const id = await fleet.enqueue({ type: 'exec', payload: { argv: ['true'] }, delay_ms: 1800_000 });
+    await page.clock.setSystemTime(Date.now() + minutes * 60_000);
+    await look(page, `/ui/jobs/${id}`);
+    assert.ok(Math.abs(await page.evaluate(() => Date.now()) - Date.now()) > 240_000);
+    // The countdown runs by itself; a second later it says a second less, and never what the browser's clock would make of it.
+    const seen = new Set();
+    while (seen.size < 2) {
+      const text = await page.textContent('main time[data-ahead]');
+      seen.add(text);
+      assert.match(text, /^in (29 min \d+ s|30 min 0 s)$/);
+      await page.waitForTimeout(300);
+    }
+    for (const path of ['/ui', '/ui/jobs', '/ui/workers', '/ui/audit']) {
+      await look(page, path);
+      const told = await page.locator('main time').allTextContents();
+      for (const text of told) assert.match(text, /^(in )?\d/, `${path}: ${text}`);
+    }
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
+}
+
+test('a link in a chat leads to the page, and a form of the chat to nothing', { timeout: 60_000 }, async () => {
+  const { page, context } = await visit({ token: OPERATOR });
+  const id = await fleet.enqueue({ type: 'exec', payload: { argv: ['true'] }, delay_ms: 3600_000 });
+  const chat = `<a href="${fleet.url}/ui/jobs?status=queued">look</a>
+    <form method="post" action="${fleet.url}/ui/act/job-cancel/${id}"><button>win</button></form>`;
+  await page.route('http://chat.test/', (route) => route.fulfill({ contentType: 'text/html', body: chat }));
+  const asked = [];
+  page.on('request', async (request) => { if (request.url().startsWith(fleet.url) && request.isNavigationRequest()) asked.push((await request.allHeaders()).cookie ?? ''); });
+  await page.goto('http://chat.test/');
+  await page.click('a');
+  await page.waitForURL(`${fleet.url}/ui/jobs?status=queued`);
+  await page.waitForSelector(`tr[data-id="${id}"]`);
+  assert.doesNotMatch(asked[0], /jobforge/, 'the first request brings no cookie along');
+  assert.match(asked.at(-1), /jobforge_session/);
+  await page.goto('http://chat.test/');
+  const [answer] = await Promise.all([page.waitForResponse(/job-cancel/), page.click('button')]);
+  assert.ok([401, 403].includes(answer.status()), String(answer.status()));
+  assert.equal(await fleet.status(id), 'queued');
+  await context.close();
+});
+
 test('a worker that is killed turns stale without a reload', { timeout: 120_000 }, async () => {
   const { page, complaints, context } = await visit();
   await look(page, '/ui/workers');

@@ -56,6 +56,11 @@ pub(crate) async fn log_request(mut request: Request, next: Next) -> Response {
         tracing::info!(request.id = %id, method, path, status, ms, "{method} {path:?} gave {status} in {ms} ms");
     }
     let headers = response.headers_mut();
+    // The tools of every browser show it beside the page; `jobforge bench pages` goes by it.
+    let timing = format!("total;dur={:.2}", took.as_secs_f64() * 1000.0);
+    if is_page && let Ok(timing) = HeaderValue::from_str(&timing) {
+        headers.insert("server-timing", timing);
+    }
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         headers.insert("x-request-id", id);
     }

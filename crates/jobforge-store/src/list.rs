@@ -14,7 +14,7 @@ pub(crate) const FEW: usize = 2_000;
 /// Ids that one step takes when the filter asks for more than the index knows.
 const STEP: usize = 500;
 /// Jobs that one page looks at; where it stops, the next one goes on.
-const BOUND: usize = 4_000;
+const BOUND: usize = 3_000;
 
 /// Where a search takes its ids from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

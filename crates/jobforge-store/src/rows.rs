@@ -224,10 +224,40 @@ pub struct DeadFilter {
     pub queue: Option<String>,
     /// Also those of which somebody said that they stay dead.
     pub resolved: bool,
+    /// Of causes, only the latest.
+    pub latest: Option<Latest>,
+}
+
+/// The causes that killed last, with counts that stop early, so that whoever asks often never counts all that is dead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Latest {
+    /// How many causes.
+    pub causes: usize,
+    /// Where the count of each stops.
+    pub cap: u64,
+    /// Only causes of which a job died since.
+    pub since: Option<Timestamp>,
 }
 
 /// Causes that are told at once, the most frequent.
 pub const MAX_GROUPS: usize = 1000;
+
+impl DeadFilter {
+    /// Where the count of a cause stops.
+    pub(crate) fn cap(&self) -> u64 {
+        self.latest.as_ref().map_or(COUNT_CAP, |latest| latest.cap.min(COUNT_CAP))
+    }
+
+    /// How many of the latest causes are looked at; nothing if all are.
+    pub(crate) fn causes(&self) -> Option<usize> {
+        self.latest.as_ref().map(|latest| latest.causes.min(MAX_GROUPS))
+    }
+
+    /// Since when a cause must have killed.
+    pub(crate) fn since(&self) -> Option<Timestamp> {
+        self.latest.as_ref().and_then(|latest| latest.since)
+    }
+}
 
 /// Dead jobs whose causes are named in one step.
 pub(crate) const NAMING_STEP: usize = 1000;

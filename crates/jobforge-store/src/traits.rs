@@ -42,9 +42,9 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::rows::{
-    Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, Gauges, JobDetail,
-    JobFilter, JobPage, LastSign, MAX_PAGE, MigrationInfo, Move, Moved, PartSize, QueueInfo, RanSchedule,
-    RescueReport, RestartTold, ScheduleFilter, ScheduleSurvey, WakeEvent,
+    COUNT_CAP, Capabilities, CreatedSchedule, DeadFilter, Deaths, Enqueued, Finding, Fired, Gauges,
+    JobDetail, JobFilter, JobPage, LastSign, MAX_PAGE, MigrationInfo, Move, Moved, PartSize, QueueInfo,
+    RanSchedule, RescueReport, RestartTold, ScheduleFilter, ScheduleSurvey, WakeEvent,
 };
 
 /// Putting jobs in.
@@ -219,11 +219,24 @@ pub trait Inspect: Send + Sync {
     }
     /// How many jobs of a tenant, or of all, wait, run, or ended since a moment, by status. Counts stop at
     /// [`crate::rows::COUNT_CAP`].
-    async fn status_counts(&self, tenant_id: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>>;
+    async fn status_counts(&self, tenant_id: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>> {
+        self.status_counts_to(COUNT_CAP, tenant_id, since).await
+    }
+    /// The same with counts that stop sooner, for those who look often.
+    async fn status_counts_to(
+        &self,
+        cap: u64,
+        tenant_id: Option<&str>,
+        since: Timestamp,
+    ) -> Result<Vec<(Status, u64)>>;
     /// Numbers of the whole as metrics tell them.
     async fn gauges(&self, at: Now) -> Result<Gauges>;
     /// Every queue that has jobs, is paused or is served.
-    async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>>;
+    async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>> {
+        self.queues_to(COUNT_CAP, at).await
+    }
+    /// The same with counts that stop sooner, for those who look often.
+    async fn queues_to(&self, cap: u64, at: Now) -> Result<Vec<QueueInfo>>;
     /// One worker, however it ended, as long as it is kept.
     async fn worker(&self, id: &WorkerId) -> Result<Option<WorkerRow>>;
     /// Every worker that is active or ended within the last day.
@@ -273,8 +286,8 @@ pub trait DeadLetters: Send + Sync {
     /// many. Whoever makes a job dead, raw SQL included, need not know of fingerprints.
     async fn name_causes(&self) -> Result<u64>;
 
-    /// The causes of the dead jobs that match, the most frequent first. The filter's `group` and `job_type` do not count:
-    /// a cause is of one type. Causes that have no name yet are left out: see [`Self::name_causes`].
+    /// The causes of the dead jobs that match, the most frequent first. The filter's `job_type` does not count: a cause is of
+    /// one type. Causes that have no name yet are left out: see [`Self::name_causes`].
     async fn dead_groups(&self, filter: &DeadFilter) -> Result<Vec<DeadGroup>>;
 
     /// Dead jobs that match, newest first, only those before `before`, at most `limit`.

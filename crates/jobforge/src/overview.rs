@@ -10,7 +10,9 @@ use jobforge_core::alert::kept::{Bench, MOST_ALERTS};
 use jobforge_core::alert::state::Active;
 use jobforge_core::dead::DeadGroup;
 use jobforge_core::job::{Job, WorkerId};
-use jobforge_core::overview::{self, Overview, QueueLoad, StuckGroup};
+use jobforge_core::overview::{
+    self, COUNTED_TO, DEAD_COUNTED_TO, DEAD_IS_NEWS_FOR, Overview, QueueLoad, StuckGroup,
+};
 use jobforge_core::rescue::{Cause, RescuePolicy, Suspect, cause, describe};
 use jobforge_core::role::{HOUSEKEEPER_SILENT, Role, SCHEDULER_SILENT};
 use jobforge_core::schedule::{ScheduleView, Scheduler};
@@ -20,7 +22,7 @@ use jobforge_core::state::Status;
 use jobforge_core::time::{Now, since, sub};
 use jobforge_core::watchdog::{Run, WatchdogRow};
 use jobforge_core::worker::WorkerRow;
-use jobforge_store::rows::{LastSign, MAX_PAGE, QueueInfo};
+use jobforge_store::rows::{DeadFilter, LastSign, Latest, MAX_PAGE, QueueInfo};
 use jobforge_store::{Store, StoreError};
 
 use crate::clock;
@@ -29,6 +31,8 @@ use crate::clock;
 const MOST_STUCK: usize = 500;
 /// Troubles of running jobs that are told apart; each costs a question about one job.
 const MOST_GROUPS: usize = 10;
+/// Causes of death that are news at once.
+const MOST_NEWS: usize = 20;
 /// Since when ended jobs are counted.
 const COUNTED: Duration = Duration::from_secs(86_400);
 
@@ -110,8 +114,8 @@ impl Facts {
             bench,
         ) = tokio::try_join!(
             stuck(store, policy),
-            store.status_counts(None, sub(as_of, COUNTED)),
-            store.queues(Now::Database),
+            store.status_counts_to(COUNTED_TO, None, sub(as_of, COUNTED)),
+            store.queues_to(COUNTED_TO, Now::Database),
             store.workers(Now::Database),
             store.watchdogs(Now::Database),
             store.watchdog_runs(1),
@@ -148,6 +152,23 @@ impl Facts {
             firing,
             bench,
         })
+    }
+
+    /// How many jobs have a status, and whether there may be more. Those that ended share one bound.
+    pub fn count(&self, status: Status) -> (u64, bool) {
+        let of =
+            |wanted| self.counts.iter().find(|(known, _)| *known == wanted).map_or(0, |(_, count)| *count);
+        let ended: u64 =
+            self.counts.iter().filter(|(known, _)| known.is_terminal()).map(|(_, count)| count).sum();
+        let bound = if status.is_terminal() { ended } else { of(status) };
+        (of(status), bound >= COUNTED_TO)
+    }
+
+    /// Which dead jobs are news.
+    pub fn dead_news(&self) -> DeadFilter {
+        let since = Some(sub(self.as_of, DEAD_IS_NEWS_FOR));
+        let latest = Some(Latest { causes: MOST_NEWS, cap: DEAD_COUNTED_TO, since });
+        DeadFilter { latest, ..DeadFilter::default() }
     }
 
     /// Whether a watchdog runs.

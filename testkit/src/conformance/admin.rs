@@ -113,6 +113,8 @@ pub async fn the_audit_log_is_searched_by_who_what_and_when(store: Arc<dyn Store
     let newest = store.audit(&filter(), 1).await?;
     let next = AuditFilter { before: Some(newest[0].id), ..filter() };
     assert_eq!(find(next).await?, ["auth.blocked", "auth.failed"]);
+    let end = AuditFilter { down_to: Some(newest[0].id), ..filter() };
+    assert_eq!(find(end).await?, ["setting.set"], "a search stops where it shall");
     Ok(())
 }
 

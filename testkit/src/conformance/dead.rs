@@ -9,7 +9,7 @@ use jobforge_core::job::{ClaimedJob, ErrorInfo, JobId, NewJob};
 use jobforge_core::settle::Outcome;
 use jobforge_core::state::Status;
 use jobforge_store::Store;
-use jobforge_store::rows::{DeadFilter, Move};
+use jobforge_store::rows::{DeadFilter, Latest, Move};
 
 use crate::fixtures::{
     at, by, claim_one, end_with, ended_job, enqueue, error, failure, job, moment, read, register,
@@ -139,6 +139,41 @@ pub async fn an_operators_retry_forgets_cause_and_discard(store: Arc<dyn Store>)
     settle_one(&store, &worker, &last, Outcome::Retry { error: again.clone(), delay: None }, at(5)).await?;
     let told = causes(&store, &DeadFilter::default()).await?;
     assert_eq!(told.iter().map(|group| &group.group).collect::<Vec<_>>(), [&fingerprint("mail", &again)]);
+    Ok(())
+}
+
+pub async fn news_of_the_dead_are_the_latest_causes(store: Arc<dyn Store>) -> Result<()> {
+    dead(&store, job("mail"), "no route", 1).await?;
+    dead(&store, job("mail"), "no route", 2).await?;
+    let again = dead(&store, job("mail"), "no route", 9).await?;
+    dead(&store, job("fax"), "no paper", 3).await?;
+    let last = dead(&store, job("scan"), "no light", 10).await?;
+    let since = |second| latest(20, 100, Some(moment(second)));
+    let told = causes(&store, &since(9)).await?;
+    let told: Vec<_> = told.iter().map(|group| (group.count, group.first_at, group.sample)).collect();
+    assert_eq!(told, [(3, moment(1), again), (1, moment(10), last)], "a cause is told whole, not since then");
+    assert_eq!(causes(&store, &since(11)).await?, []);
+    let group = Some(fingerprint("mail", &error("no route")));
+    let told = causes(&store, &DeadFilter { group, ..DeadFilter::default() }).await?;
+    assert_eq!(told.iter().map(|group| group.count).collect::<Vec<_>>(), [3], "one cause alone");
+    Ok(())
+}
+
+fn latest(causes: usize, cap: u64, since: Option<jiff::Timestamp>) -> DeadFilter {
+    DeadFilter { latest: Some(Latest { causes, cap, since }), ..DeadFilter::default() }
+}
+
+pub async fn news_of_the_dead_are_bounded(store: Arc<dyn Store>) -> Result<()> {
+    for second in 1..=12 {
+        dead(&store, job(&format!("type-{}", second % 4)), "boom", second).await?;
+    }
+    let told = causes(&store, &latest(3, 2, None)).await?;
+    let told: Vec<_> = told.iter().map(|group| (group.count, group.last_at)).collect();
+    assert_eq!(
+        told,
+        [(2, moment(12)), (2, moment(11)), (2, moment(10))],
+        "three of four causes, two jobs each"
+    );
     Ok(())
 }
 

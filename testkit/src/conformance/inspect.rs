@@ -276,6 +276,30 @@ pub async fn a_queue_with_nothing_in_it_tells_zeros(store: Arc<dyn Store>) -> Re
     Ok(())
 }
 
+pub async fn counts_stop_where_they_shall_and_the_oldest_is_found_all_the_same(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    for second in 0..4 {
+        let later = NewJob { priority: 7, ..job("email") };
+        enqueue(&store, if second == 0 { later } else { job("email") }, at(second)).await?;
+        ended_job(&store, Status::Failed, NewJob { queue: "other".to_owned(), ..job("fax") }, at(second))
+            .await?;
+    }
+    let queues = store.queues_to(3, at(9)).await?;
+    let told: Vec<_> = queues
+        .iter()
+        .filter(|queue| queue.ready > 0)
+        .map(|queue| (queue.ready, queue.oldest_ready_at))
+        .collect();
+    assert_eq!(told, [(3, Some(moment(0)))], "the oldest is not the most urgent");
+    let counts = store.status_counts_to(2, None, moment(0)).await?;
+    for status in [Status::Queued, Status::Failed] {
+        assert!(counts.contains(&(status, 2)), "{counts:?}");
+    }
+    assert!(store.status_counts(None, moment(0)).await?.contains(&(Status::Failed, 4)));
+    Ok(())
+}
+
 pub async fn facts_count_the_workers_that_could_run_the_job(store: Arc<dyn Store>) -> Result<()> {
     let id = enqueue(&store, job("email"), at(0)).await?;
     let count = |seconds: i64| {

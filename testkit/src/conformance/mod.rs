@@ -236,6 +236,8 @@ macro_rules! conformance {
                 a_person_may_say_once_that_a_job_stays_dead,
                 only_a_dead_job_can_be_discarded,
                 an_operators_retry_forgets_cause_and_discard,
+                news_of_the_dead_are_the_latest_causes,
+                news_of_the_dead_are_bounded,
                 the_dead_are_listed_newest_first_page_by_page,
             }
             bounds {
@@ -360,6 +362,7 @@ macro_rules! conformance {
                 a_name_that_has_not_succeeded_for_a_quarter_is_forgotten,
                 gauges_tell_workers_by_how_they_are,
                 a_queue_with_nothing_in_it_tells_zeros,
+                counts_stop_where_they_shall_and_the_oldest_is_found_all_the_same,
                 facts_count_the_workers_that_could_run_the_job,
                 every_kind_of_waiting_is_told_apart,
                 a_running_job_is_running_then_recovering_then_stuck,

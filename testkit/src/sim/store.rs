@@ -246,18 +246,25 @@ impl Inspect for SimStore {
         self.call("jobs", move |world| wait(world.store().job_page(&filter))).await
     }
 
-    async fn status_counts(&self, tenant: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>> {
+    async fn status_counts_to(
+        &self,
+        cap: u64,
+        tenant: Option<&str>,
+        since: Timestamp,
+    ) -> Result<Vec<(Status, u64)>> {
         let tenant = tenant.map(str::to_owned);
-        self.call("status_counts", move |world| wait(world.store().status_counts(tenant.as_deref(), since)))
-            .await
+        self.call("status_counts", move |world| {
+            wait(world.store().status_counts_to(cap, tenant.as_deref(), since))
+        })
+        .await
     }
 
     async fn gauges(&self, _: Now) -> Result<Gauges> {
         self.call("gauges", move |world| wait(world.store().gauges(world.at()))).await
     }
 
-    async fn queues(&self, _: Now) -> Result<Vec<QueueInfo>> {
-        self.call("queues", move |world| wait(world.store().queues(world.at()))).await
+    async fn queues_to(&self, cap: u64, _: Now) -> Result<Vec<QueueInfo>> {
+        self.call("queues", move |world| wait(world.store().queues_to(cap, world.at()))).await
     }
 
     async fn worker(&self, id: &WorkerId) -> Result<Option<WorkerRow>> {

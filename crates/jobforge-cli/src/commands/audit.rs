@@ -37,6 +37,7 @@ async fn filter(client: &Client, args: &AuditArgs) -> Result<AuditFilter, Failur
         tenant_id: tenant.clone(),
         since,
         before: None,
+        down_to: None,
     })
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn run(context: Context, command: DeadCommand) -> Result<(), Fa
 
 fn read(args: DeadFilterArgs) -> DeadFilter {
     let DeadFilterArgs { group, job_type, queue, tenant, discarded } = args;
-    DeadFilter { group, tenant_id: tenant, job_type, queue, resolved: discarded }
+    DeadFilter { group, tenant_id: tenant, job_type, queue, resolved: discarded, latest: None }
 }
 
 async fn groups(context: &Context, filter: &DeadFilter) -> Result<(), Failure> {

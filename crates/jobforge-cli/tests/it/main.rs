@@ -23,6 +23,7 @@ mod life;
 mod liveness;
 mod metrics;
 mod otlp;
+mod pages;
 mod probes;
 mod program;
 mod prometheus;

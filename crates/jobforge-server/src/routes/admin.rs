@@ -43,6 +43,7 @@ pub(super) async fn audit(
         tenant_id: caller.tenant(params.take("tenant_id"))?,
         since,
         before: params.parse("before")?,
+        down_to: None,
     };
     let limit = params.limit()?;
     let mut entries = store.audit(&filter, limit + 1).await?;

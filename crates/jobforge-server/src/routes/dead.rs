@@ -77,5 +77,6 @@ fn filter(params: &mut Params, caller: &Caller) -> Result<DeadFilter, ApiError> 
         job_type: params.take("type"),
         queue: params.take("queue"),
         resolved: params.parse("resolved")?.unwrap_or(false),
+        latest: None,
     })
 }

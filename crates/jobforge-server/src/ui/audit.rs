@@ -1,9 +1,12 @@
 //! `/ui/audit`: who did what, when and why.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::response::Response;
 use jiff::Timestamp;
 use jobforge::core::audit::{AuditFilter, Entry, parse_since};
+use jobforge::store::Store;
 use url::form_urlencoded;
 
 use super::copies::{Copies, quoted, shell};
@@ -14,6 +17,8 @@ use crate::api_error::ApiError;
 
 /// Entries of a page.
 const PAGE: usize = 100;
+/// Entries that a search looks at for one page; few of what people ask for has an index.
+const LOOKED_AT: i64 = 20_000;
 /// What narrows the list down.
 const FIELDS: [&str; 5] = ["actor", "action", "target", "tenant_id", "since"];
 
@@ -24,6 +29,8 @@ struct AuditPage {
     fields: Vec<Field>,
     lines: Vec<Line>,
     older: Option<String>,
+    /// Whether the search stopped before it had a whole page.
+    stopped_early: bool,
 }
 
 struct Field {
@@ -103,7 +110,10 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
         tenant_id: visit.caller.tenant(visit.param("tenant_id"))?,
         since,
         before,
+        down_to: None,
     };
+    let is_search = filter != AuditFilter { before, ..AuditFilter::default() };
+    let filter = AuditFilter { down_to: if is_search { end(store, before).await? } else { None }, ..filter };
     let mut entries = store.audit(&filter, PAGE + 1).await?;
     let more = entries.len() > PAGE;
     entries.truncate(PAGE);
@@ -117,7 +127,9 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
         }
         query.finish()
     };
-    let older = entries.last().filter(|_| more).map(|entry| format!("/ui/audit?{}", query(Some(entry.id))));
+    let stopped_at = filter.down_to.filter(|_| !more);
+    let next = if more { entries.last().map(|entry| entry.id) } else { stopped_at };
+    let older = next.map(|before| format!("/ui/audit?{}", query(Some(before))));
     let copies = copies(&given, &query(None));
     let value = |name| {
         given.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()).unwrap_or_default()
@@ -137,7 +149,17 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
             .collect(),
         lines: entries.iter().map(|entry| Line::of(entry, as_of)).collect(),
         older,
+        stopped_early: stopped_at.is_some(),
     })
+}
+
+/// Where a search for one page ends, unless it comes to the first entry before.
+async fn end(store: &Arc<dyn Store>, before: Option<i64>) -> Result<Option<i64>, ApiError> {
+    let from = match before {
+        Some(before) => before,
+        None => store.audit(&AuditFilter::default(), 1).await?.first().map_or(0, |newest| newest.id + 1),
+    };
+    Ok(Some(from - LOOKED_AT).filter(|end| *end > 1))
 }
 
 fn copies(given: &[(&'static str, String)], query: &str) -> Copies {

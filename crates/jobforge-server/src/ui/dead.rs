@@ -1,13 +1,15 @@
 //! `/ui/dead`: what jobs died of, by cause, not job by job.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use jiff::Timestamp;
-use jobforge::core::dead::DeadGroup;
-use jobforge::core::job::JobId;
-use jobforge::store::rows::DeadFilter;
+use jobforge::core::dead::{DeadGroup, pattern};
+use jobforge::core::job::{ErrorInfo, Job, JobId};
+use jobforge::store::rows::{COUNT_CAP, DeadFilter, Latest, MAX_PAGE};
 
 use super::copies::{Copies, quoted, shell};
 use super::jobs::Line as JobLine;
@@ -18,15 +20,18 @@ use crate::api_error::ApiError;
 
 /// Jobs of a page.
 const PAGE: usize = 50;
-/// Causes that are listed, the most frequent.
+/// Causes that are listed: those that killed last.
 const MOST: usize = 200;
+/// Where the count of each stops in the list; the page of a cause counts further.
+const COUNTED_TO: u64 = 500;
 
 #[derive(Template)]
 #[template(path = "dead.html")]
 struct GroupsPage {
     shell: Shell,
     lines: Vec<Line>,
-    more: usize,
+    /// What the list does not tell, if there may be more.
+    bound: String,
     may_operate: bool,
 }
 
@@ -53,13 +58,13 @@ struct Line {
 }
 
 impl Line {
-    fn of(group: DeadGroup, now: Timestamp) -> Self {
+    fn of(group: DeadGroup, cap: u64, now: Timestamp) -> Self {
         let pattern = if group.pattern.is_empty() { &group.kind } else { &group.pattern };
         Self {
             pattern: cut(pattern, 300),
             kind: source(&group.kind),
             job_type: cut(&group.job_type, 80),
-            count: capped(group.count),
+            count: capped(group.count, cap),
             first: When::of(group.first_at, now),
             last: When::of(group.last_at, now),
             sample: group.sample.to_string(),
@@ -81,13 +86,14 @@ fn source(kind: &str) -> String {
 
 /// `GET /ui/dead`
 pub(super) async fn groups(visit: Visit) -> Result<Response, ApiError> {
+    let tenant_id = visit.caller.tenant(visit.param("tenant_id"))?;
     let filter = DeadFilter {
-        tenant_id: visit.caller.tenant(visit.param("tenant_id"))?,
+        tenant_id,
         job_type: visit.param("type"),
         queue: visit.param("queue"),
         ..DeadFilter::default()
     };
-    let groups = visit.app.client.dead_groups(&filter).await?;
+    let (groups, cap, bound) = causes(&visit, filter).await?;
     let as_of = visit.app.client.store().now().await?;
     let sql = "SELECT dead_group, type, count(*), max(finished_at)\nFROM jobforge_jobs WHERE status = 'dead' GROUP BY dead_group, type ORDER BY 3 DESC;";
     html(&GroupsPage {
@@ -99,10 +105,58 @@ pub(super) async fn groups(visit: Visit) -> Result<Response, ApiError> {
                 Copies::of("jobforge dead groups", "/v1/dead/groups", sql),
             )
             .await,
-        more: groups.len().saturating_sub(MOST),
-        lines: groups.into_iter().take(MOST).map(|group| Line::of(group, as_of)).collect(),
+        lines: groups.into_iter().map(|group| Line::of(group, cap, as_of)).collect(),
+        bound,
         may_operate: visit.may_operate(),
     })
+}
+
+/// The causes that killed last, where their counts stop, and what that leaves out. However many jobs are dead, few are looked
+/// at: of everybody's the latest of each cause; of some only, of which no cause has an index, the latest of these.
+async fn causes(visit: &Visit, filter: DeadFilter) -> Result<(Vec<DeadGroup>, u64, String), ApiError> {
+    let client = &visit.app.client;
+    if filter == DeadFilter::default() {
+        let latest = Some(Latest { causes: MOST, cap: COUNTED_TO, since: None });
+        let groups = client.dead_groups(&DeadFilter { latest, ..filter }).await?;
+        let full = groups.len() == MOST;
+        let bound =
+            if full { format!("Only the {MOST} causes that killed last are listed.") } else { String::new() };
+        return Ok((groups, COUNTED_TO, bound));
+    }
+    // Names those that have no name yet.
+    client.store().name_causes().await?;
+    let jobs = client.dead_jobs(&filter, None, MAX_PAGE).await?;
+    let full = jobs.len() == MAX_PAGE;
+    let bound = if full { format!("Only the {MAX_PAGE} that died last are counted.") } else { String::new() };
+    Ok((by_cause(&jobs), if full { 1 } else { u64::MAX }, bound))
+}
+
+/// The causes of these jobs, the most frequent first.
+fn by_cause(jobs: &[Job]) -> Vec<DeadGroup> {
+    let mut groups: HashMap<&str, DeadGroup> = HashMap::new();
+    for job in jobs {
+        let (Some(name), Some(at)) = (job.dead_group.as_deref(), job.finished_at) else { continue };
+        let none = ErrorInfo::none();
+        let error = job.error.as_ref().unwrap_or(&none);
+        let group = groups.entry(name).or_insert_with(|| DeadGroup {
+            group: name.to_owned(),
+            job_type: job.job_type.clone(),
+            kind: error.kind.clone(),
+            pattern: pattern(&error.message),
+            count: 0,
+            first_at: at,
+            last_at: at,
+            sample: job.id,
+        });
+        group.count += 1;
+        group.first_at = group.first_at.min(at);
+        if at > group.last_at {
+            (group.last_at, group.sample) = (at, job.id);
+        }
+    }
+    let mut groups: Vec<DeadGroup> = groups.into_values().collect();
+    groups.sort_by(|a, b| (b.count, b.last_at, &a.group).cmp(&(a.count, a.last_at, &b.group)));
+    groups
 }
 
 /// `GET /ui/dead/{group}`
@@ -134,7 +188,7 @@ pub(super) async fn group(
     );
     html(&GroupPage {
         shell: visit.shell("/ui/dead", "Cause of death", as_of, copies).await,
-        line: groups.into_iter().next().map(|group| Line::of(group, as_of)),
+        line: groups.into_iter().next().map(|group| Line::of(group, COUNT_CAP, as_of)),
         group: name,
         jobs: jobs.iter().map(|job| JobLine::of(job, as_of, None)).collect(),
         older,

@@ -1,8 +1,8 @@
 //! Forms: read within bounds, and only if this dashboard's own page sent them.
 //!
 //! Three fences, each enough alone: the browser says that the request comes from this site (`Sec-Fetch-Site`, else
-//! `Origin`); the session's cookie does not travel with posts of other sites; and the form holds a proof that only a page
-//! read from here can know. Whoever takes a [`Form`] has passed all three.
+//! `Origin`); the session's cookies travel with nothing that another site sends; and the form holds a proof that only a
+//! page read from here can know. Whoever takes a [`Form`] has passed all three.
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use url::form_urlencoded;
+use uuid::Uuid;
 
 use super::session::Guard;
 use crate::api_error::ApiError;
@@ -20,8 +21,8 @@ use crate::caller::Caller;
 const MAX_FORM: usize = 64 * 1024;
 /// The field of the proof.
 pub(super) const PROOF: &str = "proof";
-/// The digits of a proof.
-const DIGITS: usize = 32;
+/// The bytes of a proof, and of its mask.
+const HALF: usize = 16;
 
 /// What was sent.
 #[derive(Debug)]
@@ -52,9 +53,9 @@ impl<S: Sync> FromRequest<S> for Form {
         let form = Self(form_urlencoded::parse(&bytes).into_owned().collect());
         let caller = parts.extensions.get::<Caller>();
         let guard = parts.extensions.get::<Guard>();
-        let expected = guard.map(|guard| proof(guard, caller)).unwrap_or_default();
-        let given = form.get(PROOF).unwrap_or_default();
-        if expected.is_empty() || !bool::from(expected.as_bytes().ct_eq(given.as_bytes())) {
+        let expected = guard.map(|guard| bare(guard, caller));
+        let given = form.get(PROOF).and_then(unmasked);
+        if !expected.zip(given).is_some_and(|(expected, given)| bool::from(expected.ct_eq(&given))) {
             let detail = "the form is not one of your session: it was open for too long, or another site sent it. \
                           Nothing was changed; go back, reload the page and try again";
             return Err(refused("form_not_yours", detail));
@@ -63,11 +64,34 @@ impl<S: Sync> FromRequest<S> for Form {
     }
 }
 
-/// What a form of this session must hold: nobody else knows the cookie that it is made of.
+/// What a form of this session must hold, as one page writes it: behind a mask that no other page has. A page is sent packed,
+/// and a secret that stays the same can be guessed from how long many packed pages are.
 pub(super) fn proof(guard: &Guard, caller: Option<&Caller>) -> String {
+    let mask = first_half(Uuid::new_v4().as_bytes());
+    let masked = bare(guard, caller).into_iter().zip(mask).map(|(byte, mask)| byte ^ mask);
+    mask.into_iter().chain(masked).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The same without its mask: nobody else knows the cookie that it is made of.
+fn bare(guard: &Guard, caller: Option<&Caller>) -> [u8; HALF] {
     let who = caller.map_or("", |caller| caller.by().actor.as_str());
-    let digest = Sha256::digest(format!("jobforge form 1\n{}\n{who}", guard.0).as_bytes());
-    digest.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
+    first_half(format!("jobforge form 1\n{}\n{who}", guard.0).as_bytes())
+}
+
+fn first_half(text: &[u8]) -> [u8; HALF] {
+    let digest = Sha256::digest(text);
+    std::array::from_fn(|at| digest[at])
+}
+
+/// Takes the mask off.
+fn unmasked(given: &str) -> Option<[u8; HALF]> {
+    let digits = given.as_bytes();
+    if digits.len() != HALF * 4 {
+        return None;
+    }
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let bytes: Vec<u8> = digits.chunks(2).map(byte).collect::<Option<_>>()?;
+    Some(std::array::from_fn(|at| bytes[at] ^ bytes[at + HALF]))
 }
 
 /// Refuses what a browser sent for a page of another site.
@@ -91,4 +115,23 @@ fn check_site(headers: &HeaderMap) -> Result<(), ApiError> {
 
 fn refused(code: &str, detail: &str) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, code, "the form was not accepted", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_never_written_the_same_twice_and_says_the_same() {
+        let guard = Guard("a".repeat(64));
+        let (one, other) = (proof(&guard, None), proof(&guard, None));
+        assert_ne!(one[..32], other[..32]);
+        assert_ne!(one[32..], other[32..]);
+        assert_eq!(unmasked(&one), Some(bare(&guard, None)));
+        assert_eq!(unmasked(&one), unmasked(&other));
+        for wrong in ["", "00", &one[1..], &format!("{one}0"), &"zz".repeat(32), &"é".repeat(32)] {
+            assert!(unmasked(wrong).is_none(), "{wrong}");
+        }
+        assert_ne!(unmasked(&proof(&Guard("b".repeat(64)), None)), unmasked(&one));
+    }
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use jobforge::core::job::{Job, JobId, WorkerId};
 use jobforge::core::state::Status;
 use jobforge::core::time::since;
+use jobforge::overview::Facts;
 use jobforge::store::rows::JobFilter;
 use url::form_urlencoded;
 
@@ -19,7 +20,7 @@ use super::page::{Shell, html};
 use super::pulse;
 use super::session::see_other;
 use super::visit::Visit;
-use super::words::{Badge, Share, When, badge, brief, capped, cut, short};
+use super::words::{Badge, Share, When, at_least, badge, brief, cut, short};
 use crate::api_error::ApiError;
 use crate::query;
 
@@ -162,8 +163,7 @@ async fn list(visit: Visit, filter: JobFilter, search: String, fault: String) ->
         .flat_map(|whole| whole.facts.stuck.iter().map(|stuck| (stuck.job.id, stuck.reason.as_str())))
         .collect();
     let lines = page.jobs.iter().map(|job| Line::of(job, as_of, trouble.get(&job.id).copied())).collect();
-    let states =
-        states(&filter, whole.as_ref().map(|whole| whole.facts.counts.as_slice()).unwrap_or_default());
+    let states = states(&filter, whole.as_ref().map(|whole| &whole.facts));
     let pairs = pairs(&filter);
     let older = page.next.map(|id| {
         let mut pairs = pairs.clone();
@@ -183,14 +183,16 @@ async fn list(visit: Visit, filter: JobFilter, search: String, fault: String) ->
     })
 }
 
-fn states(filter: &JobFilter, counts: &[(Status, u64)]) -> Vec<StateLink> {
+fn states(filter: &JobFilter, facts: Option<&Facts>) -> Vec<StateLink> {
     let link = |status: Option<Status>| {
         let statuses = status.into_iter().collect();
         let path = address(&pairs(&JobFilter { statuses, before: None, ..filter.clone() }));
-        let count = status.and_then(|status| counts.iter().find(|(known, _)| *known == status));
+        let count = status.zip(facts).map(|(status, facts)| facts.count(status));
+        let count =
+            count.filter(|(count, _)| *count > 0 || status.is_some_and(|status| !status.is_terminal()));
         StateLink {
             word: status.map_or("all", Status::as_str),
-            count: count.map(|(_, count)| capped(*count)).unwrap_or_default(),
+            count: count.map(|(count, more)| at_least(count, more)).unwrap_or_default(),
             path,
             here: status.map_or(filter.statuses.is_empty(), |status| filter.statuses == [status]),
             tone: status.map_or("plain", Status::as_str),

@@ -20,6 +20,7 @@ mod markdown;
 mod names;
 mod operations;
 mod overview;
+mod pack;
 mod page;
 mod problem;
 mod proxies;

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use askama::Template;
+use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
+use jobforge::clock;
 use jobforge::core::audit::AuditFilter;
-use jobforge::core::overview::QueueLoad;
+use jobforge::core::overview::{COUNTED_TO, QueueLoad};
 use jobforge::core::role::Role;
 use jobforge::core::state::Status;
 use jobforge::core::time::{since, words};
@@ -17,10 +19,12 @@ use super::copies::Copies;
 use super::page::{Shell, html};
 use super::session::see_other;
 use super::visit::Visit;
-use super::words::{brief, capped, cut};
+use super::words::{at_least, brief, capped, count as plain, cut};
 use super::{audit, pulse};
 use crate::api_error::ApiError;
+use crate::request_log::Cause;
 use jobforge::overview::Facts;
+use jobforge::store::rows::QueueInfo;
 
 /// Queues, causes and deeds that are shown.
 const SHOWN: usize = 8;
@@ -29,6 +33,8 @@ const SHOWN: usize = 8;
 #[template(path = "overview.html")]
 struct Overview {
     shell: Shell,
+    /// How long ago the database last said anything, if it does not answer now.
+    gone: String,
     whole: Bar,
     tiles: Vec<Tile>,
     roles: Vec<RoleLine>,
@@ -65,49 +71,72 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
         // What concerns all tenants is not theirs to see.
         return Ok(see_other("/ui/jobs"));
     }
-    let whole = pulse::look(&visit.ui).await.map_err(|why| {
-        let detail = "the database does not answer, so nothing current can be shown; jobs that run go on until their leases \
-                      end, and nothing is lost";
-        ApiError::unavailable("database_unreachable", detail, why)
-    })?;
-    let store = visit.app.client.store();
     let newest = AuditFilter::default();
-    let deeds = store.audit(&newest, SHOWN).await?;
+    let asked = match pulse::look(&visit.ui).await {
+        Ok(whole) => match visit.app.client.store().audit(&newest, SHOWN).await {
+            Ok(deeds) => Ok((whole, deeds)),
+            Err(error) => Err(error.chain()),
+        },
+        Err(why) => Err(why),
+    };
+    let (whole, deeds, gone) = match asked {
+        Ok((whole, deeds)) => (whole, deeds, None),
+        Err(why) => {
+            let (at, whole) = visit.ui.pulse.last().ok_or_else(|| unreachable(why.clone()))?;
+            (whole, Vec::new(), Some((words(clock::monotonic().duration_since(at)), why)))
+        }
+    };
     let (facts, judges) = (&whole.facts, visit.app.live.now().flag("alerts"));
     let sql =
         "SELECT status, count(*) FROM jobforge_jobs\nWHERE status IN ('queued', 'running') GROUP BY status;";
     let copies = Copies::of("jobforge health", "/api/health/full", sql);
-    html(&Overview {
+    let mut response = html(&Overview {
         shell: visit.shell("/ui", "Overview", facts.as_of, copies).await,
+        gone: gone.as_ref().map(|(ago, _)| ago.clone()).unwrap_or_default(),
         whole: all(&whole.overview),
         tiles: tiles(facts),
-        roles: roles(facts, judges),
+        roles: roles(facts, judges, gone.is_none()),
         queues: queues(facts),
         deeds: deeds.iter().map(|entry| audit::Line::of(entry, facts.as_of)).collect(),
-    })
+    })?;
+    if let Some((_, why)) = gone {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response.extensions_mut().insert(Cause(why));
+    }
+    Ok(response)
+}
+
+fn unreachable(why: String) -> ApiError {
+    let detail = "the database does not answer, so nothing current can be shown; jobs that run go on until their leases \
+                  end, and nothing is lost";
+    ApiError::unavailable("database_unreachable", detail, why)
 }
 
 fn tiles(facts: &Facts) -> Vec<Tile> {
     let count = |wanted: Status| {
-        capped(facts.counts.iter().find(|(status, _)| *status == wanted).map_or(0, |(_, count)| *count))
+        let (count, more) = facts.count(wanted);
+        at_least(count, more)
     };
-    let sum =
-        |number: fn(&jobforge::store::rows::QueueInfo) -> u64| capped(facts.queues.iter().map(number).sum());
+    let all = |number: fn(&QueueInfo) -> u64| facts.queues.iter().map(number);
+    // What waits is counted queue by queue, what runs or has its time in one go.
+    let ready =
+        at_least(all(|queue| queue.ready).sum(), all(|queue| queue.ready).any(|ready| ready >= COUNTED_TO));
+    let sum = |number: fn(&QueueInfo) -> u64| capped(all(number).sum(), COUNTED_TO);
     let live = facts.live_workers().count() as u64;
     let tile = |name, number, path, tone| Tile { name, number, path, tone };
     vec![
         tile("running", sum(|queue| queue.running), "/ui/jobs?status=running", "running"),
-        tile("in trouble", capped(facts.stuck.len() as u64), "/ui/jobs?status=running", "recovering"),
-        tile("ready", sum(|queue| queue.ready), "/ui/jobs?status=queued", "queued"),
+        tile("in trouble", plain(facts.stuck.len() as u64), "/ui/jobs?status=running", "recovering"),
+        tile("ready", ready, "/ui/jobs?status=queued", "queued"),
         tile("scheduled", sum(|queue| queue.scheduled), "/ui/jobs?status=queued", "scheduled"),
         tile("succeeded, 24 h", count(Status::Succeeded), "/ui/jobs?status=succeeded", "succeeded"),
         tile("failed, 24 h", count(Status::Failed), "/ui/jobs?status=failed", "failed"),
         tile("dead, 24 h", count(Status::Dead), "/ui/dead", "dead"),
-        tile("live workers", capped(live), "/ui/workers", "plain"),
+        tile("live workers", plain(live), "/ui/workers", "plain"),
     ]
 }
 
-fn roles(facts: &Facts, judges_alerts: bool) -> Vec<RoleLine> {
+fn roles(facts: &Facts, judges_alerts: bool, answers: bool) -> Vec<RoleLine> {
     let missing = facts.missing_roles(judges_alerts);
     let ago =
         |age: Option<Duration>| age.map_or("never seen".to_owned(), |age| format!("{} ago", brief(age)));
@@ -131,7 +160,8 @@ fn roles(facts: &Facts, judges_alerts: bool) -> Vec<RoleLine> {
     if judges_alerts {
         lines.push(line(Role::Alerts, "Alerts", facts.bench.judged_at.map(|at| since(facts.as_of, at))));
     }
-    lines.push(RoleLine { name: "Database", fine: true, said: words(facts.took) });
+    let said = if answers { words(facts.took) } else { "does not answer".to_owned() };
+    lines.push(RoleLine { name: "Database", fine: answers, said });
     lines
 }
 
@@ -142,8 +172,8 @@ fn queues(facts: &Facts) -> Vec<QueueLine> {
     all.sort_by_key(|load| (load.oldest_ready_at.unwrap_or(Timestamp::MAX), load.name.clone()));
     let line = |load: &QueueLoad| QueueLine {
         name: cut(&load.name, 60),
-        ready: capped(load.ready),
-        running: capped(running.get(load.name.as_str()).copied().unwrap_or_default()),
+        ready: capped(load.ready, COUNTED_TO),
+        running: plain(running.get(load.name.as_str()).copied().unwrap_or_default()),
         waits: load.oldest_ready_at.map(|at| brief(since(facts.as_of, at))).unwrap_or_default(),
         note: match () {
             () if load.paused_at.is_some() => "paused",

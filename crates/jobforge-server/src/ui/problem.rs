@@ -6,8 +6,8 @@ use std::sync::Arc;
 use askama::Template;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use jobforge::clock;
@@ -17,11 +17,14 @@ use jobforge_api::Problem;
 
 use super::page::{close, html};
 use super::session::Theme;
-use super::words::capped;
-use super::{Ui, assets};
+use super::words::at_least;
+use super::{Ui, assets, pack};
 use crate::caller::Caller;
 use crate::request_log::Cause;
 
+/// What a page says that only looks while the database is away.
+const GONE: &str = "The database does not answer, so nothing current can be shown. Jobs that run go on until their leases end, \
+                    and nothing is lost. See whether the database runs and can be reached from the machine of this server";
 /// Problems are short.
 const MAX_PROBLEM: usize = 64 * 1024;
 
@@ -30,6 +33,7 @@ const MAX_PROBLEM: usize = 64 * 1024;
 struct ProblemPage {
     css: String,
     icon: String,
+    js: String,
     theme: &'static str,
     place: String,
     status: u16,
@@ -54,18 +58,20 @@ pub(crate) async fn pages(State(ui): State<Arc<Ui>>, request: Request, next: Nex
         return next.run(request).await;
     }
     let theme = Theme::of(request.headers()).word();
+    let looks = request.method() == Method::GET;
+    let may_pack = pack::is_wanted(request.headers());
     let wants_json = request.headers().get(ACCEPT).is_some_and(|accept| accept == "application/json");
     let mut response = next.run(request).await;
     if !wants_json
         && response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json")
     {
-        response = page(&ui, theme, response).await;
+        response = page(&ui, theme, looks, response).await;
     }
     close(response.headers_mut());
-    response
+    if may_pack { pack::page(response).await } else { response }
 }
 
-async fn page(ui: &Ui, theme: &'static str, refusal: Response) -> Response {
+async fn page(ui: &Ui, theme: &'static str, looks: bool, refusal: Response) -> Response {
     let (mut parts, body) = refusal.into_parts();
     let bytes = to_bytes(body, MAX_PROBLEM).await.unwrap_or_default();
     let Ok(problem) = serde_json::from_slice::<Problem>(&bytes) else {
@@ -76,11 +82,17 @@ async fn page(ui: &Ui, theme: &'static str, refusal: Response) -> Response {
     let made = html(&ProblemPage {
         css: assets::css(),
         icon: assets::icon(),
+        js: assets::js(),
         theme,
         place: ui.place.clone(),
         status: problem.status,
         title: sentence(&problem.title),
-        detail: sentence(&problem.detail),
+        detail: if looks && problem.code.starts_with("database_") {
+            // Nothing was to be changed.
+            GONE.to_owned()
+        } else {
+            sentence(&problem.detail)
+        },
         code: problem.code,
         passes: status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS,
         last: if status.is_server_error() && sees_all { last_known(ui) } else { None },
@@ -100,8 +112,8 @@ fn last_known(ui: &Ui) -> Option<LastKnown> {
     let (at, whole) = ui.pulse.last()?;
     let ago = words(clock::monotonic().duration_since(at));
     let count = |status: Status| {
-        let found = whole.facts.counts.iter().find(|(known, _)| *known == status);
-        (status.as_str(), capped(found.map_or(0, |(_, count)| *count)))
+        let (count, more) = whole.facts.count(status);
+        (status.as_str(), at_least(count, more))
     };
     Some(LastKnown { ago, counts: Status::ALL.into_iter().map(count).collect() })
 }

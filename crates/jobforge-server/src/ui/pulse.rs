@@ -1,6 +1,5 @@
 //! How all is, for the bar on every page: asked of the database seldom, and never waited for twice.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,6 @@ use jobforge::clock;
 use jobforge::core::overview::Overview;
 use jobforge::core::standing::Rules;
 use jobforge::overview::Facts;
-use jobforge::store::rows::DeadFilter;
 
 use super::Ui;
 
@@ -28,7 +26,8 @@ pub(super) struct Whole {
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
     last: Mutex<Option<(Instant, Arc<Whole>)>>,
-    asking: AtomicBool,
+    /// Held by who asks, so that nobody else does.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Pulse {
@@ -45,33 +44,42 @@ impl Pulse {
     }
 }
 
+/// Begins to ask if what was found last grows old, so that a page that needs it soon need not wait from its end on.
+pub(super) fn warm(ui: &Arc<Ui>) {
+    let is_fresh = |(at, _)| clock::monotonic().duration_since(at) < FRESH;
+    if !ui.pulse.last().is_some_and(is_fresh) && ui.pulse.turn.try_lock().is_ok() {
+        let ui = Arc::clone(ui);
+        tokio::spawn(async move {
+            let _ = ask(&ui).await;
+        });
+    }
+}
+
 /// How all is, or why the database does not say.
 pub(super) async fn look(ui: &Arc<Ui>) -> Result<Arc<Whole>, String> {
-    if let Some((at, facts)) = ui.pulse.last() {
+    if let Some((at, whole)) = ui.pulse.last() {
         let age = clock::monotonic().duration_since(at);
-        if age < FRESH {
-            return Ok(facts);
-        }
         if age < GOOD {
-            if !ui.pulse.asking.swap(true, Ordering::Relaxed) {
-                let ui = Arc::clone(ui);
-                tokio::spawn(async move {
-                    let _ = ask(&ui).await;
-                    ui.pulse.asking.store(false, Ordering::Relaxed);
-                });
-            }
-            return Ok(facts);
+            warm(ui);
+            return Ok(whole);
         }
     }
     ask(ui).await
 }
 
 async fn ask(ui: &Ui) -> Result<Arc<Whole>, String> {
+    let _turn = ui.pulse.turn.lock().await;
+    // Whoever had the turn before may have asked the same.
+    if let Some((at, whole)) = ui.pulse.last()
+        && clock::monotonic().duration_since(at) < FRESH
+    {
+        return Ok(whole);
+    }
     let (app, settings) = (&ui.app, ui.app.live.now());
     let (store, rules) = (&**app.client.store(), Rules::from_settings(&settings));
     let facts = app.health.facts(store, &rules.rescue).await?;
     let whole = async {
-        let dead = store.dead_groups(&DeadFilter::default()).await?;
+        let dead = store.dead_groups(&facts.dead_news()).await?;
         facts.assess(store, &rules, settings.flag("alerts"), &dead).await
     };
     let overview = whole.await.map_err(|error| error.chain())?;

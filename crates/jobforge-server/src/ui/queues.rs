@@ -2,12 +2,14 @@
 
 use askama::Template;
 use axum::response::Response;
+use jobforge::core::overview::COUNTED_TO;
 use jobforge::core::time::{Now, since, words};
+use jobforge::store::rows::QueueInfo;
 
 use super::copies::Copies;
 use super::page::{Shell, html};
 use super::visit::Visit;
-use super::words::{Badge, Share, capped};
+use super::words::{Badge, Share, at_least, capped};
 use crate::api_error::ApiError;
 
 /// Queues that are listed, the worst first.
@@ -38,10 +40,16 @@ struct Line {
 /// `GET /ui/queues`
 pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
     let store = visit.app.client.store();
-    let (queues, workers, as_of) =
-        tokio::try_join!(store.queues(Now::Database), store.workers(Now::Database), store.now())?;
+    let (queues, workers, as_of) = tokio::try_join!(
+        store.queues_to(COUNTED_TO, Now::Database),
+        store.workers(Now::Database),
+        store.now()
+    )?;
     let alive: Vec<_> =
         workers.iter().filter(|w| w.state.is_active() && w.lease_expires_at > as_of).collect();
+    // These are counted over all queues in one go.
+    let more = |number: fn(&QueueInfo) -> u64| queues.iter().map(number).sum::<u64>() >= COUNTED_TO;
+    let (more_scheduled, more_running) = (more(|queue| queue.scheduled), more(|queue| queue.running));
     let mut lines: Vec<(u8, Line)> = queues
         .into_iter()
         .map(|queue| {
@@ -66,9 +74,9 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
             let line = Line {
                 badge,
                 why,
-                ready: capped(queue.ready),
-                scheduled: capped(queue.scheduled),
-                running: capped(queue.running),
+                ready: capped(queue.ready, COUNTED_TO),
+                scheduled: at_least(queue.scheduled, queue.scheduled > 0 && more_scheduled),
+                running: at_least(queue.running, queue.running > 0 && more_running),
 
                 workers: serving.len(),
                 used: Share(if slots == 0 {

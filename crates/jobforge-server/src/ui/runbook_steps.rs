@@ -2,10 +2,11 @@
 
 use jobforge::core::enqueue::check_name;
 use jobforge::core::job::JobId;
+use jobforge::core::overview::COUNTED_TO;
 use jobforge::core::settings::{Kind as Setting, flag_key};
 use jobforge::core::state::Status;
 use jobforge::core::time::{since, words};
-use jobforge::store::rows::{DeadFilter, JobFilter};
+use jobforge::store::rows::{DeadFilter, JobFilter, Latest};
 use url::form_urlencoded;
 
 use super::pulse::Whole;
@@ -17,6 +18,8 @@ use crate::routes::visible;
 
 /// Lines of one answer.
 const LINES: usize = 6;
+/// The causes of death among which the most frequent are told.
+const LATEST: Latest = Latest { causes: 200, cap: 500, since: None };
 
 /// What a step that looks would tell now.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -61,7 +64,7 @@ pub(super) async fn answer(visit: &Visit, whole: &Whole, words: &[&str]) -> Resu
                 let waits =
                     queue.oldest_ready_at.map(|at| format!(", the oldest waits {}", brief(since(now, at))));
                 let paused = if queue.paused_at.is_some() { ", paused" } else { "" };
-                let (ready, running) = (capped(queue.ready), capped(queue.running));
+                let (ready, running) = (capped(queue.ready, COUNTED_TO), capped(queue.running, COUNTED_TO));
                 format!(
                     "{}: {ready} ready, {running} running{}{paused}",
                     queue.name,
@@ -113,10 +116,16 @@ pub(super) async fn answer(visit: &Visit, whole: &Whole, words: &[&str]) -> Resu
             Answer::of("/ui/schedules", std::iter::once(all).chain(ill))
         }
         ["dead", "groups", ..] => {
-            let groups = store.dead_groups(&DeadFilter::default()).await?;
+            let groups =
+                store.dead_groups(&DeadFilter { latest: Some(LATEST), ..DeadFilter::default() }).await?;
             let line = |group: &jobforge::core::dead::DeadGroup| {
                 let of = if group.pattern.is_empty() { &group.kind } else { &group.pattern };
-                format!("{} of {}: {of} (group {})", capped(group.count), group.job_type, group.group)
+                format!(
+                    "{} of {}: {of} (group {})",
+                    capped(group.count, LATEST.cap),
+                    group.job_type,
+                    group.group
+                )
             };
             Answer::some("/ui/dead", "No job is dead.", groups.iter().map(line).collect())
         }

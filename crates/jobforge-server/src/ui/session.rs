@@ -2,8 +2,8 @@
 //!
 //! The session's cookie holds the token itself and goes to `/ui` only; scripts cannot read it, and the API does not take
 //! it. So a session works on every server of a fleet, is good for exactly what the token is good for, and ends within
-//! seconds when the token is revoked. It may come along with a link from elsewhere, such as one in a chat, which only
-//! looks; forms have a fence of their own (`form.rs`).
+//! seconds when the token is revoked. No cookie comes along with anything that another site sends; who follows a link from
+//! elsewhere, such as one in a chat, is led on by a page of ours (`onward`). Forms have fences of their own (`form.rs`).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -96,12 +96,17 @@ fn set_cookie(headers: &HeaderMap, name: &str, value: &str, lasts_s: u64) -> Opt
     // Whether a proxy in front speaks TLS: a claim that can only make the cookie safer.
     let secure = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
     let secure = if secure { "; Secure" } else { "" };
-    let text = format!("{name}={value}; Path=/ui; Max-Age={lasts_s}; HttpOnly; SameSite=Lax{secure}");
+    // Strict: nothing that a page elsewhere sends is answered as whoever looks at it, not even a link that it opens by itself,
+    // of which Lax would tell it how long the answer takes. That costs a link in a chat one short page (`onward`).
+    let text = format!("{name}={value}; Path=/ui; Max-Age={lasts_s}; HttpOnly; SameSite=Strict{secure}");
     HeaderValue::from_str(&text).ok()
 }
 
 /// Says who asks for a page. Who must log in is sent there, and comes back.
 pub(crate) async fn enter(State(ui): State<Arc<Ui>>, mut request: Request, next: Next) -> Response {
+    if leads_on(&request) {
+        return onward(&ui, request.uri()).into_response();
+    }
     let known = cookie(request.headers(), GUARD).filter(|guard| guard.len() == 64).map(str::to_owned);
     let fresh = known.is_none();
     let guard = known.unwrap_or_else(|| format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()));
@@ -111,8 +116,9 @@ pub(crate) async fn enter(State(ui): State<Arc<Ui>>, mut request: Request, next:
     let path = request.uri().path();
     let free = ["/ui/", "/ui/login", "/ui/logout"].contains(&path) || path.starts_with("/ui/assets/");
     let mut response = if free {
-        // Who leaves is known as well, since their form is theirs.
-        if path == "/ui/logout"
+        // Who leaves is known as well, since their form is theirs; and who is led to log in may be known already.
+        let is_told_why = request.uri().query().is_some_and(|query| query.contains("why="));
+        if (path == "/ui/logout" || (path == "/ui/login" && request.method() == Method::GET && !is_told_why))
             && let Ok(Some((caller, entry))) = identify(&ui, &Asking::of(&request)).await
         {
             request.extensions_mut().insert(caller);
@@ -126,6 +132,31 @@ pub(crate) async fn enter(State(ui): State<Arc<Ui>>, mut request: Request, next:
         response.headers_mut().append(SET_COOKIE, set);
     }
     response
+}
+
+/// Whether somebody follows a link of another site and the browser keeps to itself who they are.
+fn leads_on(request: &Request) -> bool {
+    let says = |name: &str, word: &str| request.headers().get(name).is_some_and(|value| value == word);
+    request.method() == Method::GET
+        && says("sec-fetch-site", "cross-site")
+        && says("sec-fetch-mode", "navigate")
+        && cookie(request.headers(), GUARD).is_none()
+}
+
+#[derive(Template)]
+#[template(path = "onward.html")]
+struct OnwardPage {
+    css: String,
+    icon: String,
+    place: String,
+    to: String,
+}
+
+/// Sends whoever follows a link of another site to the same place once more, from a page of ours: a redirect would still
+/// count as the other site's. It sets no cookie, for the browser may have them all.
+fn onward(ui: &Ui, to: &Uri) -> Result<Response, ApiError> {
+    let to = login_path(to, "");
+    html(&OnwardPage { css: assets::css(), icon: assets::icon(), place: ui.place.clone(), to })
 }
 
 async fn guarded(ui: &Ui, mut request: Request, next: Next) -> Response {
@@ -188,13 +219,18 @@ async fn identify(ui: &Ui, request: &Asking) -> Result<Option<(Caller, Entry)>, 
 }
 
 fn to_login(uri: &Uri, why: &str) -> Response {
-    let back = uri.path_and_query().map_or("/ui", |path| path.as_str());
+    see_other(&login_path(uri, why))
+}
+
+/// Where one logs in, and goes on from if one is known already.
+fn login_path(back: &Uri, why: &str) -> String {
+    let back = back.path_and_query().map_or("/ui", |path| path.as_str());
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("back", back);
     if !why.is_empty() {
         query.append_pair("why", why);
     }
-    see_other(&format!("/ui/login?{}", query.finish()))
+    format!("/ui/login?{}", query.finish())
 }
 
 /// Sends the browser to another page, which it gets.
@@ -219,6 +255,7 @@ struct LoginPage {
 pub(super) async fn form(
     Extension(ui): Extension<Arc<Ui>>,
     Extension(guard): Extension<Guard>,
+    caller: Option<Extension<Caller>>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, ApiError> {
@@ -226,7 +263,7 @@ pub(super) async fn form(
         form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
     let get = |name: &str| pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let back = local_path(get("back")).to_owned();
-    if ui.gate.is_open() {
+    if ui.gate.is_open() || caller.is_some_and(|Extension(caller)| caller.may(Scope::Read)) {
         return Ok(see_other(&back));
     }
     let why = match get("why").unwrap_or_default() {

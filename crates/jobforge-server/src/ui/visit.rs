@@ -15,7 +15,7 @@ use super::copies::Copies;
 use super::form::proof;
 use super::page::{Shell, nav};
 use super::session::{Entry, Guard, Theme};
-use super::{Ui, assets, bar, receipt};
+use super::{Ui, assets, bar, pulse, receipt};
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::routes;
@@ -46,6 +46,10 @@ impl FromRequestParts<Arc<App>> for Visit {
         let caller = known.get::<Caller>().cloned().ok_or_else(unknown)?;
         let entry = known.get::<Entry>().copied().ok_or_else(unknown)?;
         let guard = known.get::<Guard>().cloned().ok_or_else(unknown)?;
+        if !caller.is_bound() {
+            // The bar is read last of all.
+            pulse::warm(&ui);
+        }
         let (theme, uri) = (Theme::of(&parts.headers), parts.uri.clone());
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:8080");
         Ok(Self { app: Arc::clone(app), ui, caller, uri, host: host.to_owned(), entry, guard, theme })

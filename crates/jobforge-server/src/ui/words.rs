@@ -79,10 +79,14 @@ pub(super) fn count(number: u64) -> String {
     out
 }
 
+/// The same where counting stopped before the end.
+pub(super) fn at_least(number: u64, more: bool) -> String {
+    format!("{}{}", count(number), if more { "+" } else { "" })
+}
+
 /// The same where counting stops at a cap.
-pub(super) fn capped(number: u64) -> String {
-    let more = if number >= jobforge::store::rows::COUNT_CAP { "+" } else { "" };
-    format!("{}{more}", count(number))
+pub(super) fn capped(number: u64, cap: u64) -> String {
+    at_least(number, number >= cap)
 }
 
 /// One or many.

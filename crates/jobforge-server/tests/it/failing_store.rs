@@ -186,13 +186,13 @@ impl Inspect for FailingStore {
     async fn job_page(&self, _: &JobFilter) -> Result<JobPage> {
         self.fail()
     }
-    async fn status_counts(&self, _: Option<&str>, _: Timestamp) -> Result<Vec<(Status, u64)>> {
+    async fn status_counts_to(&self, _: u64, _: Option<&str>, _: Timestamp) -> Result<Vec<(Status, u64)>> {
         self.fail()
     }
     async fn gauges(&self, _: Now) -> Result<Gauges> {
         self.fail()
     }
-    async fn queues(&self, _: Now) -> Result<Vec<QueueInfo>> {
+    async fn queues_to(&self, _: u64, _: Now) -> Result<Vec<QueueInfo>> {
         self.fail()
     }
     async fn watchdogs(&self, _: Now) -> Result<Vec<WatchdogRow>> {

@@ -29,6 +29,8 @@ mod ui_pages;
 mod ui_runbooks;
 mod ui_sessions;
 mod ui_tenants;
+mod ui_troubles;
+mod ui_wire;
 mod what_if;
 mod worker;
 mod worker_bounds;

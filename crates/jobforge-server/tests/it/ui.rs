@@ -95,7 +95,7 @@ impl<'a> Browser<'a> {
             let pair = set.split(';').next().unwrap_or_default();
             let (name, value) = pair.split_once('=').context("a cookie")?;
             assert!(
-                set.contains("HttpOnly") && set.contains("SameSite=Lax") && set.contains("Path=/ui"),
+                set.contains("HttpOnly") && set.contains("SameSite=Strict") && set.contains("Path=/ui"),
                 "{set}"
             );
             match value {

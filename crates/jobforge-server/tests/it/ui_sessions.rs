@@ -78,6 +78,7 @@ async fn a_wrong_token_opens_nothing_and_is_counted_like_any_other() -> Result<(
         );
     }
     for elsewhere in ["//evil.example", "https://evil.example/", "/v1/jobs"] {
+        let mut browser = Browser::new(&site);
         let form = browser.get("/ui/login").await?;
         let fields = [("proof", &*proof(&form)), ("token", "operator-key"), ("back", elsewhere)];
         let welcome = browser.post("/ui/login", &fields).await?;

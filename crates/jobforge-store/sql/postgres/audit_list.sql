@@ -1,7 +1,7 @@
 -- Entries that match, newest first.
 --
 -- $1 actor, $2 action or the beginning of it that ends in a point, $3 target, $4 tenant, $5 since, $6 before this number,
--- $7 limit. Uses idx_jobforge_audit_target or the primary key.
+-- $7 limit, $8 only from this number on. Uses idx_jobforge_audit_target or the primary key.
 SELECT id, at, actor, reason, request_id, address, action, target, tenant_id, before, after, place, hash
 FROM jobforge_audit
 WHERE ($1::text IS NULL OR actor = $1)
@@ -10,5 +10,6 @@ WHERE ($1::text IS NULL OR actor = $1)
   AND ($4::text IS NULL OR tenant_id = $4)
   AND ($5::timestamptz IS NULL OR at >= $5)
   AND ($6::bigint IS NULL OR id < $6)
+  AND ($8::bigint IS NULL OR id >= $8)
 ORDER BY id DESC
 LIMIT $7

@@ -1,6 +1,6 @@
 -- Entries that match, newest first.
 -- ?1 actor, ?2 action or the beginning of it that ends in a point, ?3 target, ?4 tenant, ?5 since, ?6 before this number,
--- ?7 limit
+-- ?7 limit, ?8 only from this number on
 -- Index: primary key.
 SELECT
     id,
@@ -22,6 +22,7 @@ WHERE (?1 IS NULL OR actor = ?1)
   AND (?3 IS NULL OR target = ?3)
   AND (?4 IS NULL OR tenant_id = ?4)
   AND (?5 IS NULL OR at >= ?5)
-  AND (?6 IS NULL OR id < ?6)
+  AND id < coalesce(?6, 9223372036854775807)
+  AND id >= coalesce(?8, 0)
 ORDER BY id DESC
 LIMIT ?7;

@@ -14,7 +14,7 @@ use crate::traits::Audit;
 
 pub(super) static NOTE: Sql =
     sql!("audit_note", JSONB, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY);
-static LIST: Sql = sql!(each_time "audit_list", TEXT, TEXT, TEXT, TEXT, TIMESTAMPTZ, INT8, INT8);
+static LIST: Sql = sql!(each_time "audit_list", TEXT, TEXT, TEXT, TEXT, TIMESTAMPTZ, INT8, INT8, INT8);
 static CHAIN: Sql = sql!("audit_chain", INT8, INT8);
 static LOCK: Sql = sql!("audit_lock");
 static UNSEALED: Sql = sql!("audit_unsealed", INT8);
@@ -49,9 +49,13 @@ impl Audit for PostgresStore {
     }
 
     async fn audit(&self, filter: &AuditFilter, limit: usize) -> Result<Vec<Entry>> {
-        let AuditFilter { actor, action, target, tenant_id, since, before } = filter;
+        let AuditFilter { actor, action, target, tenant_id, since, before, down_to } = filter;
         let rows = self
-            .query(Now::Database, &LIST, &[actor, action, target, tenant_id, since, before, &page(limit)])
+            .query(
+                Now::Database,
+                &LIST,
+                &[actor, action, target, tenant_id, since, before, &page(limit), down_to],
+            )
             .await?;
         self.entries("audit", &rows)
     }

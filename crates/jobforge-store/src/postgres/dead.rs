@@ -12,12 +12,12 @@ use super::PostgresStore;
 use super::rows::{Json, error_info, job};
 use super::session::{Sql, sql};
 use crate::error::Result;
-use crate::rows::{COUNT_CAP, DeadFilter, MAX_GROUPS, MAX_PAGE, NAMING_STEP};
+use crate::rows::{DeadFilter, MAX_GROUPS, MAX_PAGE, NAMING_STEP};
 use crate::traits::DeadLetters;
 
 static UNNAMED: Sql = sql!("dead_unnamed", INT8);
 static NAME: Sql = sql!("dead_name", UUID_ARRAY, TEXT_ARRAY);
-static GROUPS: Sql = sql!(each_time "dead_groups", TEXT, TEXT, BOOL, INT8, INT8);
+static GROUPS: Sql = sql!(each_time "dead_groups", TEXT, TEXT, BOOL, INT8, INT8, TEXT, TIMESTAMPTZ, INT8);
 static JOBS: Sql = sql!(each_time "dead_jobs", TEXT, TEXT, TEXT, TEXT, BOOL, UUID, INT8);
 static RESOLVE: Sql = sql!("dead_resolve", UUID_ARRAY, JSONB, TEXT);
 
@@ -40,10 +40,12 @@ impl DeadLetters for PostgresStore {
     }
 
     async fn dead_groups(&self, filter: &DeadFilter) -> Result<Vec<DeadGroup>> {
-        let cap = i64::try_from(COUNT_CAP).unwrap_or(i64::MAX);
         let most = i64::try_from(MAX_GROUPS).unwrap_or(i64::MAX);
+        let latest = filter.causes().map(|causes| i64::try_from(causes).unwrap_or(i64::MAX));
+        let (cap, since) = (filter.cap().cast_signed(), filter.since());
+        let DeadFilter { group: only, tenant_id, queue, resolved, .. } = filter;
         let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
-            &[&filter.tenant_id, &filter.queue, &filter.resolved, &cap, &most];
+            &[tenant_id, queue, resolved, &cap, &most, only, &since, &latest];
         let rows = self.query(Now::Database, &GROUPS, params).await?;
         rows.iter()
             .map(group)
@@ -54,7 +56,7 @@ impl DeadLetters for PostgresStore {
     async fn dead_jobs(&self, filter: &DeadFilter, before: Option<JobId>, limit: usize) -> Result<Vec<Job>> {
         let before = before.map(|id| id.0);
         let limit = i64::try_from(limit.min(MAX_PAGE)).unwrap_or(1);
-        let DeadFilter { group, tenant_id, job_type, queue, resolved } = filter;
+        let DeadFilter { group, tenant_id, job_type, queue, resolved, .. } = filter;
         let rows = self
             .query(Now::Database, &JOBS, &[group, tenant_id, job_type, queue, resolved, &before, &limit])
             .await?;

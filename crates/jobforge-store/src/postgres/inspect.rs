@@ -20,7 +20,7 @@ use super::rows::{Json, count, error_info, heard, job, millis, status, worker};
 use super::session::{Params, Sql, sql};
 use super::watchdog;
 use crate::error::Result;
-use crate::rows::{COUNT_CAP, Gauges, JobDetail, JobFilter, JobPage, LogTail, MAX_PAGE, QueueInfo};
+use crate::rows::{Gauges, JobDetail, JobFilter, JobPage, LogTail, MAX_PAGE, QueueInfo};
 use crate::traits::Inspect;
 
 pub(super) static CLOCK: Sql = sql!("clock");
@@ -106,8 +106,13 @@ impl Inspect for PostgresStore {
         self.page(filter).await
     }
 
-    async fn status_counts(&self, tenant_id: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>> {
-        let cap = i64::try_from(COUNT_CAP).unwrap_or(i64::MAX);
+    async fn status_counts_to(
+        &self,
+        cap: u64,
+        tenant_id: Option<&str>,
+        since: Timestamp,
+    ) -> Result<Vec<(Status, u64)>> {
+        let cap = cap.cast_signed();
         let rows = self.query(Now::Database, &COUNTS, &[&tenant_id, &since, &cap]).await?;
         Ok(rows.iter().map(|row| (status(row.get(0)), row.get::<_, i64>(1).unsigned_abs())).collect())
     }
@@ -116,8 +121,8 @@ impl Inspect for PostgresStore {
         self.read_gauges(at).await
     }
 
-    async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>> {
-        let cap = i64::try_from(COUNT_CAP).unwrap_or(i64::MAX);
+    async fn queues_to(&self, cap: u64, at: Now) -> Result<Vec<QueueInfo>> {
+        let cap = cap.cast_signed();
         let rows = self.query(at, &QUEUES, &[&cap]).await?;
         let read = |row: &Row| {
             Ok(QueueInfo {

@@ -4,7 +4,7 @@ use jobforge_core::time::Now;
 use testkit::postgres::TestDatabase;
 
 use super::session::Sql;
-use super::{PostgresOptions, PostgresStore, dead, list, tenants};
+use super::{PostgresOptions, PostgresStore, audit, dead, inspect, list, tenants};
 use crate::rows::{DeadFilter, JobFilter};
 use crate::traits::{Admin, DeadLetters, Inspect};
 
@@ -92,6 +92,49 @@ async fn lists_go_by_their_index_whether_many_few_or_none_match() {
     }
     let dead = store.dead_jobs(&DeadFilter { resolved: true, ..DeadFilter::default() }, None, 1000).await;
     assert_eq!(dead.expect("dead jobs").len(), 400);
+}
+
+/// The most rows that a plan read in one place, the rows of all its rounds together.
+fn most_read(plan: &str) -> f64 {
+    let number = |line: &str, name: &str| {
+        let rest = line.split(name).nth(1)?;
+        rest.split([' ', ')']).next()?.parse::<f64>().ok()
+    };
+    let scans = plan.lines().filter(|line| line.contains(" Scan ") && line.contains("jobforge_"));
+    scans.filter_map(|line| Some(number(line, "rows=")? * number(line, "loops=")?)).fold(0.0, f64::max)
+}
+
+#[tokio::test]
+async fn whoever_looks_often_reads_no_more_than_the_counts_that_are_shown() {
+    let (store, database) = lab().await;
+    let more = "INSERT INTO jobforge_jobs (type, queue, run_at)
+                SELECT 'waits', 'queue-' || i % 2, now() + i % 2 * interval '1 hour' FROM generate_series(1, 20000) i;
+                INSERT INTO jobforge_audit (at, actor, action) SELECT now(), 'ada', 'job.retry' FROM generate_series(1, 5000)";
+    testkit::postgres::psql(&database.url(), &format!("{FILL}; {more}; VACUUM ANALYZE")).expect("rows");
+    for (statements, name, parameters, most) in [
+        // Two causes with 200 jobs each, of which 20 are counted; their names cost a few rows more.
+        (dead::statements(), "dead_groups", "null, null, false, 20, 1000, null, null, 2", 50.0),
+        (dead::statements(), "dead_groups", "null, null, false, 20, 1000, 'group-0', null, null", 50.0),
+        // Each of two queues has 10,000 jobs, half of all is due.
+        (inspect::statements(), "queues", "100", 250.0),
+        (inspect::statements(), "status_counts", "null, now() - interval '1 day', 100", 150.0),
+        (audit::statements(), "audit_list", "'nobody', null, null, null, null, null, 51, 4901", 150.0),
+    ] {
+        let sql = statements.into_iter().find(|sql| sql.name == name).expect(name);
+        let client = store.client("test").await.expect("client");
+        client.batch_execute("SET plan_cache_mode = force_custom_plan").await.expect("set");
+        drop(client);
+        let plan = plan(&store, sql, parameters).await;
+        let read = most_read(&plan);
+        assert!(read > 0.0 && read <= most, "{name} ({parameters}) reads {read} rows:\n{plan}");
+        let skipped = plan
+            .lines()
+            .filter_map(|line| line.split("Rows Removed by Filter: ").nth(1)?.parse::<f64>().ok());
+        assert!(
+            skipped.fold(0.0, f64::max) <= most,
+            "{name} ({parameters}) reads what it does not want:\n{plan}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -50,10 +50,10 @@ pub(super) fn seal_some(tx: &Tx<'_>) -> Result<u64> {
 }
 
 pub(super) fn list(tx: &Tx<'_>, filter: &AuditFilter, most: usize) -> Result<Vec<Entry>> {
-    let AuditFilter { actor, action, target, tenant_id, since, before } = filter;
+    let AuditFilter { actor, action, target, tenant_id, since, before, down_to } = filter;
     let (since, most) = (since.map(micros), limit(most.min(MAX_PAGE)));
-    tx.prepare(&statements::AUDIT_LIST)?
-        .all(params![actor, action, target, tenant_id, since, before, most], entry)
+    let list = if target.is_some() { &statements::AUDIT_LIST_TARGET } else { &statements::AUDIT_LIST };
+    tx.prepare(list)?.all(params![actor, action, target, tenant_id, since, before, most, down_to], entry)
 }
 
 pub(super) fn chain(tx: &Tx<'_>, behind: u64, most: usize) -> Result<Vec<Entry>> {

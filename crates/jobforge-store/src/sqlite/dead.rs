@@ -11,7 +11,7 @@ use super::rows::{self, count, limit};
 use super::tx::Tx;
 use super::{audit, statements};
 use crate::error::Result;
-use crate::rows::{COUNT_CAP, DeadFilter, MAX_GROUPS, MAX_PAGE, NAMING_STEP};
+use crate::rows::{DeadFilter, MAX_GROUPS, MAX_PAGE, NAMING_STEP};
 
 /// Finds dead jobs whose cause has no fingerprint, and makes it.
 pub(super) fn find_unnamed(tx: &Tx<'_>) -> Result<Vec<(JobId, String)>> {
@@ -39,13 +39,10 @@ fn last(row: &Row<'_>) -> rusqlite::Result<(JobId, String, ErrorInfo)> {
 /// The causes of the dead jobs that match, the most frequent first.
 pub(super) fn groups(tx: &Tx<'_>, filter: &DeadFilter) -> Result<Vec<DeadGroup>> {
     let DeadFilter { tenant_id, queue, resolved, .. } = filter;
-    let cap = i64::try_from(COUNT_CAP).unwrap_or(i64::MAX);
+    let cap = filter.cap();
     let mut groups = Vec::new();
-    let mut next = String::new();
-    loop {
-        let found = tx.prepare(&statements::DEAD_CAUSES)?.one([&next], |row| row.get::<_, String>(0))?;
-        let Some(group) = found else { break };
-        let params = params![group, tenant_id, queue, resolved, cap];
+    for group in causes(tx, filter)? {
+        let params = params![group, tenant_id, queue, resolved, cap.cast_signed()];
         let died = tx.prepare(&statements::DEAD_GROUP)?.one(params, |row| {
             Ok((row.get::<_, i64>(0)?, rows::maybe_at(row, 1)?, rows::maybe_at(row, 2)?))
         })?;
@@ -53,7 +50,6 @@ pub(super) fn groups(tx: &Tx<'_>, filter: &DeadFilter) -> Result<Vec<DeadGroup>>
         if let (Some((jobs, Some(first_at), Some(last_at))), Some((sample, job_type, error))) = (died, sample)
         {
             groups.push(DeadGroup {
-                group: group.clone(),
                 count: count(jobs),
                 first_at,
                 last_at,
@@ -61,18 +57,48 @@ pub(super) fn groups(tx: &Tx<'_>, filter: &DeadFilter) -> Result<Vec<DeadGroup>>
                 job_type,
                 pattern: pattern(&error.message),
                 kind: error.kind,
+                group,
             });
         }
-        next = group;
     }
     groups.sort_by(|a, b| (b.count, b.last_at, &a.group).cmp(&(a.count, a.last_at, &b.group)));
     groups.truncate(MAX_GROUPS);
     Ok(groups)
 }
 
+/// The names of the causes that are asked for.
+fn causes(tx: &Tx<'_>, filter: &DeadFilter) -> Result<Vec<String>> {
+    if let Some(group) = &filter.group {
+        return Ok(vec![group.clone()]);
+    }
+    let mut found = Vec::new();
+    let mut next = String::new();
+    while let Some(group) =
+        tx.prepare(&statements::DEAD_CAUSES)?.one([&next], |row| row.get::<_, String>(0))?
+    {
+        // The latest death of a cause stands at the end of its part of the index.
+        let latest = match filter.latest {
+            Some(_) => tx
+                .prepare(&statements::DEAD_GROUP)?
+                .one(params![group, None::<&str>, None::<&str>, true, 1], |row| rows::maybe_at(row, 2))?
+                .flatten(),
+            None => None,
+        };
+        if latest >= filter.since() {
+            found.push((latest, group.clone()));
+        }
+        next = group;
+    }
+    if let Some(most) = filter.causes() {
+        found.sort_by_key(|(latest, _)| std::cmp::Reverse(*latest));
+        found.truncate(most);
+    }
+    Ok(found.into_iter().map(|(_, group)| group).collect())
+}
+
 /// Dead jobs that match, newest first.
 pub(super) fn jobs(tx: &Tx<'_>, filter: &DeadFilter, before: Option<JobId>, most: usize) -> Result<Vec<Job>> {
-    let DeadFilter { group, tenant_id, job_type, queue, resolved } = filter;
+    let DeadFilter { group, tenant_id, job_type, queue, resolved, .. } = filter;
     let before = before.map(|id| id.to_string());
     let most = limit(most.min(MAX_PAGE));
     let list = match (group, tenant_id) {

@@ -10,35 +10,35 @@ use super::rows::{self, count};
 use super::statements;
 use super::tx::Tx;
 use crate::error::Result;
-use crate::rows::{COUNT_CAP, QueueInfo};
+use crate::rows::QueueInfo;
 
 /// Every queue that has jobs, is paused or is served, by name.
-pub(super) fn queues(tx: &Tx<'_>, at: Now) -> Result<Vec<QueueInfo>> {
+pub(super) fn queues(tx: &Tx<'_>, cap: u64, at: Now) -> Result<Vec<QueueInfo>> {
     let now = tx.now(at)?;
     let mut queues = Queues::default();
-    let cap = COUNT_CAP.cast_signed();
+    let most = cap.cast_signed();
 
-    let ready = tx
-        .prepare(&statements::QUEUES_READY)?
-        .all(params![now, cap], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, rows::maybe_at(row, 2)?)))?;
+    let ready = tx.prepare(&statements::QUEUES_READY)?.all(params![now, most], |row| {
+        Ok((row.get::<_, String>(0)?, row.get(1)?, rows::maybe_at(row, 2)?))
+    })?;
     for (name, number, oldest) in ready {
         let queue = queues.named(name);
         queue.ready = count(number);
         queue.oldest_ready_at = if queue.ready > 0 { oldest } else { None };
     }
     // Jobs whose time has come since the last claim count as ready, though no claim has marked them yet.
-    let scheduled = tx.prepare(&statements::QUEUES_SCHEDULED)?.all(params![now, cap], |row| {
+    let scheduled = tx.prepare(&statements::QUEUES_SCHEDULED)?.all(params![now, most], |row| {
         Ok((row.get::<_, String>(0)?, row.get(1)?, rows::maybe_at(row, 2)?, row.get(3)?))
     })?;
     for (name, due, oldest, waiting) in scheduled {
         let queue = queues.named(name);
-        queue.ready = (queue.ready + count(due)).min(COUNT_CAP);
+        queue.ready = (queue.ready + count(due)).min(cap);
         queue.scheduled = count(waiting);
         queue.oldest_ready_at = queue.oldest_ready_at.into_iter().chain(oldest).min();
     }
     let running = tx
         .prepare(&statements::QUEUES_RUNNING)?
-        .all([cap], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+        .all([most], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
     for (name, number) in running {
         queues.named(name).running = count(number);
     }
@@ -76,10 +76,11 @@ impl Queues {
 /// How many jobs wait, run, or ended since a moment.
 pub(super) fn status_counts(
     tx: &Tx<'_>,
+    cap: u64,
     tenant_id: Option<&str>,
     since: jiff::Timestamp,
 ) -> Result<Vec<(Status, u64)>> {
-    let cap = rows::limit(usize::try_from(COUNT_CAP).unwrap_or(usize::MAX));
+    let cap = cap.cast_signed();
     let open = tx
         .prepare(&statements::STATUS_COUNT_OPEN)?
         .one(params![tenant_id, cap], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;

@@ -223,17 +223,23 @@ impl Inspect for SqliteStore {
         self.read("jobs", move |tx| list::page(tx, &filter)).await
     }
 
-    async fn status_counts(&self, tenant_id: Option<&str>, since: Timestamp) -> Result<Vec<(Status, u64)>> {
+    async fn status_counts_to(
+        &self,
+        cap: u64,
+        tenant_id: Option<&str>,
+        since: Timestamp,
+    ) -> Result<Vec<(Status, u64)>> {
         let tenant_id = tenant_id.map(str::to_owned);
-        self.read("status_counts", move |tx| queues::status_counts(tx, tenant_id.as_deref(), since)).await
+        self.read("status_counts", move |tx| queues::status_counts(tx, cap, tenant_id.as_deref(), since))
+            .await
     }
 
     async fn gauges(&self, at: Now) -> Result<Gauges> {
         self.read("gauges", move |tx| gauges::gauges(tx, at)).await
     }
 
-    async fn queues(&self, at: Now) -> Result<Vec<QueueInfo>> {
-        self.read("queues", move |tx| queues::queues(tx, at)).await
+    async fn queues_to(&self, cap: u64, at: Now) -> Result<Vec<QueueInfo>> {
+        self.read("queues", move |tx| queues::queues(tx, cap, at)).await
     }
 
     async fn worker(&self, id: &WorkerId) -> Result<Option<WorkerRow>> {

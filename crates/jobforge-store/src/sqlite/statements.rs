@@ -162,6 +162,7 @@ statements! {
     SIZES = "sizes",
     AUDIT_ADD = "audit_add",
     AUDIT_LIST = "audit_list",
+    AUDIT_LIST_TARGET = "audit_list_target",
     AUDIT_CHAIN = "audit_chain",
     AUDIT_UNSEALED = "audit_unsealed",
     AUDIT_HEAD = "audit_head",

@@ -8,6 +8,8 @@ mod heartbeat;
 mod idle;
 mod latency;
 mod lists;
+mod month;
+mod pages;
 mod raw;
 mod schedules;
 mod scrape;
@@ -71,6 +73,7 @@ pub(crate) async fn run(context: Context, command: BenchCommand) -> Result<(), F
         BenchCommand::Scrape { jobs, scrapes } => scrape::run(&context, &bench, jobs, scrapes).await,
         BenchCommand::Heartbeat(args) => heartbeat::run(&context, &bench, &args).await,
         BenchCommand::Lists(args) => lists::run(&context, &bench, &args).await,
+        BenchCommand::Pages(args) => pages::run(&context, &bench, &args).await,
     };
     bench.close();
     outcome

@@ -40,7 +40,7 @@ impl Raw {
 
     /// Fills the empty database with jobs of these numbers, out of so many.
     pub(super) async fn fill(&self, first: i64, last: i64, of: i64) -> Result<(), Failure> {
-        let sql = include_str!("lists/fill_postgres.sql");
+        let sql = include_str!("month/fill_postgres.sql");
         self.client.execute(sql, &[&first, &last, &of]).await.map(drop).map_err(|error| fail(&error))
     }
 

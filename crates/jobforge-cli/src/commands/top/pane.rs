@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jobforge::core::job::{JobId, WorkerId};
+use jobforge::core::overview::COUNTED_TO;
 use jobforge::core::schedule::{ScheduleState, ScheduleView};
 use jobforge::core::time::{since, words};
 use jobforge::core::verdict::Verdict;
-use jobforge::store::rows::COUNT_CAP;
 
 use super::seen::{Queue, Running, Seen, Working};
 use crate::output::printable;
@@ -223,7 +223,7 @@ fn running(job: &Running) -> Line {
 }
 
 fn capped(count: u64) -> String {
-    if count >= COUNT_CAP { format!("{count}+") } else { count.to_string() }
+    if count >= COUNTED_TO { format!("{count}+") } else { count.to_string() }
 }
 
 fn queue(queue: &Queue, now: Timestamp) -> Line {

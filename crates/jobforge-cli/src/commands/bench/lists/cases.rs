@@ -1,18 +1,6 @@
 //! What is asked.
 
-/// The big tenant of the jobs that are made, to which the second token is bound.
-pub(super) const TENANT: &str = "big";
-
-/// Jobs whose pages are asked for.
-pub(super) struct Known {
-    /// A cursor in the middle of the table.
-    pub(super) middle: String,
-    pub(super) succeeded: String,
-    pub(super) dead: String,
-    pub(super) running: String,
-    /// A cause of dead jobs.
-    pub(super) group: String,
-}
+use crate::commands::bench::month::Known;
 
 /// One request.
 pub(super) struct Case {

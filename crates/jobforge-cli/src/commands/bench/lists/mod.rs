@@ -2,39 +2,31 @@
 //! month of jobs, through the real server.
 
 mod cases;
-mod http;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use jobforge::core::audit::By;
-use jobforge::core::job::{JobId, WorkerId};
-use jobforge::core::state::Status;
 use jobforge::core::time::Now;
 use jobforge::core::token::{NewToken, Scope};
-use jobforge::core::worker::NewWorker;
-use jobforge::store::rows::{DeadFilter, JobFilter, Move};
 use jobforge::{clock, live::Live};
 use jobforge_server::{ServerOptions, bind};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::month::http::Connection;
+use super::month::{self, TENANT};
 use super::{Bench, median, percentile, positive, round};
 use crate::cli::ListsArgs;
 use crate::commands::Context;
 use crate::failure::{self, Failure};
 use crate::output;
-use cases::{Case, Known, SQL, TENANT};
-use http::Connection;
+use cases::{Case, SQL};
 
 /// What no answer should take, by its median.
 const WITHIN_MS: f64 = 50.0;
-/// Jobs that are made in one statement.
-const CHUNK: u64 = 25_000;
 /// Requests that are not counted, first, of each kind.
 const WARM_UP: usize = 2;
-/// Jobs that an operator cancels, for the audit log.
-const CANCELED: usize = 2_000;
 /// Rounds of answers that are kept for a second, which must be waited for.
 const MOST_PAUSES: usize = 5;
 /// The token of the server under measurement.
@@ -63,29 +55,9 @@ struct Report {
 
 pub(super) async fn run(context: &Context, bench: &Bench, args: &ListsArgs) -> Result<(), Failure> {
     positive("--rounds", args.rounds)?;
-    let is_empty = bench.client.jobs(&JobFilter { limit: 1, ..JobFilter::default() }).await?.is_empty();
-    if args.as_it_is == is_empty {
-        let (told, hint) = match is_empty {
-            true => ("the database is empty", "leave out --as-it-is to have it filled"),
-            false => ("the database is not empty", "name an empty one, or measure it with --as-it-is"),
-        };
-        return Err(Failure::new(failure::USAGE, told).hint(hint));
-    }
-    if !args.as_it_is {
-        fill(bench, args.jobs).await?;
-    }
+    month::prepare(bench, args).await?;
     let lines = measure(context, bench, args.rounds).await;
-    if !args.as_it_is
-        && !args.keep
-        && let Some(raw) = &bench.raw
-    {
-        // It was empty, and what is in it now is ours.
-        raw.run(
-            "TRUNCATE jobforge_jobs, jobforge_ready, jobforge_scheduled, jobforge_kinds, jobforge_listed, jobforge_tagged, \
-             jobforge_workers CASCADE",
-        )
-        .await?;
-    }
+    month::clear(bench, args).await?;
     let mut lines = lines?;
     lines.sort_by(|a, b| b.p50_ms.total_cmp(&a.p50_ms));
     let over = lines.iter().filter(|line| !line.within).count();
@@ -120,82 +92,6 @@ pub(super) async fn run(context: &Context, bench: &Bench, args: &ListsArgs) -> R
     Ok(())
 }
 
-/// A month of jobs, workers, causes of death and an operator's deeds.
-async fn fill(bench: &Bench, jobs: u64) -> Result<(), Failure> {
-    for number in 0..5 {
-        let worker = NewWorker {
-            id: WorkerId(format!("bench-worker-{number}")),
-            name: None,
-            hostname: format!("host-{number}"),
-            pid: number + 1,
-            queues: (0..8).map(|queue| format!("queue-{queue}")).collect(),
-            types: None,
-            slots: 100,
-            lease: Duration::from_secs(3600),
-            lease_scales: false,
-            place: None,
-            registered_by: None,
-        };
-        bench.store.register(&worker, Now::Database).await?;
-    }
-    if bench.raw.is_some() {
-        bench.store.sql_surface(true).await?;
-    }
-    let bar = output::progress(jobs, "jobs made");
-    match (&bench.raw, &bench.file) {
-        (Some(raw), _) => {
-            for first in (1..=jobs).step_by(CHUNK as usize) {
-                let last = jobs.min(first + CHUNK - 1);
-                raw.fill(first.cast_signed(), last.cast_signed(), jobs.cast_signed()).await?;
-                bar.set_position(last);
-            }
-        }
-        (None, None) => {}
-        (None, Some(path)) => {
-            let (path, done) = (path.clone(), bar.clone());
-            let filled = tokio::task::spawn_blocking(move || fill_sqlite(&path, jobs, &done)).await;
-            let filled = filled
-                .map_err(|error| error.to_string())
-                .and_then(|filled| filled.map_err(|e| e.to_string()));
-            filled.map_err(|error| {
-                Failure::new(failure::FAILED, format!("the database could not be filled: {error}"))
-            })?;
-        }
-    }
-    bar.finish_and_clear();
-    while bench.store.name_causes().await? > 0 {}
-    if let Some(raw) = &bench.raw {
-        // Naming has changed every dead job at once, which no queue does by itself.
-        raw.run("VACUUM ANALYZE").await?;
-    }
-    let queued =
-        JobFilter { statuses: vec![Status::Queued], limit: CANCELED.min(1000), ..JobFilter::default() };
-    for _ in 0..CANCELED.div_ceil(queued.limit) {
-        let ids: Vec<JobId> = bench.client.jobs(&queued).await?.iter().map(|job| job.id).collect();
-        bench.store.move_jobs(&ids, Move::Cancel, &By::named("bench"), Now::Database).await?;
-    }
-    while bench.store.seal_audit().await? > 0 {}
-    Ok(())
-}
-
-fn fill_sqlite(path: &std::path::Path, jobs: u64, bar: &indicatif::ProgressBar) -> rusqlite::Result<()> {
-    let conn = rusqlite::Connection::open(path)?;
-    conn.busy_timeout(Duration::from_secs(60))?;
-    conn.pragma_update(None, "synchronous", "OFF")?;
-    let now = clock::wall().as_microsecond();
-    let count = jobs.cast_signed();
-    for first in (1..=jobs).step_by(CHUNK as usize) {
-        let last = jobs.min(first + CHUNK - 1);
-        conn.execute(
-            include_str!("fill_sqlite.sql"),
-            rusqlite::params![first.cast_signed(), last.cast_signed(), count, now],
-        )?;
-        bar.set_position(last);
-    }
-    conn.execute_batch(include_str!("fill_sqlite_more.sql"))?;
-    conn.pragma_update(None, "wal_checkpoint", "TRUNCATE")
-}
-
 /// Starts the server and asks everything, one after another, again and again.
 async fn measure(context: &Context, bench: &Bench, rounds: usize) -> Result<Vec<Line>, Failure> {
     let live = Live::fixed(context.settings.clone());
@@ -218,7 +114,7 @@ async fn measure(context: &Context, bench: &Bench, rounds: usize) -> Result<Vec<
     let open = |token| async move { Connection::open(address, token).await.map_err(|error| broken(&error)) };
     let mut all = open(TOKEN.to_owned()).await?;
     let mut tenant = open(bound.secret().to_owned()).await?;
-    let cases = cases::all(&known(bench).await?);
+    let cases = cases::all(&month::known(bench).await?);
     let sql = if bench.raw.is_some() { SQL } else { &[] };
     let mut took: Vec<Vec<f64>> = vec![Vec::new(); cases.len() + sql.len()];
     let mut answers = vec![(0, 0); cases.len() + sql.len()];
@@ -264,34 +160,13 @@ async fn ask(connection: &mut Connection, case: &Case) -> std::io::Result<(f64, 
         tokio::time::sleep(Duration::from_millis(1050)).await;
     }
     let began = clock::monotonic();
-    let (status, body) = connection.get(&case.path).await?;
-    Ok((clock::monotonic().duration_since(began).as_secs_f64() * 1000.0, (status, body.len())))
+    let reply = connection.get(&case.path).await?;
+    Ok((clock::monotonic().duration_since(began).as_secs_f64() * 1000.0, (reply.status, reply.body.len())))
 }
 
 fn name(case: &Case) -> String {
     let who = if case.bound { format!("{TENANT}'s token: ") } else { String::new() };
     format!("{who}GET {}", case.path)
-}
-
-/// Jobs to ask for one by one, and places to go on from.
-async fn known(bench: &Bench) -> Result<Known, Failure> {
-    let one = async |status: Status| {
-        let filter = JobFilter { statuses: vec![status], limit: 1, ..JobFilter::default() };
-        let found = bench.client.jobs(&filter).await?;
-        let missing = || {
-            Failure::new(failure::FAILED, format!("there is no job that is {status}")).hint("make more jobs")
-        };
-        found.first().map(|job| job.id.to_string()).ok_or_else(missing)
-    };
-    let groups = bench.store.dead_groups(&DeadFilter::default()).await?;
-    let middle = clock::wall().as_millisecond() - 15 * 86_400_000;
-    Ok(Known {
-        middle: format!("{:08x}-{:04x}-7000-8000-000000000000", middle >> 16, middle & 0xffff),
-        succeeded: one(Status::Succeeded).await?,
-        dead: one(Status::Dead).await?,
-        running: one(Status::Running).await?,
-        group: groups.first().map(|group| group.group.clone()).unwrap_or_default(),
-    })
 }
 
 fn broken(error: &std::io::Error) -> Failure {
