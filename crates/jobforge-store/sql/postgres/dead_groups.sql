@@ -16,7 +16,8 @@ WITH RECURSIVE cause AS (
   CROSS JOIN LATERAL (
     SELECT max(j.finished_at) AS last_at FROM jobforge_jobs j WHERE j.status = 'dead' AND j.dead_group = cause.name
   ) died
-  WHERE $7::timestamptz IS NULL OR died.last_at >= $7
+  WHERE cause.name IS NOT NULL
+    AND ($7::timestamptz IS NULL OR died.last_at >= $7)
   ORDER BY died.last_at DESC
   LIMIT $8
 )

@@ -126,7 +126,7 @@ async fn whoever_looks_often_reads_no_more_than_the_counts_that_are_shown() {
         drop(client);
         let plan = plan(&store, sql, parameters).await;
         let read = most_read(&plan);
-        assert!(read > 0.0 && read <= most, "{name} ({parameters}) reads {read} rows:\n{plan}");
+        assert!(read <= most, "{name} ({parameters}) reads {read} rows:\n{plan}");
         let skipped = plan
             .lines()
             .filter_map(|line| line.split("Rows Removed by Filter: ").nth(1)?.parse::<f64>().ok());

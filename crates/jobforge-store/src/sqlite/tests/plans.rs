@@ -91,7 +91,7 @@ fn the_hot_statements_use_their_index() {
         (&statements::JOBS_AMONG, "sqlite_autoindex_jobforge_jobs_1 (id=?)"),
         (&statements::JOBS_KNOWN, "sqlite_autoindex_jobforge_jobs_1 (id=?)"),
         (&statements::QUEUES_SCHEDULED, "COVERING INDEX idx_jobforge_jobs_scheduled"),
-        (&statements::AUDIT_LIST_TARGET, "idx_jobforge_audit_target (target=? AND rowid>? AND rowid<?)"),
+        (&statements::AUDIT_LIST_TARGET, "idx_jobforge_audit_target (target=? AND id>? AND id<?)"),
         (&statements::AUDIT_LIST, "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
         (&statements::QUEUES_READY, "idx_jobforge_jobs_claim (queue=? AND alone=? AND priority>?)"),
     ] {
