@@ -108,7 +108,6 @@ fn beside_this_program(name: &str) -> Result<PathBuf> {
 }
 
 /// Builds the program and returns where it is, unless JOBFORGE_BIN names one.
-#[expect(clippy::disallowed_methods, reason = "a chore is told which program to use as its scripts are")]
 fn this_build() -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("JOBFORGE_BIN") {
         return Ok(PathBuf::from(named));

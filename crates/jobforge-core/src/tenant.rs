@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(names(&of(Order::Running)), ["c", "b", "a", "d", "z"]);
         assert_eq!(names(&of(Order::Name)), ["a", "b", "c", "d", "z"]);
         let b = &of(Order::Waits)[0];
-        assert_eq!((b.ready, b.running, b.oldest_ready_at.map(|at| at.as_second())), (3, 1, Some(40)));
+        assert_eq!((b.ready, b.running, b.oldest_ready_at.map(jiff::Timestamp::as_second)), (3, 1, Some(40)));
         assert!(!b.is_over_budget(), "there is none");
         let c = &of(Order::Running)[0];
         assert!(c.is_over_budget() && (c.heartbeats_expected_per_minute - 28.0).abs() < 1e-9);

@@ -110,6 +110,6 @@ pub async fn a_tenants_success_takes_nothing_with_it(store: Arc<dyn Store>) -> R
     let (worker, held) = running_job(&store, "worker-00000001", at(0)).await?;
     settle_one(&store, &worker, &held, success(), at(1)).await?;
     assert!(store.tenant_loads(at(2)).await?.rows.is_empty());
-    assert_eq!(store.tenant_names("").await?, [held.tenant_id.clone()]);
+    assert_eq!(store.tenant_names("").await?, std::slice::from_ref(&held.tenant_id));
     Ok(())
 }

@@ -57,7 +57,7 @@ pub(super) fn page(run: &Run, program: &Path) -> Result<String> {
         if !takes.is_empty() {
             let _ = write!(text, "```text\n{}\n```\n\n", takes.replace(", p_", "\np_"));
         }
-        let _ = write!(text, "Gives `{}`. For {}.\n", word("gives"), word("callers"));
+        let _ = writeln!(text, "Gives `{}`. For {}.", word("gives"), word("callers"));
     }
     let relations = ask(RELATIONS)?;
     for (title, view) in [("Views", true), ("Tables", false)] {

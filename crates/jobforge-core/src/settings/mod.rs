@@ -5,9 +5,11 @@
 //! Order of strength: command-line flag, environment, file, stored, default.
 
 mod change;
+mod groups;
 mod registry;
 mod resolve;
 
 pub use change::{Change, ChangeRefused, Stored, StoredSetting, check_changes, flag_key, flag_name};
-pub use registry::{Effect, EnvName, GROUPS, Kind, SETTINGS, Setting, Unit};
+pub use groups::GROUPS;
+pub use registry::{Effect, EnvName, Kind, SETTINGS, Setting, Unit};
 pub use resolve::{Layers, Resolved, SettingError, Settings, Source, resolve};

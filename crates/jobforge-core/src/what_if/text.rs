@@ -69,7 +69,7 @@ pub(super) fn conclusion(answer: &WhatIf, question: &Question) -> String {
         0 => {}
         1 => said.push_str(" One running job is silent for longer than that at the moment."),
         many => {
-            said.push_str(&format!(" {many} running jobs are silent for longer than that at the moment."))
+            said.push_str(&format!(" {many} running jobs are silent for longer than that at the moment."));
         }
     }
     said

@@ -82,7 +82,7 @@ async fn a_threshold_is_replayed_over_what_is_recorded(engine: Engine) -> Result
     assert_eq!(shown["attempts_made"][0]["silent_gaps"], shown["silent_gaps"]);
     let life = site.get(&format!("/v1/jobs/{slow}/timeline")).await?.json();
     let words: Vec<&str> =
-        life["events"].as_array().unwrap().iter().filter_map(|e| e["event"].as_str()).collect();
+        life["events"].as_array().expect("events").iter().filter_map(|e| e["event"].as_str()).collect();
     assert_eq!(words, ["enqueued", "started", "heard_again", "succeeded"], "{life}");
     Ok(())
 }
