@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::job::{ErrorInfo, JobId};
+use crate::job::{ErrorInfo, Job, JobId};
 
 /// Kinds of errors that we write ourselves: the kind says it all, whatever figures the sentence has.
 const OWN_KINDS: [&str; 6] =
@@ -71,6 +71,12 @@ impl Pace {
         let Some(jobs) = self.per_second else { return Duration::ZERO };
         Duration::try_from_secs_f64(self.step() as f64 / jobs).unwrap_or(Duration::MAX)
     }
+}
+
+/// What a dead job died of, also before the database has written it down.
+pub fn group_of(job: &Job) -> Option<String> {
+    let told = || job.error.as_ref().map(|error| fingerprint(&job.job_type, error));
+    job.dead_group.clone().or_else(told)
 }
 
 /// The fingerprint of a cause: type, kind of error and the message without its variable parts.

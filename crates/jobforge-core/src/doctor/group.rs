@@ -6,7 +6,7 @@ use super::MANY;
 use super::ailment::Ailment;
 use super::shared::{Patient, Shared, Well, credential, shared};
 use crate::counted::counted;
-use crate::dead::pattern;
+use crate::dead::{group_of, pattern};
 use crate::job::Job;
 use crate::state::Status;
 
@@ -145,8 +145,7 @@ impl<'a> Group<'a> {
         if ids.len() > NAMED {
             commands.push(format!("and the same with the other {}", ids.len() - NAMED));
         }
-        let dead: BTreeSet<&str> =
-            self.dead().into_iter().filter_map(|job| job.dead_group.as_deref()).collect();
+        let dead: BTreeSet<String> = self.dead().into_iter().filter_map(group_of).collect();
         commands
             .extend(dead.into_iter().take(NAMED).map(|group| format!("jobforge dead retry --group {group}")));
         if let (true, Some(case)) = (commands.is_empty(), self.cases.first()) {

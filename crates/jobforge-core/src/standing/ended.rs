@@ -2,6 +2,7 @@
 
 use super::{Draft, Facts, Kind, NextStep, Standing, next};
 use crate::counted::counted;
+use crate::dead::group_of;
 use crate::job::Job;
 use crate::retention::Retention;
 use crate::state::Status;
@@ -52,7 +53,7 @@ fn dead(mut draft: Draft, ago: &str, keep: NextStep) -> Standing {
     let job = &draft.facts.job;
     draft.can("run it again with fresh attempts", "retry");
     draft.also("see the evidence of every attempt", format!("jobforge dead show {}", job.id));
-    if let Some(group) = &job.dead_group {
+    if let Some(group) = group_of(job) {
         draft.also("see what else died of this", format!("jobforge dead list --group {group}"));
     }
     let step = match &job.resolved {
