@@ -23,7 +23,7 @@ use crate::error::Result;
 use crate::rows::{Gauges, JobDetail, JobFilter, JobPage, LogTail, MAX_PAGE, QueueInfo};
 use crate::traits::Inspect;
 
-pub(super) static CLOCK: Sql = sql!("clock");
+static CLOCK: Sql = sql!("clock");
 static GET: Sql = sql!("job_get", UUID);
 static ATTEMPTS: Sql = sql!("job_attempts", UUID);
 static LAST_ATTEMPT: Sql = sql!("job_last_attempt", UUID);

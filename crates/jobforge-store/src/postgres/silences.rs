@@ -7,10 +7,10 @@ use jobforge_core::what_if::{Record, Trace};
 use tokio_postgres::Row;
 
 use super::PostgresStore;
-use super::inspect::CLOCK;
 use super::rows::{Json, count, error_info, heard};
 use super::session::{Params, Sql, sql};
 use crate::error::Result;
+use crate::traits::Inspect as _;
 
 static ATTEMPTS: Sql = sql!("silent_attempts", TIMESTAMPTZ, INT8);
 static ENDED: Sql = sql!("silent_ended", TIMESTAMPTZ, INT8);
@@ -20,8 +20,10 @@ impl PostgresStore {
     /// Reads it, at most so many of each kind.
     pub(super) async fn read_silent(&self, since: Timestamp, most: usize, at: Now) -> Result<Record> {
         let ask = i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX);
-        let clock = self.query(at, &CLOCK, &[]).await?;
-        let as_of = clock.first().map_or(Timestamp::UNIX_EPOCH, |row| row.get(0));
+        let as_of = match at {
+            Now::Fixed(moment) => moment,
+            Now::Database => self.now().await?,
+        };
         let mut record = Record { as_of, traces: Vec::new(), cut: false };
         let kinds: [(&Sql, Params<'_>); 3] =
             [(&ATTEMPTS, &[&since, &ask]), (&ENDED, &[&since, &ask]), (&RUNNING, &[&ask])];
