@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use testkit::postgres::TestDatabase;
 
 use crate::stages::{Outcome, Run};
-use crate::{beside_this_program, command, python, repository, run as run_command};
+use crate::{beside_this_program, python, repository, run as run_command, this_build};
 
 /// Cases of each operation, beside the ones that try each limit.
 const CASES: &str = "10";
@@ -36,9 +36,7 @@ pub(crate) fn any_seed() -> String {
 /// The stage: fails when an answer differs from what is described, or when the server fails.
 pub(crate) fn check(run: &mut Run, seed: &str) -> Result<Outcome> {
     let program = python::program("schemathesis", "bin/schemathesis")?;
-    // As the tests build it, so that nothing is compiled twice.
-    run_command(&mut command("cargo", &["test", "--quiet", "--workspace", "--no-run"]))?;
-    let jobforge = beside_this_program("jobforge")?;
+    let jobforge = this_build()?;
     ask("SQLite", &program, &jobforge, None, seed)?;
     let Some(cluster) = &run.cluster else {
         bail!("failed to find a PostgreSQL: its stage comes before this one")
