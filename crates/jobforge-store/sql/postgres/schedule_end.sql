@@ -1,15 +1,17 @@
 -- Notes how jobs of schedules have ended, with their schedules; returns how many.
 --
 -- $1 how many at most. Uses idx_jobforge_schedule_runs_open and the primary key of the jobs. A job that was deleted before
--- anybody looked has ended somehow.
+-- anybody looked has ended somehow. A schedule that somebody holds is passed over until the next look, so that one left
+-- open transaction stops no other schedule.
 WITH ended AS MATERIALIZED (
   SELECT r.schedule, r.planned_for, j.status, coalesce(j.finished_at, jobforge_now()) AS finished_at,
          (extract(epoch FROM j.finished_at - j.started_at) * 1000)::bigint AS duration_ms
   FROM jobforge_schedule_runs r
+  JOIN jobforge_schedules s ON s.name = r.schedule
   LEFT JOIN jobforge_jobs j ON j.id = r.job_id
   WHERE r.job_id IS NOT NULL AND r.finished_at IS NULL AND (j.id IS NULL OR j.finished_at IS NOT NULL)
   LIMIT $1
-  FOR UPDATE OF r SKIP LOCKED
+  FOR UPDATE OF r, s SKIP LOCKED
 ), noted AS (
   UPDATE jobforge_schedule_runs r
   SET status = e.status,

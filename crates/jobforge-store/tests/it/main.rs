@@ -4,5 +4,6 @@ mod corruption;
 mod histories;
 mod json;
 mod postgres;
+mod schedules_held;
 mod sqlite;
 mod surface;
