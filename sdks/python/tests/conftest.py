@@ -20,6 +20,7 @@ import pytest
 import jobforge as jf
 from jobforge.testing import TestServer
 
+TESTS = Path(__file__).parent
 PATIENCE_S = 60.0
 LEASE_S = 4.0
 
@@ -41,6 +42,12 @@ def until(true: Callable[[], bool], what: str) -> None:
     while not true():
         assert time.monotonic() < ends, f"not within {PATIENCE_S:g} s: {what}"
         time.sleep(0.02)
+
+
+def surroundings(url: str) -> dict[str, str]:
+    """The environment of a process that speaks to this server, whatever ours says of another."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JOBFORGE_", "HEARTBEAT_"))}
+    return {**kept, "JOBFORGE_URL": url}
 
 
 @dataclass
@@ -73,8 +80,7 @@ class Site:
         """Starts a worker process."""
         log = self._directory / f"worker-{len(self._workers)}.log"
         given = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("JOBFORGE_", "HEARTBEAT_"))},
-            "JOBFORGE_URL": url or self.server.url,
+            **surroundings(url or self.server.url),
             "TEST_QUEUE": self.queue,
             "TEST_DIARY": str(self.diary_file),
             **environment,
@@ -112,13 +118,19 @@ class Site:
 class WorkerProcess:
     """A worker, started as an operator starts it."""
 
-    def __init__(self, log: Path, concurrency: int, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        log: Path,
+        concurrency: int,
+        environment: dict[str, str],
+        *,
+        app: str = "worker_tasks:app",
+        directory: Path = TESTS,
+    ) -> None:
         self.log_file = log
-        command = [sys.executable, "-m", "jobforge", "worker", "worker_tasks:app", "--concurrency", str(concurrency)]
+        command = [sys.executable, "-m", "jobforge", "worker", app, "--concurrency", str(concurrency)]
         with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                command, cwd=Path(__file__).parent, env=environment, stdout=output, stderr=output
-            )
+            self.process = subprocess.Popen(command, cwd=directory, env=environment, stdout=output, stderr=output)
 
     @property
     def pid(self) -> int:

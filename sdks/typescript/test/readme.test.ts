@@ -11,6 +11,16 @@ import { workerUrl } from "./helpers/working.js";
 const root = join(__dirname, "../..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
 
+/** The blocks of code in a language. */
+function blocks(language: string): string[] {
+  return [...readme.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms"))].map(([, code]) => code ?? "");
+}
+
+/** The lines that have something, however they are indented: a test keeps for itself what a module exports. */
+function lines(code: string): string[] {
+  return code.split("\n").flatMap((line) => line.trim().replace(/^export /, "") || []);
+}
+
 /** The block of code below the name of its file. */
 function file(name: string): string {
   const code = new RegExp(`^\`${name}\`:\n\n\`\`\`js\n(.*?)^\`\`\``, "ms").exec(readme)?.[1];
@@ -49,5 +59,20 @@ test("the README's first job is done in an empty folder with nothing but the pac
     process.kill(-worker.pid!, "SIGTERM");
     await once(worker, "exit");
     await server.stop();
+  }
+});
+
+test("every snippet of the README is run: by documented.test.ts, or as one of the files above", () => {
+  const fences = [...readme.matchAll(/^ *```(.*)\n[^]*?^ *```$/gm)].map(([, language]) => language);
+  assert.deepEqual([...new Set(fences)].sort(), ["js", "sh", "ts"]);
+  assert.deepEqual(blocks("js"), [file("worker.mjs"), file("enqueue.mjs")]);
+  const documented = lines(readFileSync(join(root, "test/documented.test.ts"), "utf8"));
+  for (const block of blocks("ts")) {
+    let next = 0;
+    for (const line of lines(block)) {
+      const at = documented.indexOf(line, next);
+      assert.notEqual(at, -1, `documented.test.ts has no line "${line}" behind its line "${documented[next - 1]}"`);
+      next = at + 1;
+    }
   }
 });
