@@ -7,6 +7,7 @@ mod common;
 
 mod alerts;
 mod client;
+mod examples;
 mod metrics;
 mod payloads;
 mod schedules;

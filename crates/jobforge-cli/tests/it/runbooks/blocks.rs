@@ -42,6 +42,8 @@ pub(super) struct Block {
     pub(super) line: usize,
     /// The nearest heading, or bold line with a colon, above it.
     pub(super) heading: String,
+    /// The nearest line of text above it, if no other block is between.
+    pub(super) above: String,
     pub(super) language: Language,
     pub(super) text: String,
     /// What a `text` block behind it says that it prints.
@@ -54,11 +56,14 @@ pub(super) struct Block {
 pub(super) fn of(book: &str, markdown: &str) -> Vec<Block> {
     let parts = fence::parts(markdown).unwrap_or_else(|line| panic!("{book}: block {line} has no end"));
     let mut blocks: Vec<Block> = Vec::new();
-    let (mut heading, mut given) = (String::new(), None);
+    let (mut heading, mut above, mut given) = (String::new(), String::new(), None);
     for part in parts {
         match part {
             Part::Line { number, text } => {
                 let trimmed = text.trim_start();
+                if !trimmed.is_empty() {
+                    trimmed.trim_end().clone_into(&mut above);
+                }
                 if let Some(title) = trimmed.strip_prefix('#') {
                     title.trim_start_matches('#').trim().clone_into(&mut heading);
                     given = None;
@@ -71,15 +76,19 @@ pub(super) fn of(book: &str, markdown: &str) -> Vec<Block> {
                 }
             }
             Part::Block { number, info, text } => {
+                let above = std::mem::take(&mut above);
                 let language = Language::of(info.split_whitespace().next().unwrap_or_default());
                 match blocks.last_mut() {
-                    Some(Block { shows: shows @ None, .. }) if language == Language::Text => {
+                    Some(Block { shows: shows @ None, .. })
+                        if language == Language::Text && !above.starts_with("<!-- ") =>
+                    {
                         *shows = Some(text);
                     }
                     _ => blocks.push(Block {
                         book: book.to_owned(),
                         line: number,
                         heading: heading.clone(),
+                        above,
                         language,
                         text,
                         shows: None,

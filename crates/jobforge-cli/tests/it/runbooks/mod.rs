@@ -9,6 +9,7 @@ mod alerts;
 mod backup;
 mod blocks;
 pub(crate) mod deploy;
+mod docs;
 mod fleet;
 mod http;
 mod links;
@@ -38,7 +39,7 @@ const SPECS_VARIABLE: &str = "RUNBOOK_SPECS";
 /// Runs one block of the specification by its language.
 fn verdict_of(fleet: &mut Fleet, block: &Block) -> Verdict {
     match &block.language {
-        Language::None if block.text.contains('─') => Verdict::NotApplicable("a drawing"),
+        Language::None if block.text.contains('─') => Verdict::NotApplicable("a drawing".to_owned()),
         Language::None if block.text.contains(":6543/") => Verdict::of(processes::pooler(fleet)),
         Language::None | Language::Console | Language::Text => {
             Verdict::Fails("nothing here knows what this is".to_owned())

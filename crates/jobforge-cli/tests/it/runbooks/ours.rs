@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -38,16 +39,37 @@ impl Reader {
     }
 
     pub(super) fn verdict_of(&mut self, block: &Block) -> Verdict {
+        Verdict::of(self.given_of(block).and_then(|()| self.run(block)))
+    }
+
+    /// Brings about what a block says is given.
+    pub(super) fn given_of(&mut self, block: &Block) -> Result<(), String> {
         let given = block.given.as_ref().map(|(line, _)| (*line, block.book.clone()));
         if given != self.given {
-            let set = block.given.as_ref().map(|(_, what)| scenes::set(&mut self.fleet, what)).transpose();
-            match set {
-                Ok(variables) => self.variables = variables.unwrap_or_default(),
-                Err(why) => return Verdict::Fails(why),
-            }
+            let what = block.given.as_ref().map(|(_, what)| what);
+            self.variables = match what {
+                Some(what) => scenes::set(&mut self.fleet, what)?,
+                None => Variables::new(),
+            };
             self.given = given;
         }
-        Verdict::of(self.run(block))
+        Ok(())
+    }
+
+    /// Where the reader sits.
+    pub(super) fn folder(&self) -> &Path {
+        self.fleet.home.path()
+    }
+
+    /// Keeps a file there.
+    pub(super) fn keep(&self, name: &str, text: &str) -> Result<String, String> {
+        std::fs::write(self.folder().join(name), text).map_err(|error| format!("{name}: {error}"))?;
+        Ok(format!("kept as {name}"))
+    }
+
+    /// Types a command that must succeed.
+    pub(super) fn types(&self, command: &str) -> Result<String, String> {
+        self.type_in(&[Step { command: command.to_owned(), shows: Vec::new() }])
     }
 
     fn run(&self, block: &Block) -> Result<String, String> {
@@ -63,8 +85,7 @@ impl Reader {
             }
             Language::Shell => self.type_in(&[Step { command: block.text.clone(), shows }]),
             Language::Sql => {
-                let script = self.fleet.home.path().join("block.sql");
-                std::fs::write(&script, &block.text).map_err(|error| error.to_string())?;
+                self.keep("block.sql", &block.text)?;
                 let given: String = self
                     .variables
                     .iter()
@@ -101,16 +122,16 @@ impl Reader {
     /// What each command prints on both streams, and its exit code.
     fn shell(&self, steps: &[Step]) -> Result<Vec<(String, i32)>, String> {
         self.fleet.write_logs();
-        let home = self.fleet.home.path();
-        // curl tells of a refusal by its exit code, as a reader would see it in the answer.
-        let mut script = "curl() { command curl --fail-with-body \"$@\"; }\n\
+        let home = self.folder();
+        // curl tells of a refusal by its exit code, as a reader would see it in the answer; of its progress at no terminal.
+        let mut script = "curl() { command curl --fail-with-body --no-progress-meter \"$@\"; }\n\
                           mark() { local code=$?; printf '\\036%s\\n' $code; return $code; }\n"
             .to_owned();
         for step in steps {
             script.push_str(&format!("{}\nmark\n", step.command.replace(SERVER, &self.fleet.url())));
         }
         // From a file, for `ps` shows arguments.
-        std::fs::write(home.join("typed.sh"), script).map_err(|error| error.to_string())?;
+        self.keep("typed.sh", &script)?;
         let out = home.join("typed.out");
         let file = File::create(&out).map_err(|error| error.to_string())?;
         let both = file.try_clone().map_err(|error| error.to_string())?;
@@ -120,6 +141,8 @@ impl Reader {
             format!("{}:{}:/usr/local/bin:/usr/bin:/bin", Home::programs().display(), programs.display());
         command.arg("typed.sh").env("PATH", path).process_group(0);
         command.envs([("AUTH_TOKEN", OPERATOR), ("ADMIN_TOKEN", ADMINISTRATOR)]);
+        // What programs of the SDKs look for.
+        command.envs([("JOBFORGE_URL", self.fleet.url().as_str()), ("JOBFORGE_TOKEN", ADMINISTRATOR)]);
         // A busy machine is no part of what a block shows.
         command.env("JOBFORGE_SLOW_QUERY_MS", "60000");
         command.envs(self.variables.iter().cloned());

@@ -1,7 +1,11 @@
 //! What our runbooks say is given, made to be so: `<!-- given: a dead job -->`.
 
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
 use super::fleet::{Fleet, TENANT};
-use crate::program::eventually;
+use crate::compose;
+use crate::program::{Home, eventually};
 
 /// What the blocks below know it by, as variables of their shell.
 pub(super) type Variables = Vec<(&'static str, String)>;
@@ -92,6 +96,19 @@ pub(super) fn set(fleet: &mut Fleet, what: &str) -> Result<Variables, String> {
                 "INSERT INTO jobforge_jobs (tenant_id, type, queue) SELECT '{TENANT}', 'waits', 'nobody' FROM generate_series(1, {BACKLOG})"
             ));
             Variables::new()
+        }
+        "the SDKs, installed" => {
+            let folder = compose::sdks();
+            let link = |from: PathBuf, name: &str| {
+                let to = fleet.home.path().join(name);
+                if to.is_symlink() { Ok(()) } else { symlink(from, to) }
+            };
+            link(folder.join("python/venv"), ".venv")
+                .and_then(|()| link(folder.join("typescript/node_modules"), "node_modules"))
+                .map_err(|error| error.to_string())?;
+            let programs = [folder.join("python/venv/bin"), Home::programs().to_owned()];
+            let path = programs.map(|folder| folder.display().to_string()).join(":");
+            vec![("PATH", format!("{path}:/usr/local/bin:/usr/bin:/bin"))]
         }
         "jobs of last year" => {
             let error = "{\"message\": \"no route\", \"kind\": \"error\", \"retryable\": true}";

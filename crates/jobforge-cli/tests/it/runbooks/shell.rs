@@ -44,11 +44,11 @@ pub(super) fn run(fleet: &mut Fleet, text: &str) -> Verdict {
     } else if has("systemctl") {
         Verdict::of(deploy::systemctl(text))
     } else if has("kubectl ") {
-        Verdict::NotApplicable("asks the reader's own cluster about its pods and deployments")
+        Verdict::NotApplicable("asks the reader's own cluster about its pods and deployments".to_owned())
     } else if has("journalctl") {
-        Verdict::NotApplicable("systemd shows its own journal")
+        Verdict::NotApplicable("systemd shows its own journal".to_owned())
     } else if has("git ") {
-        Verdict::NotApplicable("goes back to an older release of the reader's own service")
+        Verdict::NotApplicable("goes back to an older release of the reader's own service".to_owned())
     } else if assignments(text).is_some() {
         Verdict::of(processes::environment(fleet, text))
     } else {

@@ -7,11 +7,12 @@ pub(super) struct Step {
     pub(super) shows: Vec<String>,
 }
 
-/// Reads a block. A command goes on in the next line after a backslash.
+/// Reads a block. A command goes on in the next line after a backslash, and while a quotation is open.
 pub(super) fn of(text: &str) -> Result<Vec<Step>, String> {
     let mut steps: Vec<Step> = Vec::new();
     for line in text.lines() {
-        let goes_on = steps.last().is_some_and(|step| step.shows.is_empty() && step.command.ends_with('\\'));
+        let is_open = |command: &str| command.ends_with('\\') || command.matches('\'').count() % 2 == 1;
+        let goes_on = steps.last().is_some_and(|step| step.shows.is_empty() && is_open(&step.command));
         match (line.strip_prefix("$ "), steps.last_mut()) {
             (Some(command), _) => steps.push(Step { command: command.to_owned(), shows: Vec::new() }),
             (None, Some(step)) if goes_on => {
@@ -71,12 +72,12 @@ fn fits(pattern: &str, line: &str) -> bool {
 
 #[test]
 fn a_transcript_is_commands_with_what_they_print() {
-    let steps = of("$ one \\\n    two\nout\n$ three\n").unwrap();
+    let steps = of("$ one \\\n    two\nout\n$ three '{\n}' four\n").unwrap();
     let step = |command: &str, shows: &[&str]| Step {
         command: command.to_owned(),
         shows: shows.iter().map(|&line| line.to_owned()).collect(),
     };
-    assert_eq!(steps, [step("one \\\n    two", &["out"]), step("three", &[])]);
+    assert_eq!(steps, [step("one \\\n    two", &["out"]), step("three '{\n}' four", &[])]);
     assert!(of("out\n").is_err());
 }
 

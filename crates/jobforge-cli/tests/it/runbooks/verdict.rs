@@ -10,7 +10,7 @@ pub(super) enum Verdict {
     /// It ran, and gave what the words around it promise.
     Passes(String),
     /// It is about something that is not ours to run.
-    NotApplicable(&'static str),
+    NotApplicable(String),
     /// It ran and did not give what it should.
     Fails(String),
 }
