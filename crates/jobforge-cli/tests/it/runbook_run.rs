@@ -75,7 +75,8 @@ fn mending_steps_are_proposed_asked_for_done_and_written_down() {
     let asked = home.run(&mend);
     assert_eq!(asked.code, 2, "{}", asked.err);
     assert!(asked.out.contains("effect: Let no more jobs of a queue be taken"), "{}", asked.out);
-    home.ok(&[&mend[..], &["--dry-run"]].concat());
+    let previewed = home.json(&[&mend[..], &["--dry-run"]].concat());
+    assert_eq!(outcomes(&previewed), [("mend", "previewed"), ("mend", "left")], "{previewed:#}");
     assert!(!paused());
     let done = home.json(&[&mend[..], &["--yes"]].concat());
     assert_eq!(outcomes(&done), [("mend", "ran"), ("mend", "ran")], "{done:#}");

@@ -125,6 +125,9 @@ impl Reader<'_> {
         if step.kind == Kind::Read && !known.looks {
             return Ok(left("it is marked as reading, and changes something".to_owned()));
         }
+        if known.looks && step.kind == Kind::Mend && self.args.dry_run {
+            return Ok(left("it looks at what the steps before it would have changed".to_owned()));
+        }
         if known.looks {
             self.talk(&format!("$ {}", output::command(&step.command)));
             let (code, text) = self.jobforge(&words).await?;
