@@ -30,13 +30,15 @@ pub(crate) const STAGES: [Stage; 15] = [
     Stage { name: "tests", run: tests },
     Stage { name: "api", run: |run| api::check(run, api::SEED) },
     Stage { name: "sdks", run: |_| sdks::check() },
-    Stage { name: "ui", run: |_| ui::check() },
+    UI,
     Stage { name: "features", run: |_| features() },
     Stage { name: "deploy", run: |_| passed(run_command(&mut command("deploy/check", &[]))) },
     Stage { name: "book", run: book::check },
     Stage { name: "docs", run: |_| docs() },
     Stage { name: "doc tests", run: doc_tests },
 ];
+
+const UI: Stage = Stage { name: "ui", run: |run| ui::check(run) };
 
 pub(crate) const POSTGRES: Stage = Stage { name: "postgres", run: start_postgres };
 
@@ -55,6 +57,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Asks a server everything that is described.
 pub(crate) fn api() -> Result<()> {
     stages::run(&[POSTGRES, Stage { name: "api", run: |run| api::check(run, &api::any_seed()) }])
+}
+
+/// Looks at the dashboard with a browser.
+pub(crate) fn ui() -> Result<()> {
+    stages::run(&[POSTGRES, UI])
 }
 
 /// Starts the one server that every test of the run creates its databases on.

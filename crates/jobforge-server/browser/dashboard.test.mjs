@@ -1,21 +1,18 @@
 // The dashboard as a person meets it: in a browser, in both themes, wide and narrow, with scripts and without.
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
-import { ADMIN, OPERATOR, fill, start, until } from './fleet.mjs';
+import { OPERATOR, fill, start } from './fleet.mjs';
+import { NARROW, WIDE, enter, launch, look, sideways, unreadable } from './visit.mjs';
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const WIDE = { width: 1440, height: 900 }, NARROW = { width: 390, height: 844 };
 const { SHOTS } = process.env;
 if (SHOTS) mkdirSync(SHOTS, { recursive: true });
 
 let fleet, known, browser, pages;
 
 before(async () => {
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+  browser = await launch();
   fleet = await start();
   known = await fill(fleet);
   pages = {
@@ -32,24 +29,7 @@ after(async () => {
   await fleet?.stop();
 }, { timeout: 60_000 });
 
-/** A browser of somebody, and everything that it complained of. */
-async function visit({ token = ADMIN, viewport = WIDE, scheme = 'light', scripts = true } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme: scheme, javaScriptEnabled: scripts, baseURL: fleet.url });
-  const page = await context.newPage();
-  const complaints = [];
-  page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) complaints.push(message.text()); });
-  page.on('pageerror', (error) => complaints.push(String(error)));
-  page.on('request', (request) => { if (!request.url().startsWith(fleet.url) && !request.url().startsWith('data:')) complaints.push(`asked ${request.url()}`); });
-  await page.goto('/ui/login');
-  await page.fill('#token', token);
-  await page.click('button.primary');
-  await page.waitForURL(/\/ui$/);
-  return { page, complaints, context };
-}
-
-async function look(page, path) {
-  await page.goto(path, { waitUntil: 'load' });
-}
+const visit = (options) => enter(browser, fleet, options);
 
 for (const scheme of ['light', 'dark']) {
   for (const [name, viewport] of Object.entries({ wide: WIDE, narrow: NARROW })) {
@@ -58,11 +38,9 @@ for (const scheme of ['light', 'dark']) {
       for (const [what, path] of Object.entries(pages)) {
         await look(page, path);
         if (SHOTS) await page.screenshot({ path: join(SHOTS, `${what}-${scheme}-${name}.png`), fullPage: true });
-        const sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        assert.ok(sideways <= 0, `${path} is ${sideways} px too wide at ${viewport.width} px`);
-        const found = await page.evaluate(`${AXE}; axe.run(document, { resultTypes: ['violations'] })`);
-        const told = found.violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => node.html + ' ' + node.failureSummary).join(' | ')}`);
-        assert.deepEqual(told, [], path);
+        const over = await sideways(page);
+        assert.ok(over <= 0, `${path} is ${over} px too wide at ${viewport.width} px`);
+        assert.deepEqual(await unreadable(page), [], path);
         assert.notEqual(await page.title(), 'owned');
       }
       const real = complaints.filter((text) => !text.includes('404'));
@@ -160,8 +138,7 @@ test('the palette goes everywhere by name', { timeout: 60_000 }, async () => {
   await page.waitForSelector('dialog.palette[open]');
   await page.keyboard.type('hot_score');
   await page.waitForFunction(() => document.querySelector('#places [aria-selected=true]')?.textContent === 'Schedule hot_score_refresh', undefined, { timeout: 20_000 });
-  const found = await page.evaluate(`${AXE}; axe.run(document, { resultTypes: ['violations'] })`);
-  assert.deepEqual(found.violations.map(({ id }) => id), []);
+  assert.deepEqual(await unreadable(page), []);
   if (SHOTS) await page.screenshot({ path: join(SHOTS, 'palette.png') });
   await page.keyboard.press('Enter');
   await page.waitForURL(/\/ui\/schedules\/hot_score_refresh$/);

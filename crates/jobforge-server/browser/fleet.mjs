@@ -28,12 +28,12 @@ const freePort = () => new Promise((resolve, reject) => {
   });
 });
 
-/** Starts a server on SQLite, and what it needs to be looked at. */
-export async function start() {
+/** Starts a server, on SQLite unless it is told otherwise, and what it needs to be looked at. */
+export async function start(more = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'jobforge-ui-'));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const env = { ...process.env, ADMIN_TOKEN: ADMIN, AUTH_TOKEN: OPERATOR, JOBFORGE_LOG: 'warn' };
+  const env = { ...process.env, ADMIN_TOKEN: ADMIN, AUTH_TOKEN: OPERATOR, JOBFORGE_LOG: 'warn', ...more };
   const children = new Set();
   const run = (...args) => {
     const child = spawn(process.env.JOBFORGE_BIN, [...args, '--data-dir', dir], { env, stdio: ['ignore', 'ignore', 'inherit'] });
@@ -53,10 +53,10 @@ export async function start() {
     return text ? JSON.parse(text) : undefined;
   };
   await until('the server is ready', async () => (await fetch(`${url}/readyz`)).ok);
-  const work = () => run('work', '--no-supervise', '--queues', 'default,media,reports', '--slots', '4', '--exec-allow', 'sh');
+  const work = (queues) => run('work', '--no-supervise', '--queues', queues, '--slots', '4', '--exec-allow', 'sh');
   const fleet = {
     url, call, server, work,
-    worker: work(),
+    worker: work('default,media,reports'),
     enqueue: async (job) => (await call('POST', '/v1/jobs', job)).id,
     status: async (id) => (await call('GET', `/v1/jobs/${id}`)).status,
     async stop() {
