@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { ADMIN, OPERATOR, fill, start, until } from './fleet.mjs';
-import { enter, launch } from './visit.mjs';
+import { enter, launch, unreadable } from './visit.mjs';
 
 const LATER = { delay_ms: 3600_000 };
 /** More than an operation moves before somebody stops it. */
@@ -142,6 +142,7 @@ for (const scripts of [true, false]) {
     for (const id of ids.slice(0, 2)) await page.check(`input[value="${id}"]`);
     await page.click('#ticked button[value=cancel]');
     assert.match(await page.textContent('h1'), /Cancel 2 jobs\?/);
+    if (scripts) assert.deepEqual(await unreadable(page), []);
     await page.click('.ask form button');
     for (const id of ids.slice(0, 2)) await is(id, 'canceled');
     assert.equal(await fleet.status(ids[2]), 'queued');
@@ -153,6 +154,7 @@ for (const scripts of [true, false]) {
       return (await page.locator('form[action$="/begin"] button').count()) > 0;
     });
     assert.match(await page.textContent('.facts'), /would be moved\s*3/);
+    if (scripts) assert.deepEqual(await unreadable(page), []);
     await page.click('form[action$="/begin"] button');
     for (const id of ids) await is(id, 'canceled');
     assert.deepEqual(complaints, []);

@@ -20,6 +20,11 @@ test('before the first job every page says what to do, and names that mean ill a
   const fleet = await start();
   try {
     const { page, complaints, context } = await enter(browser, fleet, { viewport: NARROW });
+    const stranger = await (await browser.newContext({ viewport: NARROW, baseURL: fleet.url })).newPage();
+    await look(stranger, '/ui/login');
+    assert.ok((await sideways(stranger)) <= 0);
+    assert.deepEqual(await unreadable(stranger), []);
+    await stranger.context().close();
     for (const path of PAGES) {
       await look(page, path);
       assert.ok((await page.textContent('main')).trim().length > 0, path);
