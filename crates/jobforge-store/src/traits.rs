@@ -155,7 +155,8 @@ pub trait Watchdog: Send + Sync {
     async fn extend_leases(&self, at: Now) -> Result<u64>;
 
     /// After a step of the clock: gives every active worker a whole lease, and every running job its whole time-out and time
-    /// to its next heartbeat, all from now and neither more nor less.
+    /// to its next heartbeat, all from now and neither more nor less. Who keeps house, fires schedules or judges alerts is
+    /// taken to have given a sign just now: how long ago the last one was, nobody can tell.
     async fn renew_all_times(&self, at: Now) -> Result<()>;
 
     /// Marks workers as lost whose lease has run out, the longest overdue first, at most so many, and returns them.

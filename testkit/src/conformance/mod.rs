@@ -277,6 +277,7 @@ macro_rules! conformance {
                 extending_gives_a_whole_lease_from_now_and_never_shortens_one,
                 after_a_step_of_the_clock_all_times_count_anew_and_doing_it_twice_gives_no_more,
                 after_a_step_of_the_clock_nothing_but_workers_and_running_jobs_changes,
+                after_a_step_of_the_clock_whoever_gave_signs_is_still_there_and_nobody_else,
                 no_more_workers_are_expired_than_asked_for_the_longest_overdue_first,
                 watchdogs_are_listed_by_their_last_sign_and_forgotten_after_a_day,
                 runs_are_kept_in_every_field_newest_first_for_a_week,
