@@ -541,6 +541,11 @@ pub trait Upkeep: Send + Sync {
         Ok(None)
     }
 
+    /// Fails with `Full` where a server can write no more; whether a file has room is seen by looking at its disk.
+    async fn ask_for_room(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Gives back the space of what was deleted, and counts anew what plans are made by; `told` is called before each part.
     async fn vacuum(&self, told: &TellPart) -> Result<()>;
 

@@ -390,6 +390,7 @@ macro_rules! conformance {
                 workers_that_ended_are_forgotten_but_never_one_that_a_job_runs_under,
                 forgetting_goes_a_batch_at_a_time_and_ends,
                 a_server_tells_how_busy_it_is_and_a_file_has_none,
+                asking_for_room_changes_nothing_where_there_is_some,
                 operations_are_forgotten_a_month_after_their_end_and_deeds_never,
                 a_token_that_ended_stays_but_not_when_it_was_last_used,
                 a_restored_copy_voids_every_lease_and_takes_its_jobs_back_at_no_cost,
