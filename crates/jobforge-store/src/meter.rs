@@ -134,7 +134,7 @@ pub(crate) fn op(statement: &str) -> &'static str {
         "clock" => "clock",
         "schedule" | "schedules" | "scheduler" => "schedule",
         "alert" | "alerts" | "silence" | "silences" => "alert",
-        "housekeeper" | "tidy" | "check" => "upkeep",
+        "housekeeper" | "tidy" | "check" | "room" | "times" => "upkeep",
         "anew" | "begin" => "restore",
         "migrations" => "migrate",
         _ => "other",

@@ -155,7 +155,8 @@ pub trait Watchdog: Send + Sync {
     async fn extend_leases(&self, at: Now) -> Result<u64>;
 
     /// After a step of the clock: gives every active worker a whole lease, and every running job its whole time-out and time
-    /// to its next heartbeat, all from now and neither more nor less.
+    /// to its next heartbeat, all from now and neither more nor less. Who keeps house, fires schedules or judges alerts is
+    /// taken to have given a sign just now: how long ago the last one was, nobody can tell.
     async fn renew_all_times(&self, at: Now) -> Result<()>;
 
     /// Marks workers as lost whose lease has run out, the longest overdue first, at most so many, and returns them.
@@ -538,6 +539,11 @@ pub trait Upkeep: Send + Sync {
     /// How busy the server of the database is; `None` where there is no server.
     async fn pressure(&self) -> Result<Option<Pressure>> {
         Ok(None)
+    }
+
+    /// Fails with `Full` where a server can write no more; whether a file has room is seen by looking at its disk.
+    async fn ask_for_room(&self) -> Result<()> {
+        Ok(())
     }
 
     /// Gives back the space of what was deleted, and counts anew what plans are made by; `told` is called before each part.

@@ -66,6 +66,13 @@ pub async fn a_server_tells_how_busy_it_is_and_a_file_has_none(store: Arc<dyn St
     Ok(())
 }
 
+pub async fn asking_for_room_changes_nothing_where_there_is_some(store: Arc<dyn Store>) -> Result<()> {
+    let before = store.sizes().await?.iter().map(|part| part.bytes).sum::<u64>();
+    store.ask_for_room().await?;
+    assert_eq!(store.sizes().await?.iter().map(|part| part.bytes).sum::<u64>(), before);
+    Ok(())
+}
+
 pub async fn operations_are_forgotten_a_month_after_their_end_and_deeds_never(
     store: Arc<dyn Store>,
 ) -> Result<()> {

@@ -124,6 +124,30 @@ pub async fn after_a_step_of_the_clock_nothing_but_workers_and_running_jobs_chan
     Ok(())
 }
 
+pub async fn after_a_step_of_the_clock_whoever_gave_signs_is_still_there_and_nobody_else(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    store.renew_all_times(at(0)).await?;
+    assert!(store.housekeeper().await?.is_none() && store.scheduler(at(0)).await?.is_none());
+    assert_eq!(store.alert_bench().await?.judged_at, None);
+    store.sign_housekeeper("host-a:7", at(1)).await?;
+    assert!(store.lead_schedules("host-a:7", s(5), at(2)).await?);
+    assert!(store.take_alert_turn("host-a:7", s(60), at(3)).await?);
+    store.renew_all_times(at(3600)).await?;
+    assert!(store.alert_bench().await?.begins(moment(3660)), "who has not judged yet still has the turn");
+    assert!(store.take_alert_turn("host-a:7", s(60), at(3)).await?);
+    assert!(store.keep_alerts("host-a:7", &[], at(3)).await?);
+    // Far ahead, and back.
+    for now in [7200, 60] {
+        store.renew_all_times(at(now)).await?;
+        assert_eq!(store.housekeeper().await?.map(|sign| sign.at), Some(moment(now)));
+        let scheduler = store.scheduler(at(now)).await?;
+        assert_eq!(scheduler.map(|scheduler| scheduler.last_tick_at), Some(moment(now)));
+        assert_eq!(store.alert_bench().await?.judged_at, Some(moment(now)));
+    }
+    Ok(())
+}
+
 pub async fn no_more_workers_are_expired_than_asked_for_the_longest_overdue_first(
     store: Arc<dyn Store>,
 ) -> Result<()> {

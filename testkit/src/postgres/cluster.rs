@@ -44,6 +44,11 @@ pub struct ClusterOptions {
     /// Where the cluster's directory is made. The account that runs the server must be able to enter it, and its
     /// path must be short enough for a unix socket. The temporary directory if `None`.
     pub parent_directory: Option<PathBuf>,
+    /// Variables of the server's environment.
+    pub environment: Vec<(String, String)>,
+    /// Keeps what the databases hold on a disk of its own, of so many MiB, apart from the server's log of changes. It lasts
+    /// until the server stops, and what was written to it is gone with it.
+    pub databases_on_mib: Option<u32>,
 }
 
 impl Default for ClusterOptions {
@@ -54,6 +59,8 @@ impl Default for ClusterOptions {
             max_connections: 300,
             settings: Vec::new(),
             parent_directory: None,
+            environment: Vec::new(),
+            databases_on_mib: None,
         }
     }
 }
@@ -81,6 +88,8 @@ pub struct Cluster {
     directory: PathBuf,
     server: Server,
     guardian: Guardian,
+    environment: Vec<(String, String)>,
+    databases_on_mib: Option<u32>,
 }
 
 impl Cluster {
@@ -93,8 +102,15 @@ impl Cluster {
         let directory = host::private_directory(options.parent_directory.as_deref(), account)?;
         let pid_file = directory.join("data/postmaster.pid");
         let guardian = Guardian::start(&Charge { signal: "QUIT", pid_file, directory: directory.clone() })?;
-        let mut cluster =
-            Self { binaries, account, directory, server: Server::from_url(String::new()), guardian };
+        let mut cluster = Self {
+            binaries,
+            account,
+            directory,
+            server: Server::from_url(String::new()),
+            guardian,
+            environment: options.environment.clone(),
+            databases_on_mib: options.databases_on_mib,
+        };
         cluster.create()?;
         cluster.start_on_a_free_port(options)?;
         Ok(cluster)
@@ -220,7 +236,16 @@ impl Cluster {
     }
 
     fn pg_ctl(&self, arguments: &[&str]) -> Result<()> {
-        let mut pg_ctl = self.command("pg_ctl");
+        let mut pg_ctl = match self.databases_on_mib {
+            Some(mib) if arguments[0] == "start" => {
+                let disk = host::Disk { mib, over: &self.data_path().join("base") };
+                let program = self.binaries.program("pg_ctl");
+                host::server_command_with_a_disk(&program, &self.directory, self.account, &disk)
+            }
+            _ => self.command("pg_ctl"),
+        };
+        // It tells by the server's clock whether the server has started.
+        pg_ctl.envs(self.environment.iter().map(|(name, value)| (name, value)));
         pg_ctl.args(arguments).arg("--wait").arg(format!("--timeout={PG_CTL_TIMEOUT_S}"));
         run(pg_ctl.arg("--silent").arg("--pgdata").arg(self.data_path())).with_context(|| {
             format!(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use nix::unistd::{User, geteuid};
+use nix::unistd::{User, getegid, geteuid};
 use uuid::Uuid;
 
 /// A unix socket's path must fit in about 100 bytes, and its name takes 20 of them.
@@ -51,6 +51,50 @@ pub(super) fn server_command(program: &Path, directory: &Path, account: Option<A
     if let Some(account) = account {
         command.uid(account.uid).gid(account.gid);
     }
+    command
+}
+
+/// A disk that is small.
+#[derive(Debug)]
+pub(super) struct Disk<'a> {
+    pub(super) mib: u32,
+    /// The directory that moves to it.
+    pub(super) over: &'a Path,
+}
+
+/// Arguments: the disk's size, the directory that moves to it, where it is mounted first, the ids of the account, and the
+/// program.
+const WITH_A_DISK: &str = r#"
+set -e
+size=$1 over=$2 disk=$3 uid=$4 gid=$5 is_root=$6
+shift 6
+mkdir -p "$disk"
+mount -t tmpfs -o "size=$size,mode=700" none "$disk"
+cp -a "$over/." "$disk"
+mount --bind "$disk" "$over"
+if [ "$is_root" = true ]; then exec setpriv --reuid="$uid" --regid="$gid" --clear-groups "$@"; fi
+exec unshare --user --map-user="$uid" --map-group="$gid" "$@"
+"#;
+
+/// The same as [`server_command`] for a program that sees one of its directories on a disk of its own. The disk is there for
+/// the program and for what it starts, and ends with them.
+pub(super) fn server_command_with_a_disk(
+    program: &Path,
+    directory: &Path,
+    account: Option<Account>,
+    disk: &Disk<'_>,
+) -> Command {
+    // Only root may mount, so the account is changed to behind that. Who is not root is it in a namespace of users.
+    let mut command = server_command(Path::new("unshare"), directory, None);
+    command.arg("--mount");
+    if account.is_none() {
+        command.arg("--map-root-user");
+    }
+    let Account { uid, gid } =
+        account.unwrap_or(Account { uid: geteuid().as_raw(), gid: getegid().as_raw() });
+    command.args(["sh", "-c", WITH_A_DISK, "sh", &format!("{}m", disk.mib)]);
+    command.arg(disk.over).arg(directory.join("disk")).args([uid.to_string(), gid.to_string()]);
+    command.arg(account.is_some().to_string()).arg(program);
     command
 }
 

@@ -12,6 +12,7 @@ mod host;
 mod memory;
 mod schedules;
 mod servers;
+mod set_clock;
 mod shared;
 mod tokens;
 
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 use jobforge::clock;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, NoTls};
 
 use crate::program::{Done, Home, done};
 use crate::site::Site;
@@ -173,6 +176,34 @@ fn configure(site: &Site, lines: &str) {
     let file = site.home.path().join("jobforge.toml");
     let known = std::fs::read_to_string(&file).unwrap();
     std::fs::write(file, format!("{known}{lines}\n")).unwrap();
+}
+
+/// A session on PostgreSQL that is left open by whoever began it.
+struct Session {
+    _client: Client,
+    _runtime: Runtime,
+}
+
+/// A session that has run these statements and does nothing more.
+fn left_open(site: &Site, statements: &str) -> Session {
+    let runtime = Runtime::new().unwrap();
+    let client = runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(&site.database_url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute(statements).await.unwrap();
+        client
+    });
+    Session { _client: client, _runtime: runtime }
+}
+
+/// Ends the session whose transaction has been open for longest, as a finding proposes.
+#[track_caller]
+fn end_the_oldest(site: &Site, finding: &Value) {
+    let mends: Vec<&str> = finding["mend"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let statement = |has: &str| *mends.iter().find(|mend| mend.contains(has)).unwrap();
+    let listed = site.sql(statement("ORDER BY xact_start"));
+    let pid = listed.split('|').next().unwrap();
+    assert_eq!(site.sql(&statement("pg_terminate_backend").replace("PID", pid)), "t", "{listed}");
 }
 
 /// The program, by the way of another one that is given its name and its arguments.

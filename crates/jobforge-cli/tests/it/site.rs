@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use testkit::postgres::{Cluster, ClusterOptions, TestDatabase};
+use testkit::postgres::{Cluster, ClusterOptions, TestDatabase, psql};
 
 use crate::program::{Home, Running, eventually};
 
@@ -36,7 +36,7 @@ pub(crate) struct Site {
     /// The owner of the file on SQLite. Ends before its data goes.
     server: Option<Running>,
     pub(crate) home: Home,
-    database: Option<TestDatabase>,
+    _database: Option<TestDatabase>,
     /// Where the whole server is its own.
     pub(crate) cluster: Option<Cluster>,
 }
@@ -76,9 +76,14 @@ impl Site {
     }
 
     /// The same with a lease that outlasts what a test does with a frozen worker. Its workers must not run yet.
-    pub(crate) fn with_a_long_lease(mut self) -> Self {
-        let patient = SETTINGS.replace("worker_lease_ms = 3000", "worker_lease_ms = 60000");
-        std::fs::write(self.home.path().join("jobforge.toml"), patient).unwrap();
+    pub(crate) fn with_a_long_lease(self) -> Self {
+        self.with_a_lease(60)
+    }
+
+    /// The same with a lease of so many seconds. Its workers must not run yet.
+    pub(crate) fn with_a_lease(mut self, seconds: u32) -> Self {
+        let settings = SETTINGS.replace("worker_lease_ms = 3000", &format!("worker_lease_ms = {seconds}000"));
+        std::fs::write(self.home.path().join("jobforge.toml"), settings).unwrap();
         if self.server.is_some() {
             self.kill_server();
             self.start_server();
@@ -88,7 +93,7 @@ impl Site {
 
     fn at(home: Home, database: Option<TestDatabase>) -> Self {
         std::fs::write(home.path().join("jobforge.toml"), SETTINGS).unwrap();
-        Self { server: None, home, database, cluster: None }
+        Self { server: None, home, _database: database, cluster: None }
     }
 
     pub(crate) fn serve(&self) -> Running {
@@ -111,12 +116,12 @@ impl Site {
 
     /// Where PostgreSQL is.
     pub(crate) fn database_url(&self) -> String {
-        self.database.as_ref().unwrap().url()
+        self.home.database_url().unwrap().to_owned()
     }
 
     /// What a statement prints on PostgreSQL.
     pub(crate) fn sql(&self, text: &str) -> String {
-        self.database.as_ref().unwrap().psql(text).unwrap().trim().to_owned()
+        psql(&self.database_url(), text).unwrap().trim().to_owned()
     }
 
     pub(crate) fn kill_server(&mut self) {

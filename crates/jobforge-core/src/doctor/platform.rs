@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::facts::{Database, Facts, Fault, Silent};
-use super::{Area, Finding, Fix, Severity};
+use super::{Area, Finding, Fix, Severity, schedules};
 use crate::alert::rules::Severity as AlertSeverity;
 use crate::counted::counted;
 use crate::time::{since, words};
@@ -16,7 +16,12 @@ const SLOW: Duration = Duration::from_secs(1);
 /// Of a hundred connections, so many are too many.
 const CROWDED_PERCENT: u64 = 90;
 /// Rows that a transaction of this age keeps from being cleared slow every claim.
-const OLD_TRANSACTION: Duration = Duration::from_secs(1800);
+pub(super) const OLD_TRANSACTION: Duration = Duration::from_secs(1800);
+/// Finds the session with the oldest transaction, and ends it.
+pub(super) const END_THE_OLDEST: [&str; 2] = [
+    "SELECT pid, usename, now() - xact_start AS open, query FROM pg_stat_activity ORDER BY xact_start LIMIT 5",
+    "SELECT pg_terminate_backend(PID)",
+];
 /// A token that ends so soon must be replaced now.
 const ENDS_SOON: Duration = Duration::from_secs(7 * 86_400);
 /// A token that was used within so long before it ended is missed by somebody.
@@ -96,8 +101,8 @@ fn no_answer(silent: &Silent) -> Finding {
         Fault::Full => (
             "database.full",
             "the database has no space left",
-            "its disk or its quota is full",
-            &["free space on its disk", "jobforge db purge --dry-run"],
+            "its disk is full: what makes tables grow is refused, such as new jobs",
+            &["free space on its disk, or make it larger", "jobforge db purge --dry-run"],
         ),
         Fault::Corrupt => (
             "database.corrupt",
@@ -112,7 +117,13 @@ fn no_answer(silent: &Silent) -> Finding {
             &["jobforge help-settings"],
         ),
         Fault::Other => {
-            ("database.fails", "the database fails", "what it says itself", &["jobforge db status"])
+            let cause = "its schema was changed by hand, it is damaged, or what it says itself";
+            let mend: &[&str] = &[
+                "jobforge db status",
+                "where functions are missing, as after a dump of the tables alone was restored:",
+                "jobforge db migrate",
+            ];
+            ("database.fails", "the database fails", cause, mend)
         }
     };
     Finding::new(name, Severity::Error, format!("{what}; nothing else can be said while that is so"))
@@ -177,21 +188,23 @@ fn pressure(database: &Database) -> Vec<Finding> {
     }
     if pressure.oldest_transaction > OLD_TRANSACTION {
         findings.push(
-            Finding::new("database.old_transaction", Severity::Warning, "a transaction has been open for long")
-                .seen([format!(
-                    "the oldest for {}; {} wait for a lock",
-                    words(pressure.oldest_transaction),
-                    counted(usize::try_from(pressure.blocked).unwrap_or(usize::MAX), "session")
-                )])
-                .comes_from(
-                    "a session that was left open, a long report or a dump",
-                    "while it is open no dead row is cleared, and claims become slow",
-                )
-                .mended_by([
-                    "SELECT pid, usename, now() - xact_start AS open, query FROM pg_stat_activity ORDER BY xact_start LIMIT 5",
-                    "SELECT pg_terminate_backend(PID)",
-                ])
-                .read_more("background-jobs#the-database-is-slow"),
+            Finding::new(
+                "database.old_transaction",
+                Severity::Warning,
+                "a transaction has been open for long",
+            )
+            .seen([format!(
+                "the oldest for {}; {} wait for a lock",
+                words(pressure.oldest_transaction),
+                counted(usize::try_from(pressure.blocked).unwrap_or(usize::MAX), "session")
+            )])
+            .seen(schedules::held_by_a_session(database))
+            .comes_from(
+                "a session that was left open, a long report or a dump",
+                "while it is open no dead row is cleared, and claims become slow",
+            )
+            .mended_by(END_THE_OLDEST)
+            .read_more("background-jobs#the-database-is-slow"),
         );
     }
     findings

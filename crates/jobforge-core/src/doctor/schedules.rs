@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::facts::{Database, Queue};
+use super::platform::{END_THE_OLDEST, OLD_TRANSACTION};
 use super::queues::stands;
 use super::{Area, Finding, MANY, Severity};
 use crate::counted::counted;
@@ -137,20 +138,52 @@ fn late(database: &Database, late: &[&ScheduleView]) -> Option<Finding> {
         return None;
     }
     let first = late.first()?;
-    let line = |view: &&ScheduleView| {
-        let due = view.schedule.due_at.map_or(Duration::ZERO, |at| since(database.as_of, at));
-        format!("{} has been due for {}", view.name, words(due))
-    };
+    let open = open_meanwhile(database, first);
+    if open.is_some_and(|open| open > OLD_TRANSACTION) {
+        return None;
+    }
     let finding =
         Finding::new("schedules.late", Severity::Warning, format!("{} not been fired", of_schedules(late)))
-            .seen(late.iter().take(NAMED).map(line))
+            .seen(late.iter().take(NAMED).map(|view| overdue(database, view)));
+    let show = format!("jobforge schedule show {}", first.name);
+    let finding = match open {
+        Some(open) => finding
+            .seen([format!("the oldest transaction of another session has been open for {}", words(open))])
+            .comes_from(
+                "a session has changed or locked them and has not ended its transaction",
+                "it was open when they came due, and the scheduler passes over what is locked",
+            )
+            .mended_by([show.as_str()])
+            .mended_by(END_THE_OLDEST),
+        None => finding
             .comes_from(
                 format!("the scheduler {} is slower than its schedules come due", scheduler.leader),
                 "it looks, and what is due stays",
             )
-            .mended_by([format!("jobforge schedule show {}", first.name).as_str(), "jobforge db status"])
-            .read_more("schedules-alerts#a-schedule-does-not-run");
-    Some(finding)
+            .mended_by([show.as_str(), "jobforge db status"]),
+    };
+    Some(finding.read_more("schedules-alerts#a-schedule-does-not-run"))
+}
+
+fn overdue(database: &Database, view: &ScheduleView) -> String {
+    let due = view.schedule.due_at.map_or(Duration::ZERO, |at| since(database.as_of, at));
+    format!("{} has been due for {}", view.name, words(due))
+}
+
+/// For how long the oldest transaction has been open, if it was when the schedule came due.
+fn open_meanwhile(database: &Database, view: &ScheduleView) -> Option<Duration> {
+    let due = since(database.as_of, view.schedule.due_at?);
+    database.pressure.map(|pressure| pressure.oldest_transaction).filter(|open| *open >= due)
+}
+
+/// Schedules that are late because a transaction has been open for so long that it is told of itself, in words.
+pub(super) fn held_by_a_session(database: &Database) -> Vec<String> {
+    let is_held = |view: &&ScheduleView| {
+        view.state == ScheduleState::Late
+            && open_meanwhile(database, view).is_some_and(|open| open > OLD_TRANSACTION)
+    };
+    let held = database.schedules.suspects.iter().filter(is_held).take(NAMED);
+    held.map(|view| format!("schedule {}, which it may hold", overdue(database, view))).collect()
 }
 
 fn failing(failing: &[&ScheduleView]) -> Option<Finding> {

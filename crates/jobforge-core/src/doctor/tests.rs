@@ -683,6 +683,21 @@ fn a_schedule_in_trouble_is_told_of_once_with_its_jobs_with_its_queue_or_alone()
     );
     let late = only("schedules.late", with(schedule("nightly", |schedule| schedule.due_at = Some(ago(300)))));
     assert_eq!(late.what, "schedule nightly has not been fired");
+    assert!(late.cause.contains("is slower than its schedules come due"), "{}", late.cause);
+    let held_for = |open: u64| {
+        move |host: &mut Host, database: &mut Database| {
+            with(schedule("nightly", |schedule| schedule.due_at = Some(ago(300))))(host, database);
+            let oldest_transaction = s(open);
+            database.pressure =
+                Some(Pressure { max_connections: 100, oldest_transaction, ..Pressure::default() });
+        }
+    };
+    let later = only("schedules.late", held_for(299));
+    assert_eq!(later.cause, late.cause, "it began when the schedule was late already");
+    let held = only("schedules.late", held_for(301));
+    assert!(held.cause.contains("has not ended its transaction"), "{}", held.cause);
+    let longer = only("database.old_transaction", held_for(7200));
+    assert_eq!(longer.evidence[1], "schedule nightly has been due for 5 min, which it may hold");
     let failing = || schedule("nightly", |schedule| schedule.consecutive_failures = 4);
     let fails = only("schedules.failing", with(failing()));
     assert_eq!(fails.evidence, ["nightly has failed 4 times in a row"]);

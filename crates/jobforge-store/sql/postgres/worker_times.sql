@@ -1,5 +1,6 @@
 -- After a step of the clock, gives every active worker a whole lease from now, also one that has more left, and every
--- running job its whole time-outs and time to its next heartbeat.
+-- running job its whole time-outs and time to its next heartbeat. The signs of who keeps house, fires schedules and judges
+-- alerts are of now, too: one row each. Who has the turn to judge keeps it for as long as one lasts at most.
 --
 -- Counts as a claim and a heartbeat of each job, so that doing it twice gives no more; where standing still is bounded, as a
 -- report too. Reads the running jobs through idx_jobforge_jobs_running; a job that is being changed at this moment is
@@ -8,6 +9,19 @@ WITH workers AS (
   UPDATE jobforge_workers
   SET lease_expires_at = jobforge_now() + granted_ms * interval '1 ms'
   WHERE state IN ('live', 'draining')
+), housekeeper AS (
+  UPDATE jobforge_housekeeper
+  SET last_sign_at = jobforge_now()
+  WHERE one
+), scheduler AS (
+  UPDATE jobforge_scheduler
+  SET last_tick_at = jobforge_now()
+  WHERE one
+), judge AS (
+  UPDATE jobforge_alert_turn
+  SET judged_at = CASE WHEN judged_at IS NULL THEN NULL ELSE jobforge_now() END,
+      turn_until = jobforge_now() + interval '3 minutes'
+  WHERE one AND judge IS NOT NULL
 )
 UPDATE jobforge_jobs
 SET revision = revision + 1,

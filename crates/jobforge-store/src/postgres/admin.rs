@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::time::Now;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, error::SqlState};
 
 use super::PostgresStore;
 use super::session::{Sql, map_error, sql};
 use super::upkeep;
-use crate::error::{Result, StoreError};
+use crate::error::Result;
 use crate::migrate::{self, Applied, Migration};
 use crate::rows::{Capabilities, Finding, MAX_FINDINGS, MigrationInfo};
 use crate::traits::Admin;
@@ -191,10 +191,8 @@ impl PostgresStore {
                 .iter()
                 .map(|row| (Applied { version: row.get(0), checksum: row.get(1) }, row.get(2)))
                 .collect()),
-            Err(error) => match map_error(&self.location, "migrations", error) {
-                StoreError::SchemaTooOld { .. } => Ok(Vec::new()),
-                other => Err(other),
-            },
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Vec::new()),
+            Err(error) => Err(map_error(&self.location, "migrations", error)),
         }
     }
 }

@@ -190,10 +190,6 @@ pub(super) fn map_error(location: &str, call: &'static str, error: tokio_postgre
         "42501" => StoreError::NotAllowed { location, call, source },
         "25006" => StoreError::ReadOnly { location, source },
         "53100" => StoreError::Full { location, source },
-        "42P01" | "42883" | "42703" => {
-            tracing::debug!(%location, error = %source, "a table, column or function of JobForge is missing");
-            StoreError::SchemaTooOld { location, found: 0, needed: super::admin::newest_version() }
-        }
         "53300" | "57P03" => StoreError::Unreachable { location, source },
         "57014" | "57P01" | "57P02" | "57P05" | "40001" | "40P01" | "55P03" => {
             StoreError::Interrupted { location, call, source }

@@ -8,7 +8,7 @@ use jobforge_core::doctor::Pressure;
 use jobforge_core::job::WorkerId;
 use jobforge_core::time::Now;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Statement, Transaction};
+use tokio_postgres::{Statement, Transaction, error::SqlState};
 
 use super::PostgresStore;
 use super::rows::{Json, millis};
@@ -24,8 +24,12 @@ static HOUSEKEEPER: Sql = sql!("housekeeper");
 static HOUSEKEEPER_SIGN: Sql = sql!("housekeeper_sign", TEXT);
 static SIZES: Sql = sql!("sizes");
 static PRESSURE: Sql = sql!("pressure");
+static ROOM: Sql = sql!("room");
 static BEGIN_ANEW: Sql = sql!("begin_anew", TEXT, JSONB, INT8);
 static EPOCH: Sql = sql!("epoch");
+
+/// Lets a statement write what it makes where the database lies, however much memory and whichever other disk it may use.
+const TO_DISK: &str = "SET LOCAL work_mem = '64kB'; SET LOCAL temp_tablespaces = ''";
 
 #[async_trait]
 impl Upkeep for PostgresStore {
@@ -65,6 +69,18 @@ impl Upkeep for PostgresStore {
             oldest_transaction: Duration::from_millis(number(row, 2)),
             blocked: number(row, 3),
         }))
+    }
+
+    async fn ask_for_room(&self) -> Result<()> {
+        let fault = |error| self.fault("ask_for_room", error);
+        let mut client = self.client("ask_for_room").await?;
+        let transaction = client.transaction().await.map_err(fault)?;
+        transaction.batch_execute(TO_DISK).await.map_err(fault)?;
+        match run(&*transaction, None, &ROOM, &[]).await {
+            // A bound of its own, which says nothing of the disk.
+            Err(error) if error.code() == Some(&SqlState::CONFIGURATION_LIMIT_EXCEEDED) => Ok(()),
+            answer => answer.map(drop).map_err(fault),
+        }
     }
 
     async fn vacuum(&self, told: &TellPart) -> Result<()> {
@@ -110,5 +126,5 @@ pub(super) async fn begin_anew_in(
 
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&TIDY, &HOUSEKEEPER, &HOUSEKEEPER_SIGN, &SIZES, &PRESSURE, &BEGIN_ANEW, &EPOCH]
+    vec![&TIDY, &HOUSEKEEPER, &HOUSEKEEPER_SIGN, &SIZES, &PRESSURE, &ROOM, &BEGIN_ANEW, &EPOCH]
 }

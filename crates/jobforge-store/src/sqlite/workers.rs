@@ -132,11 +132,18 @@ pub(super) fn extend(tx: &Tx<'_>, at: Now) -> Result<u64> {
     Ok(tx.prepare(&statements::WORKER_EXTEND)?.execute([now])? as u64)
 }
 
-/// Gives every active worker and every running job its whole time from now.
+/// Gives every active worker and every running job its whole time from now, and whoever gives signs the time to the next.
 pub(super) fn renew_all_times(tx: &Tx<'_>, at: Now) -> Result<()> {
     let now = tx.now(at)?;
-    tx.prepare(&statements::WORKER_TIMES)?.execute([now])?;
-    tx.prepare(&statements::JOB_TIMES)?.execute([now])?;
+    for statement in [
+        &statements::WORKER_TIMES,
+        &statements::JOB_TIMES,
+        &statements::TIMES_HOUSEKEEPER,
+        &statements::TIMES_SCHEDULER,
+        &statements::TIMES_JUDGE,
+    ] {
+        tx.prepare(statement)?.execute([now])?;
+    }
     Ok(())
 }
 

@@ -71,6 +71,8 @@ async fn ask(context: &Context) -> Result<Database, StoreError> {
     let store = open_store(&OpenOptions::from_settings(&context.settings, Purpose::Visit, false)).await?;
     let client = Client::new(store);
     let store = client.store().as_ref();
+    // Whoever only reads would not notice.
+    store.ask_for_room().await?;
     let stored = store.stored_settings(Now::Database).await?;
     let (settings, stored_faults) = match context.own.above(stored.layer()) {
         Ok(settings) => (settings, Vec::new()),

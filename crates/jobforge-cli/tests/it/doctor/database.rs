@@ -1,10 +1,16 @@
 //! Databases that do not answer, are crowded, older, newer or damaged, and settings that do not go together.
 
-use testkit::postgres::{ClusterOptions, TestDatabase};
+use std::io::Read as _;
+use std::time::Duration;
 
-use super::{DOCTOR, findings, read, says, until_healthy, until_only};
+use testkit::postgres::{ClusterOptions, TestDatabase, psql};
+
+use super::set_clock::SetClock;
+use super::{DOCTOR, end_the_oldest, findings, left_open, read, says, until_healthy, until_only};
 use crate::program::{Home, done};
 use crate::site::Site;
+
+on_each_engine!(process_a_schema_that_was_changed_by_hand_is_told_of_with_what_the_database_says);
 
 #[test]
 fn a_database_that_does_not_answer_is_the_finding() {
@@ -108,16 +114,88 @@ fn process_a_lock_that_everybody_waits_for_is_told_of_as_a_database_that_does_no
     let site = Site::on_postgres();
     let _server = site.watchdog();
     until_healthy(&site.home);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let url = site.database_url();
-    let held = runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client.batch_execute("BEGIN; LOCK TABLE jobforge_jobs IN ACCESS EXCLUSIVE MODE").await.unwrap();
-        client
-    });
+    let held = left_open(&site, "BEGIN; LOCK TABLE jobforge_jobs IN ACCESS EXCLUSIVE MODE");
     until_only(&site.home, "database.slow");
     drop(held);
-    drop(runtime);
     until_healthy(&site.home);
+}
+
+#[test]
+fn process_a_transaction_that_was_left_open_for_long_is_told_of_until_it_is_ended() {
+    let clock = SetClock::at("-40m");
+    let site = clock.site();
+    let _left = left_open(&site, "BEGIN; SELECT count(*) FROM jobforge_jobs");
+    // Half an hour and more passes, in which nobody else is there.
+    clock.set("+0");
+    let _server = site.watchdog();
+    let _work = site.work(&[]);
+    let old = until_only(&site.home, "database.old_transaction");
+    assert_eq!(old["severity"], "warning");
+    says(&old, "evidence", "the oldest for 40 min");
+    end_the_oldest(&site, &old);
+    until_healthy(&site.home);
+}
+
+#[test]
+fn process_a_postgresql_whose_disk_is_full_is_told_of_until_there_is_space() {
+    let options = ClusterOptions { databases_on_mib: Some(128), ..ClusterOptions::default() };
+    let site = Site::on_own_postgres(&options);
+    let _server = site.watchdog();
+    let _work = site.work(&[]);
+    until_healthy(&site.home);
+    site.sql("CREATE UNLOGGED TABLE filler (line text) WITH (autovacuum_enabled = off)");
+    for rows in [1000, 1] {
+        while grows(&site, rows) {}
+    }
+    let full = until_only(&site.home, "database.full");
+    says(&full, "evidence", "No space left on device");
+    // Room that is free within a table may take a few small ones.
+    let mut tries = (0..100).map(|_| site.home.run(&["job", "enqueue", "exec", &large()]));
+    let refused = tries.find(|done| done.code != 0).unwrap();
+    assert!(refused.err.contains("has no space left"), "{}", refused.err);
+    until_only(&site.home, "database.full");
+    site.sql("DROP TABLE filler");
+    until_healthy(&site.home);
+    site.home.ok(&["job", "enqueue", "exec", &large()]);
+}
+
+/// Whether there is still room for so many rows of a kilobyte.
+fn grows(site: &Site, rows: u32) -> bool {
+    let fill = format!("INSERT INTO filler SELECT repeat('x', 1000) FROM generate_series(1, {rows})");
+    match psql(&site.database_url(), &fill) {
+        Ok(_) => true,
+        Err(error) if error.to_string().contains("No space left on device") => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A payload that no database can make smaller.
+fn large() -> String {
+    let mut noise = vec![0; 25_000];
+    std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut noise).unwrap();
+    let words: Vec<String> = noise.iter().map(|byte| format!("{byte:02x}")).collect();
+    serde_json::json!({ "argv": ["true", words.concat()] }).to_string()
+}
+
+fn process_a_schema_that_was_changed_by_hand_is_told_of_with_what_the_database_says(site: &Site) {
+    let _server = site.watchdog();
+    let _work = site.work(&[]);
+    until_healthy(&site.home);
+    rename_column(site, "paused_at", "halted_at");
+    let fails = until_only(&site.home, "database.fails");
+    says(&fails, "evidence", "paused_at");
+    rename_column(site, "halted_at", "paused_at");
+    until_healthy(&site.home);
+}
+
+fn rename_column(site: &Site, from: &str, to: &str) {
+    let rename = format!("ALTER TABLE jobforge_queues RENAME COLUMN {from} TO {to}");
+    match site.home.database_url() {
+        Some(url) => drop(psql(url, &rename).unwrap()),
+        None => {
+            let file = rusqlite::Connection::open(site.home.data_dir().join("jobforge.db")).unwrap();
+            file.busy_timeout(Duration::from_secs(10)).unwrap();
+            file.execute_batch(&rename).unwrap();
+        }
+    }
 }

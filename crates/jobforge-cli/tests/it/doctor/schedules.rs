@@ -1,7 +1,8 @@
 //! Schedules that fail, that hang, that nobody works for, and that nobody fires.
 
-use super::{mend, says, script, until_healthy, until_only};
-use crate::program::eventually;
+use super::set_clock::SetClock;
+use super::{configure, end_the_oldest, left_open, mend, says, script, until_healthy, until_only};
+use crate::program::{Running, eventually};
 use crate::site::Site;
 
 on_each_engine!(
@@ -55,5 +56,37 @@ fn process_a_schedule_without_a_success_for_too_long_is_told_of_with_what_keeps_
     assert_eq!(unserved["mend"], unserved_still["mend"]);
     says(&unserved_still, "evidence", "schedule mails has had no success");
     let _mailer = site.work(&["--queues", "mail"]);
+    until_healthy(&site.home);
+}
+
+#[test]
+fn process_a_schedule_that_a_session_holds_is_late_and_its_alert_tells_what_it_missed() {
+    let clock = SetClock::at("-10m");
+    let site = clock.site();
+    configure(&site, "alert_interval_ms = 1000");
+    let payload = script(&site, "true").to_string();
+    let server = site.serve();
+    site.home.ok(&["schedule", "add", "orders", "exec", &payload, "--every", "1m"]);
+    let judges = |server: &Running| {
+        let told = format!("SELECT count(*) FROM jobforge_samples WHERE process LIKE '%:{}:%'", server.pid());
+        eventually("alerts are looked at", || site.sql(&told) != "0");
+    };
+    judges(&server);
+    let _held = left_open(&site, "BEGIN; SELECT FROM jobforge_schedules WHERE name = 'orders' FOR UPDATE");
+    // Some minutes pass, in which nobody else is there.
+    assert_eq!(server.terminate(), 0);
+    clock.set("+0");
+    let server = site.serve();
+    let _work = site.work(&[]);
+    let late = until_only(&site.home, "schedules.late");
+    says(&late, "evidence", "orders has been due for");
+    says(&late, "cause", "a session");
+    // What grew before it was first looked at is not known to have grown.
+    judges(&server);
+    end_the_oldest(&site, &late);
+    let fires = until_only(&site.home, "alerts.firing");
+    says(&fires, "what", "JobForgeScheduleMissed");
+    says(&fires, "what", "orders missed");
+    site.home.ok(&["alert", "silence", "JobForgeScheduleMissed", "--for", "2h", "--reason", "known"]);
     until_healthy(&site.home);
 }

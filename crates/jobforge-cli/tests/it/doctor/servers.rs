@@ -1,6 +1,8 @@
 //! Servers that are not there, or do not do what they should.
 
-use super::{examined, finding, mend, says, until_healthy, until_only};
+use testkit::postgres::ClusterOptions;
+
+use super::{configure, examined, finding, mend, says, until_healthy, until_only};
 use crate::site::Site;
 
 on_each_engine!(process_heartbeats_that_were_switched_off_are_told_of_until_they_are_on_again);
@@ -86,4 +88,38 @@ fn process_workers_that_all_fall_silent_at_once_are_held_and_that_is_what_is_tol
     let held = until_only(&site.home, "servers.held");
     says(&held, "evidence", "a large part of the fleet fell silent at once");
     says(&held, "because", "mass_loss");
+}
+
+#[test]
+fn process_a_standby_that_takes_over_is_told_of_while_verdicts_are_held_back() {
+    // For a lease they are held back.
+    let site = Site::on_own_postgres(&ClusterOptions::default()).with_a_lease(12);
+    let _server = site.watchdog();
+    let _work = site.work(&[]);
+    until_healthy(&site.home);
+    site.cluster.as_ref().unwrap().fail_over().unwrap();
+    let held = until_only(&site.home, "servers.held");
+    says(&held, "cause", "a standby has taken over");
+    says(&held, "because", "failover");
+    until_healthy(&site.home);
+}
+
+#[test]
+fn process_a_watchdog_whose_runs_break_off_is_told_of_with_what_the_database_says() {
+    let site = Site::on_postgres();
+    configure(&site, "watchdog_check_interval_ms = 500");
+    let _server = site.watchdog();
+    let _work = site.work(&[]);
+    until_healthy(&site.home);
+    // As somebody does who wants to see who ends workers.
+    site.sql(
+        "CREATE FUNCTION note_ends() RETURNS trigger LANGUAGE plpgsql AS \
+           $$BEGIN INSERT INTO ends_of_workers DEFAULT VALUES; RETURN NULL; END$$; \
+         CREATE TRIGGER note_ends AFTER UPDATE OF end_reason ON jobforge_workers EXECUTE FUNCTION note_ends()",
+    );
+    let fails = until_only(&site.home, "servers.watchdog_fails");
+    says(&fails, "evidence", "ends_of_workers");
+    site.sql("DROP TRIGGER note_ends ON jobforge_workers");
+    mend(&site.home, &fails, "jobforge watchdog run");
+    until_healthy(&site.home);
 }
