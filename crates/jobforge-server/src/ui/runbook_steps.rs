@@ -171,8 +171,10 @@ pub(super) async fn answer(visit: &Visit, whole: &Whole, words: &[&str]) -> Resu
         }
         ["job", "explain" | "show" | "logs" | "wait", id, ..] | ["dead", "show", id, ..] => {
             let Ok(id) = id.parse::<JobId>() else { return Ok(None) };
-            let Ok(job) = visible(&visit.app, &visit.caller, id).await else {
-                return Ok(Some(Answer::of("/ui/jobs", ["There is no such job.".to_owned()])));
+            let job = match visible(&visit.app, &visit.caller, id).await {
+                Ok(job) => job,
+                Err(fault) if fault.is_of_database() => return Err(fault),
+                Err(_) => return Ok(Some(Answer::of("/ui/jobs", ["There is no such job.".to_owned()]))),
             };
             let trouble = facts.stuck.iter().find(|stuck| stuck.job.id == id);
             let said = format!("{}: {}", job.job_type, badge(&job, now, trouble.is_some()).word);
