@@ -154,6 +154,16 @@
     if (open) open.hidden = false;
   };
 
+  // --- The command that does the same as a form -------------------------------------------------------------------
+  const quote = (text) => (/^[A-Za-z0-9\-_./:=,@+%]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+  document.addEventListener('input', (event) => {
+    const same = $('#same');
+    if (!same || !event.target.matches('#hours, #reason')) return;
+    const [hours, reason] = ['#hours', '#reason'].map((field) => $(field)?.value.trim() || '');
+    const [time, why] = [hours ? `${hours}h` : same.dataset.time, reason || same.dataset.reason || ''];
+    same.textContent = same.dataset.bare + (time ? ` --for ${time}` : '') + (why ? ` ${same.dataset.why} ${quote(why)}` : '');
+  });
+
   const tick = (on) => { for (const box of $$('main input[name=job]')) box.checked = on; };
   document.addEventListener('change', (event) => { if (event.target.id === 'all') tick(event.target.checked); });
   document.addEventListener('pointerover', (event) => { hovered = !!event.target.closest?.('tbody'); });

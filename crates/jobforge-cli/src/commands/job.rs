@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use jobforge::core::counted::counted;
-use jobforge::core::job::{Attempt, Job, JobId};
+use jobforge::core::job::{Attempt, Job, JobId, WorkerId};
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since, words};
 use jobforge::store::rows::{JobDetail, JobFilter, MAX_PAGE, Move, Moved};
@@ -50,7 +50,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), Failure> {
         queue: args.queue,
         tag: args.tag,
         idempotency_key: args.key,
-        worker: None,
+        worker: args.worker.map(WorkerId),
         before: args.before.as_deref().map(parse_id).transpose()?,
         limit: args.limit,
     };

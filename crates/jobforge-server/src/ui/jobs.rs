@@ -15,7 +15,7 @@ use jobforge::overview::Facts;
 use jobforge::store::rows::JobFilter;
 use url::form_urlencoded;
 
-use super::copies::{Copies, quoted, shell};
+use super::copies::{Copies, condition, quoted, shell};
 use super::page::{Shell, html};
 use super::pulse;
 use super::session::see_other;
@@ -290,42 +290,37 @@ fn read(search: &str) -> Result<Asked, String> {
     Ok(Asked::List(pairs))
 }
 
-fn copies(filter: &JobFilter) -> Copies {
+/// The same list elsewhere, page by page.
+pub(super) fn copies(filter: &JobFilter) -> Copies {
     let (mut cli, mut conditions) = ("jobforge job list".to_owned(), Vec::new());
-    for (name, value) in pairs(filter) {
-        let flag = match name {
-            "tenant_id" => Some("--tenant"),
-            "idempotency_key" => Some("--key"),
-            "status" => Some("--status"),
-            "type" => Some("--type"),
-            "queue" => Some("--queue"),
-            "tag" => Some("--tag"),
-            _ => None,
+    let mut all = pairs(filter);
+    all.extend(filter.before.map(|id| ("before", id.to_string())));
+    for (name, value) in &all {
+        let flag = match *name {
+            "tenant_id" => "tenant",
+            "idempotency_key" => "key",
+            // Statuses, type, queue, tag, worker and the cursor are called the same.
+            name => name,
         };
-        if let Some(flag) = flag {
-            cli.push_str(&format!(" {flag} {}", shell(&value)));
-        }
-        conditions.push(match name {
+        cli.push_str(&format!(" --{flag} {}", shell(value)));
+        conditions.push(match *name {
             "status" => {
                 let words: Vec<String> = value.split(',').map(quoted).collect();
                 format!("status IN ({})", words.join(", "))
             }
-            "worker" => format!("locked_by = {}", quoted(&value)),
-            "tag" => format!("id IN (SELECT job_id FROM jobforge_tagged WHERE tag = {})", quoted(&value)),
-            name => format!("{name} = {}", quoted(&value)),
+            "worker" => format!("locked_by = {}", quoted(value)),
+            "tag" => format!("id IN (SELECT id FROM jobforge_tagged WHERE tag = {})", quoted(value)),
+            "before" => format!("id < {}", quoted(value)),
+            name => format!("{name} = {}", quoted(value)),
         });
     }
-    let query = address(&pairs(filter));
+    let query = address(&all);
     let path = format!("/v1/jobs{}", query.strip_prefix("/ui/jobs").unwrap_or_default());
-    let condition = if conditions.is_empty() {
-        String::new()
-    } else {
-        format!("WHERE {}\n", conditions.join("\n  AND "))
-    };
     let sql = format!(
-        "SELECT id, type, status, tenant_id, queue, attempts, run_at, updated_at\nFROM jobforge_jobs\n{condition}ORDER BY id DESC LIMIT 50;"
+        "SELECT id, type, status, tenant_id, queue, attempts, run_at, updated_at\nFROM jobforge_jobs\n{}ORDER BY id DESC LIMIT {PAGE};",
+        condition(&conditions)
     );
-    Copies::of(cli, &path, sql)
+    Copies::of(format!("{cli} --limit {PAGE}"), &path, sql)
 }
 
 /// The jobs that a worker holds.
@@ -368,7 +363,7 @@ mod tests {
             ..JobFilter::default()
         };
         let copies = copies(&filter);
-        assert_eq!(copies.cli, r"jobforge job list --status dead,failed --type 'it'\''s'");
+        assert_eq!(copies.cli, r"jobforge job list --status dead,failed --type 'it'\''s' --limit 50");
         assert!(
             copies.curl.ends_with("\"$JOBFORGE_URL/v1/jobs?status=dead%2Cfailed&type=it%27s\""),
             "{}",

@@ -89,7 +89,7 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
     let (facts, judges) = (&whole.facts, visit.app.live.now().flag("alerts"));
     let sql =
         "SELECT status, count(*) FROM jobforge_jobs\nWHERE status IN ('queued', 'running') GROUP BY status;";
-    let copies = Copies::of("jobforge health", "/api/health/full", sql);
+    let copies = Copies::of("jobforge top --once", "/api/health/full", sql);
     let mut response = html(&Overview {
         shell: visit.shell("/ui", "Overview", facts.as_of, copies).await,
         gone: gone.as_ref().map(|(ago, _)| ago.clone()).unwrap_or_default(),

@@ -225,7 +225,14 @@ pub(super) fn page_of_deed(visit: &Visit, words: &[&str], back: &str) -> Option<
     let (name, target) = deed(words)?;
     let known = act::find(name).filter(|known| known.may(&visit.caller))?;
     let part = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    Some((format!("/ui/act/{name}/{}?back={}", part(&target), part(back)), known.verb))
+    let mut path = format!("/ui/act/{name}/{}?back={}", part(&target), part(back));
+    if let Some(hours) = flag(words, "--for").and_then(|text| text.strip_suffix('h')) {
+        path.push_str(&format!("&hours={}", part(hours)));
+    }
+    if let Some(why) = flag(words, "--reason").or(flag(words, "--note")) {
+        path.push_str(&format!("&reason={}", part(why)));
+    }
+    Some((path, known.verb))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use jobforge::clock;
 use jobforge::runbook::{Kind, NotRun, Page, ShelfError, arguments, shelf, steps};
 use url::form_urlencoded;
 
-use super::copies::Copies;
+use super::copies::{Copies, shell};
 use super::markdown::{self, escaped};
 use super::page::{Shell, html};
 use super::pulse::{self, Whole};
@@ -72,6 +72,14 @@ async fn books(visit: &Visit) -> Result<(Vec<Page>, String), ApiError> {
     read.map_err(|fault| ApiError::internal(format!("a runbook that ships with JobForge is broken: {fault}")))
 }
 
+/// How a command is told of the operator's own ones, where this server was.
+fn own_dir(visit: &Visit) -> String {
+    match visit.app.live.now().text("runbooks_dir") {
+        "" => String::new(),
+        dir => format!(" --dir {}", shell(dir)),
+    }
+}
+
 /// `GET /ui/runbooks`
 pub(super) async fn list(visit: Visit) -> Result<Response, ApiError> {
     let (pages, fault) = books(&visit).await?;
@@ -91,8 +99,9 @@ pub(super) async fn list(visit: Visit) -> Result<Response, ApiError> {
     };
     let (alerts, books): (Vec<Book>, Vec<Book>) =
         pages.iter().map(book).partition(|book| book.from == "alert");
+    let copies = Copies::only_cli(format!("jobforge runbook list{}", own_dir(&visit)));
     html(&ListPage {
-        shell: visit.shell("/ui/runbooks", "Runbooks", as_of, Copies::default()).await,
+        shell: visit.shell("/ui/runbooks", "Runbooks", as_of, copies).await,
         fault,
         books,
         alerts,
@@ -135,8 +144,9 @@ pub(super) async fn one(
     };
     let text = markdown::html(&text, link, block);
     let as_of = whole.as_deref().filter(|_| !gone).map_or_else(clock::wall, |whole| whole.facts.as_of);
+    let copies = Copies::only_cli(format!("jobforge runbook show {}{}", shell(&page.name), own_dir(&visit)));
     html(&OnePage {
-        shell: visit.shell("/ui/runbooks", page.title.clone(), as_of, Copies::default()).await,
+        shell: visit.shell("/ui/runbooks", page.title.clone(), as_of, copies).await,
         gone,
         title: page.title,
         from: page.origin.as_str(),
