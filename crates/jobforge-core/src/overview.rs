@@ -23,6 +23,8 @@ pub const DEAD_IS_NEWS_FOR: Duration = Duration::from_secs(3600);
 pub const COUNTED_TO: u64 = 10_000;
 /// The count of what died of one cause stops here.
 pub const DEAD_COUNTED_TO: u64 = 1000;
+/// Causes of death that are looked at when all is looked at: those that killed last.
+pub const DEAD_CAUSES: usize = 200;
 /// Troubles that are told one by one; more are counted.
 pub const MOST_TROUBLES: usize = 30;
 

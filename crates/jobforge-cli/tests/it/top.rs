@@ -1,6 +1,7 @@
 //! `jobforge top` on a real terminal, which tmux plays.
 
 use crate::program::{Home, Running};
+use crate::site::Site;
 use crate::terminal::Terminal;
 
 /// A fleet with something in every pane: a job that runs, a queue without workers, one that is paused, a dead job.
@@ -68,4 +69,25 @@ fn one_look_is_printed_as_text_and_as_json_and_a_pipe_is_no_terminal() {
     assert!(text.starts_with("Action needed\n") && text.contains("jobforge work --queues reports"), "{text}");
     let piped = home.run(&["top"]);
     assert!(piped.code == 2 && piped.err.contains("top --once"), "{}", piped.err);
+}
+
+#[test]
+fn who_looks_again_and_again_never_counts_all_that_is_dead() {
+    let site = Site::on_postgres();
+    let home = &site.home;
+    let lines = "{\"type\":\"t\"}\n".repeat(1200);
+    std::fs::write(home.path().join("jobs.ndjson"), lines).unwrap();
+    home.ok(&["job", "enqueue", "--from", "jobs.ndjson"]);
+    site.sql(
+        "UPDATE jobforge_jobs SET status = 'dead', attempts = 1, finished_at = now(),
+           error = '{\"kind\":\"mail\",\"message\":\"no route to host\"}'",
+    );
+    let seen = home.json(&["top", "--once"]);
+    assert_eq!(seen["dead"][0]["count"], 1000, "{}", seen["dead"]);
+    let text = home.ok(&["top", "--once"]);
+    assert!(text.contains("1000+") && text.contains("1000 or more dead jobs (t)"), "{text}");
+    let doctor = home.run(&["doctor"]);
+    assert!(doctor.out.contains("1000+ dead"), "{}", doctor.out);
+    // Whoever asks for the causes is told how many there are.
+    assert_eq!(home.json(&["dead", "groups"])[0]["count"], 1200);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jobforge::core::job::{JobId, WorkerId};
-use jobforge::core::overview::COUNTED_TO;
+use jobforge::core::overview::{COUNTED_TO, DEAD_COUNTED_TO};
 use jobforge::core::schedule::{ScheduleState, ScheduleView};
 use jobforge::core::time::{since, words};
 use jobforge::core::verdict::Verdict;
@@ -150,7 +150,7 @@ impl Pane {
                 .iter()
                 .map(|group| Line {
                     cells: vec![
-                        group.count.to_string(),
+                        counted_dead(group.count),
                         format!("{} ago", words(since(now, group.last_at))),
                         printable(&group.job_type),
                         printable(&group.pattern),
@@ -220,6 +220,11 @@ fn running(job: &Running) -> Line {
         tone,
         target: Target::Job(job.id),
     }
+}
+
+/// Dead jobs of one cause, of which no more are counted.
+pub(super) fn counted_dead(count: u64) -> String {
+    if count >= DEAD_COUNTED_TO { format!("{count}+") } else { count.to_string() }
 }
 
 fn capped(count: u64) -> String {

@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::pane::{Line, Pane, Target, short};
+use super::pane::{Line, Pane, Target, counted_dead, short};
 use super::seen::Seen;
 
 /// What is on the screen besides what was seen.
@@ -51,7 +51,9 @@ impl Deed {
     pub(super) fn question(&self) -> String {
         match self {
             Self::Cancel(id) => format!("cancel job {}", short(*id)),
-            Self::RetryDead { group, count } => format!("run {count} dead jobs of {group} again"),
+            Self::RetryDead { group, count } => {
+                format!("run {} dead jobs of {group} again", counted_dead(*count))
+            }
             Self::Pause { queue, paused: true } => format!("pause queue {queue}"),
             Self::Pause { queue, paused: false } => format!("resume queue {queue}"),
             Self::PauseSchedule { name, paused: true } => format!("pause schedule {name}"),

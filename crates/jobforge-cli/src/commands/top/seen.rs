@@ -18,7 +18,7 @@ use jobforge::core::time::since;
 use jobforge::core::verdict::{Verdict, verdict};
 use jobforge::core::worker::WorkerRow;
 use jobforge::overview::Facts;
-use jobforge::store::rows::{DeadFilter, JobFilter, QueueInfo, ScheduleFilter};
+use jobforge::store::rows::{JobFilter, QueueInfo, ScheduleFilter};
 use jobforge_api::millis;
 use serde::Serialize;
 
@@ -110,7 +110,7 @@ impl Seen {
         let store = client.store();
         let rules = Rules::from_settings(settings);
         let facts = Facts::gather(&**store, &rules.rescue).await?;
-        let dead = client.dead_groups(&DeadFilter::default()).await?;
+        let dead = client.dead_groups(&Facts::dead_latest()).await?;
         let overview = facts.assess(&**store, &rules, settings.flag("alerts"), &dead).await?;
         let filter =
             JobFilter { statuses: vec![Status::Running], limit: MOST_RUNNING, ..JobFilter::default() };
