@@ -431,9 +431,15 @@ pub(crate) struct EnqueueArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
+    /// Words as in the dashboard's search: 'status:dead type:mail', 'state:stuck'; a bare word is a type
+    #[arg(value_name = "SEARCH")]
+    pub(crate) search: Vec<String>,
     /// Only in this status; may be repeated or separated by commas
     #[arg(long, value_delimiter = ',', value_name = "STATUS")]
     pub(crate) status: Vec<String>,
+    /// Only those that are so now: ready, scheduled, retrying, quiet (no sign of life when due) or stuck
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Option<String>,
     /// Only of this type
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) job_type: Option<String>,

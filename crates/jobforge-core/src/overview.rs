@@ -57,8 +57,10 @@ impl Level {
 pub enum About {
     /// What no process of the fleet does.
     Role(&'static str),
-    /// Running jobs; one of them.
+    /// A running job.
     Job(JobId),
+    /// Running jobs of a type.
+    Jobs(String),
     /// A worker process.
     Worker(WorkerId),
     /// A queue.
@@ -219,7 +221,10 @@ fn stuck(group: &StuckGroup) -> Trouble {
         } else {
             Level::Mending
         },
-        about: About::Job(group.sample),
+        about: match group.jobs {
+            1 => About::Job(group.sample),
+            _ => About::Jobs(group.job_type.clone()),
+        },
         what,
         next: standing.next.clone(),
         command: format!("jobforge job explain {}", group.sample),
@@ -461,6 +466,7 @@ mod tests {
         let seen = assess(&Facts { as_of: at(135), stuck: &stuck, ..NOTHING });
         assert_eq!(seen.level, Level::Mending, "{seen:?}");
         assert!(seen.troubles[0].what.starts_with("3 jobs (email.send), such as "), "{seen:?}");
+        assert_eq!(seen.troubles[0].about, About::Jobs("email.send".to_owned()), "where all of them are listed");
     }
 
     #[test]

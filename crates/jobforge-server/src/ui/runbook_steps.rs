@@ -159,6 +159,8 @@ pub(super) async fn answer(visit: &Visit, whole: &Whole, words: &[&str]) -> Resu
                 job_type: named("--type"),
                 queue: named("--queue"),
                 tenant_id: named("--tenant"),
+                state: flag(rest, "--state").and_then(|word| word.parse().ok()),
+                rescue: visit.app.live.now().rescue_policy(),
                 limit: LINES,
                 ..JobFilter::default()
             };
