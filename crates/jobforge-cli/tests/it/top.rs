@@ -10,6 +10,7 @@ fn fleet(home: &Home) -> (Running, String) {
     let runs = home.ok(&["job", "enqueue", "exec", r#"{"argv":["sleep","300"]}"#]);
     home.ok(&["job", "enqueue", "report", "{}", "--queue", "reports"]);
     home.ok(&["queue", "pause", "held"]);
+    home.ok(&["schedule", "add", "nightly", "--cron", "0 3 * * *", "log", r#"{"message":"x"}"#]);
     let dies = home.ok(&["job", "enqueue", "exec", r#"{"argv":["false"]}"#, "--max-attempts", "1"]);
     home.until(&runs, "running");
     home.until(&dies, "dead");
@@ -28,6 +29,16 @@ fn process_top_shows_the_fleet_and_acts_on_it_at_80_by_24() {
     screen.until(&["Capital letters change something"]);
     screen.type_keys(&["x", "Enter"]);
     screen.until(&[&format!("Job {runs}"), "why", "next"]);
+    // So does every line of the other panes.
+    screen.type_keys(&["x", "2", "/", "r", "e", "p", "Enter", "Enter"]);
+    screen.until(&["Queue reports", "none is live: jobforge work --queues reports", "ready, the newest:"]);
+    screen.type_keys(&["x"]);
+    screen.type_keys(&["Escape"]);
+    screen.until(&["paused"]);
+    screen.type_keys(&["3", "Enter"]);
+    screen.until(&["Worker ", "unless it is renewed", "it holds, the newest:", short]);
+    screen.type_keys(&["x", "4", "Enter"]);
+    screen.until(&["Schedule nightly", "makes", "last success", "next"]);
     // A word that one line has.
     screen.type_keys(&["x", "2", "/", "r", "e", "p", "Enter"]);
     screen.until(&["no workers", "only /rep", "2 Queues 1"]);
@@ -42,6 +53,13 @@ fn process_top_shows_the_fleet_and_acts_on_it_at_80_by_24() {
     home.until(&runs, "canceled");
     let deed = &home.json(&["audit", "list", "--target", &runs])[0];
     assert_eq!(deed["action"], "job.cancel", "{deed}");
+    // What happened is told, whoever did it, and a job is run again from where it is told of.
+    screen.type_keys(&["6"]);
+    screen.until(&["job.cancel", "died", "of group"]);
+    screen.type_keys(&["/", "c", "a", "n", "c", "e", "l", "Enter", "R"]);
+    screen.until(&[&format!("run job {short} again from the beginning?")]);
+    screen.type_keys(&["y"]);
+    home.until(&runs, "running");
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(super) enum Mode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Deed {
     Cancel(jobforge::core::job::JobId),
+    Retry(jobforge::core::job::JobId),
     RetryDead { group: String, count: u64 },
     Pause { queue: String, paused: bool },
     PauseSchedule { name: String, paused: bool },
@@ -51,6 +52,7 @@ impl Deed {
     pub(super) fn question(&self) -> String {
         match self {
             Self::Cancel(id) => format!("cancel job {}", short(*id)),
+            Self::Retry(id) => format!("run job {} again from the beginning", short(*id)),
             Self::RetryDead { group, count } => {
                 format!("run {} dead jobs of {group} again", counted_dead(*count))
             }
@@ -194,6 +196,7 @@ impl Screen {
         let target = line.map_or(&Target::Nothing, |line| &line.target);
         let deed = match (capital, target) {
             ('C', Target::Job(id)) => Deed::Cancel(*id),
+            ('R', Target::Job(id)) => Deed::Retry(*id),
             ('R', Target::DeadGroup { group, count, .. }) => {
                 Deed::RetryDead { group: group.clone(), count: *count }
             }
