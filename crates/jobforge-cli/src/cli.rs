@@ -4,6 +4,7 @@ mod admin;
 mod alert;
 mod db;
 mod doctor;
+mod operation;
 mod protocol_test;
 mod runbook;
 mod schedule;
@@ -16,6 +17,7 @@ pub(crate) use admin::{AuditArgs, AuditCommand, ConfigCommand, FlagCommand, Toke
 pub(crate) use alert::AlertCommand;
 pub(crate) use db::{BackupArgs, DbCommand, PurgeArgs, RestoreArgs};
 pub(crate) use doctor::DoctorArgs;
+pub(crate) use operation::OperationCommand;
 pub(crate) use protocol_test::ProtocolTestArgs;
 pub(crate) use runbook::{RunbookCommand, RunbookRunArgs};
 pub(crate) use schedule::{MissedWord, OverlapWord, ScheduleCommand, ScheduleFields};
@@ -81,6 +83,9 @@ pub(crate) enum Command {
     /// Enqueue, look at and move jobs
     #[command(subcommand)]
     Job(JobCommand),
+    /// See how far operations on many jobs are, and end them
+    #[command(subcommand)]
+    Operation(OperationCommand),
     /// Look at, pause and resume queues
     #[command(subcommand)]
     Queue(QueueCommand),
@@ -426,9 +431,15 @@ pub(crate) struct EnqueueArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
+    /// Words as in the dashboard's search: 'status:dead type:mail', 'state:stuck'; a bare word is a type
+    #[arg(value_name = "SEARCH")]
+    pub(crate) search: Vec<String>,
     /// Only in this status; may be repeated or separated by commas
     #[arg(long, value_delimiter = ',', value_name = "STATUS")]
     pub(crate) status: Vec<String>,
+    /// Only those that are so now: ready, scheduled, retrying, quiet (no sign of life when due) or stuck
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Option<String>,
     /// Only of this type
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) job_type: Option<String>,
@@ -444,6 +455,9 @@ pub(crate) struct ListArgs {
     /// Only with this idempotency key
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// Only those that this worker holds
+    #[arg(long, value_name = "WORKER")]
+    pub(crate) worker: Option<String>,
     /// At most this many, up to 1000
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: usize,

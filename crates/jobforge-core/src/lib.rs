@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod job;
+pub mod job_state;
 pub mod json;
 pub mod payload;
 pub mod state;
@@ -49,6 +50,7 @@ pub mod poll;
 pub mod presence;
 pub mod retention;
 pub mod role;
+pub mod search;
 pub mod settings;
 pub mod tenant;
 pub mod time;

@@ -23,6 +23,8 @@ pub const DEAD_IS_NEWS_FOR: Duration = Duration::from_secs(3600);
 pub const COUNTED_TO: u64 = 5_000;
 /// The count of what died of one cause stops here.
 pub const DEAD_COUNTED_TO: u64 = 1000;
+/// Causes of death that are looked at when all is looked at: those that killed last.
+pub const DEAD_CAUSES: usize = 200;
 /// Troubles that are told one by one; more are counted.
 pub const MOST_TROUBLES: usize = 30;
 
@@ -55,8 +57,10 @@ impl Level {
 pub enum About {
     /// What no process of the fleet does.
     Role(&'static str),
-    /// Running jobs; one of them.
+    /// A running job.
     Job(JobId),
+    /// Running jobs of a type.
+    Jobs(String),
     /// A worker process.
     Worker(WorkerId),
     /// A queue.
@@ -217,7 +221,10 @@ fn stuck(group: &StuckGroup) -> Trouble {
         } else {
             Level::Mending
         },
-        about: About::Job(group.sample),
+        about: match group.jobs {
+            1 => About::Job(group.sample),
+            _ => About::Jobs(group.job_type.clone()),
+        },
         what,
         next: standing.next.clone(),
         command: format!("jobforge job explain {}", group.sample),
@@ -459,6 +466,7 @@ mod tests {
         let seen = assess(&Facts { as_of: at(135), stuck: &stuck, ..NOTHING });
         assert_eq!(seen.level, Level::Mending, "{seen:?}");
         assert!(seen.troubles[0].what.starts_with("3 jobs (email.send), such as "), "{seen:?}");
+        assert_eq!(seen.troubles[0].about, About::Jobs("email.send".to_owned()), "where all of them are listed");
     }
 
     #[test]

@@ -78,10 +78,13 @@
       if (!fresh()) { location.replace(location.href); return; } // The problem that was shown is over.
       last = performance.now();
       if (busy() && !insist) { const [a, b] = [$('#bar'), page.getElementById('bar')]; if (a && b) morph(a, b); return; }
-      const before = new Set(rows(document)), added = rows(page).filter((id) => !before.has(id)).length;
-      if (hovered && added > 0 && before.size > 0 && !insist) {
+      const [before, after] = [rows(document), rows(page)];
+      // What is under the pointer must not become another row. A row that is gone from the end moves nothing.
+      const moves = before.length > 0 && after.join('\n') !== before.slice(0, after.length).join('\n');
+      if (hovered && moves && !insist) {
+        const known = new Set(before), added = after.filter((id) => !known.has(id)).length;
         pending = page;
-        $('#pending').textContent = `${added} new; press . to show`;
+        $('#pending').textContent = `${added > 0 ? `${added} new` : 'the order has changed'}; press . to show`;
         $('#pending').hidden = false;
         return;
       }
@@ -153,6 +156,16 @@
     const open = $('#keys-open');
     if (open) open.hidden = false;
   };
+
+  // --- The command that does the same as a form -------------------------------------------------------------------
+  const quote = (text) => (/^[A-Za-z0-9\-_./:=,@+%]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+  document.addEventListener('input', (event) => {
+    const same = $('#same');
+    if (!same || !event.target.matches('#hours, #reason')) return;
+    const [hours, reason] = ['#hours', '#reason'].map((field) => $(field)?.value.trim() || '');
+    const [time, why] = [hours ? `${hours}h` : same.dataset.time, reason || same.dataset.reason || ''];
+    same.textContent = same.dataset.bare + (time ? ` --for ${time}` : '') + (why ? ` ${same.dataset.why} ${quote(why)}` : '');
+  });
 
   const tick = (on) => { for (const box of $$('main input[name=job]')) box.checked = on; };
   document.addEventListener('change', (event) => { if (event.target.id === 'all') tick(event.target.checked); });

@@ -104,6 +104,27 @@ test('what is ticked or typed is left alone by what is new', { timeout: 60_000 }
   await context.close();
 });
 
+test('rows under the pointer keep their order until they are asked for', { timeout: 60_000 }, async () => {
+  const { page, context } = await visit();
+  await look(page, '/ui/jobs');
+  const order = () => page.locator('main tr[data-id]').evaluateAll((rows) => rows.map((row) => row.dataset.id));
+  const here = await order();
+  // The same rows the other way round, as a list has them that goes by what changes.
+  await page.route('**/ui/jobs', async (route) => {
+    const answer = await route.fetch();
+    const body = (await answer.text()).replace(/(<table id="jobs" class="rows">.*?<tbody>)(.*?)(<\/tbody>)/s, (_, head, rows, foot) =>
+      head + rows.split(/(?=<tr data-id)/).filter((row) => here.some((id) => row.includes(`<tr data-id="${id}"`))).reverse().join('') + foot);
+    await route.fulfill({ response: answer, body });
+  });
+  await page.hover('main .rows tbody tr');
+  await page.waitForFunction(() => !document.querySelector('#pending').hidden, null, { timeout: 20_000 });
+  assert.match(await page.textContent('#pending'), /the order has changed; press \. to show/);
+  assert.deepEqual(await order(), here);
+  await page.keyboard.press('.');
+  await page.waitForFunction((first) => document.querySelector('main tr[data-id]').dataset.id === first, here.at(-1), { timeout: 20_000 });
+  await context.close();
+});
+
 test('keys go everywhere and can be switched off', { timeout: 60_000 }, async () => {
   const { page, context } = await visit();
   await page.keyboard.press('g');

@@ -142,6 +142,11 @@ impl ApiError {
         &self.0.problem.code
     }
 
+    /// Whether the database did not answer, or is in trouble.
+    pub(crate) fn is_of_database(&self) -> bool {
+        self.code().starts_with("database_")
+    }
+
     /// Whether it is about who asks.
     pub(crate) fn is_unauthorized(&self) -> bool {
         self.0.problem.status == StatusCode::UNAUTHORIZED.as_u16()

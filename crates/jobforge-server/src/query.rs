@@ -6,7 +6,9 @@ use std::str::FromStr;
 use axum::extract::Query;
 use axum::http::Uri;
 use jobforge::core::job::WorkerId;
+use jobforge::core::job_state::JobState;
 use jobforge::core::schema;
+use jobforge::core::settings::Settings;
 use jobforge::core::state::Status;
 use jobforge::store::rows::{JobFilter, MAX_PAGE};
 use serde_json::{Value, json};
@@ -139,6 +141,7 @@ pub(crate) const BEFORE_ENTRY: Param =
 pub(crate) const JOB_FILTER: &[Param] = &[
     TENANT,
     param("status", Kind::Statuses, "Only in these statuses."),
+    param("state", Kind::Words(JobState::WORDS), "Only those that are so now, as `explain` reckons it."),
     TYPE,
     QUEUE,
     param("tag", Kind::Text, "Only with this tag."),
@@ -206,9 +209,10 @@ pub(crate) const DLQ: &[Param] = &[
 /// How far an offset reaches; further on, `before` does.
 pub(crate) const MAX_OFFSET: usize = MAX_PAGE - MAX_LIMIT - 1;
 
-/// Reads the filter of a list of jobs.
-pub(crate) fn job_filter(uri: &Uri) -> Result<JobFilter, ApiError> {
-    let mut filter = JobFilter { limit: DEFAULT_LIMIT, ..JobFilter::default() };
+/// Reads the filter of a list of jobs; what is stuck is so by the settings.
+pub(crate) fn job_filter(uri: &Uri, settings: &Settings) -> Result<JobFilter, ApiError> {
+    let rescue = settings.rescue_policy();
+    let mut filter = JobFilter { limit: DEFAULT_LIMIT, rescue, ..JobFilter::default() };
     let mut seen: Vec<String> = Vec::new();
     for (name, value) in pairs(uri)? {
         let name = name.as_str();
@@ -226,6 +230,7 @@ pub(crate) fn job_filter(uri: &Uri) -> Result<JobFilter, ApiError> {
                     filter.statuses.push(parsed(name, word.trim())?);
                 }
             }
+            "state" => filter.state = Some(parsed(name, &value)?),
             "type" => filter.job_type = Some(value),
             "queue" => filter.queue = Some(value),
             "tag" => filter.tag = Some(value),

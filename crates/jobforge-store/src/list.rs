@@ -5,6 +5,8 @@
 //! at next, looks, and hands in what it saw.
 
 use jobforge_core::job::{Job, JobId};
+use jobforge_core::job_state::JobState;
+use jobforge_core::rescue::{Suspect, SuspectPage};
 use jobforge_core::state::Status;
 
 use crate::rows::{JobFilter, JobPage, MAX_PAGE};
@@ -23,6 +25,10 @@ pub(crate) enum Source {
     Key,
     /// The jobs that a worker holds.
     Worker,
+    /// The running jobs that may be in trouble; the core says which are so.
+    Suspects,
+    /// The queued jobs whose time has come, or has not, if they are few: otherwise the next source is taken.
+    Waiting,
     /// The jobs in statuses that few are in, if they are few: otherwise the next source is taken.
     Few,
     /// The jobs with a tag.
@@ -117,11 +123,25 @@ impl<'f> Search<'f> {
     }
 }
 
+/// Those of the suspects that are what the filter asks for.
+pub(crate) fn so_now<'p>(filter: &'p JobFilter, page: &'p SuspectPage) -> impl Iterator<Item = JobId> + 'p {
+    let is_so = |suspect: &&Suspect| {
+        let Suspect { job, worker, .. } = suspect;
+        filter.state.is_some_and(|state| state.holds(job, worker.as_ref(), page.as_of, &filter.rescue))
+    };
+    page.suspects.iter().filter(is_so).map(|suspect| suspect.job.id)
+}
+
 fn source(filter: &JobFilter) -> Source {
-    if filter.idempotency_key.is_some() {
+    if matches!(filter.state, Some(JobState::Quiet | JobState::Stuck)) {
+        // Whatever else is asked: no statement could tell which are stuck.
+        Source::Suspects
+    } else if filter.idempotency_key.is_some() {
         Source::Key
     } else if filter.worker.is_some() {
         Source::Worker
+    } else if filter.state.is_some() {
+        Source::Waiting
     } else if !filter.statuses.is_empty() && !filter.statuses.contains(&Status::Succeeded) {
         Source::Few
     } else {
@@ -146,8 +166,11 @@ fn source_of_many(filter: &JobFilter) -> Source {
 fn knows_all(source: Source, filter: &JobFilter) -> bool {
     let by_kind = filter.tenant_id.is_none() && filter.job_type.is_none() && filter.queue.is_none();
     let anything = filter.statuses.is_empty() && filter.tag.is_none();
+    if filter.state.is_some() {
+        return false;
+    }
     match source {
-        Source::Key | Source::Worker | Source::Few => false,
+        Source::Key | Source::Worker | Source::Suspects | Source::Waiting | Source::Few => false,
         Source::Tag => by_kind && filter.statuses.is_empty(),
         Source::Fallen => filter.job_type.is_none() && filter.queue.is_none(),
         Source::Kinds | Source::Newest => anything,
@@ -183,6 +206,9 @@ mod tests {
         assert_eq!(source(&open), Source::Few);
         let keyed = JobFilter { idempotency_key: Some("k".to_owned()), ..open };
         assert_eq!(source(&keyed), Source::Key);
+        assert_eq!(source(&JobFilter { state: Some(JobState::Ready), ..filter() }), Source::Waiting);
+        assert_eq!(source(&JobFilter { state: Some(JobState::Ready), ..keyed.clone() }), Source::Key);
+        assert_eq!(source(&JobFilter { state: Some(JobState::Stuck), ..keyed }), Source::Suspects);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jobforge_core::alert::history::Labels;
 use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
+use jobforge_core::job_state::JobState;
 use jobforge_core::payload::Payload;
-use jobforge_core::rescue::Rescue;
+use jobforge_core::rescue::{Rescue, RescuePolicy};
 use jobforge_core::schedule::{LiveRun, NewLine, Schedule};
 use jobforge_core::state::Status;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,10 @@ pub struct JobFilter {
     pub idempotency_key: Option<String>,
     /// Only held by this worker.
     pub worker: Option<WorkerId>,
+    /// Only those that are so now, on the database's clock.
+    pub state: Option<JobState>,
+    /// By which a running job counts as stuck.
+    pub rescue: RescuePolicy,
     /// Only enqueued before this job: the cursor of the next page.
     pub before: Option<JobId>,
     /// At most this many, up to [`MAX_PAGE`].

@@ -11,7 +11,7 @@ use jobforge_core::alert::state::Active;
 use jobforge_core::dead::DeadGroup;
 use jobforge_core::job::{Job, WorkerId};
 use jobforge_core::overview::{
-    self, COUNTED_TO, DEAD_COUNTED_TO, DEAD_IS_NEWS_FOR, Overview, QueueLoad, StuckGroup,
+    self, COUNTED_TO, DEAD_CAUSES, DEAD_COUNTED_TO, DEAD_IS_NEWS_FOR, Overview, QueueLoad, StuckGroup,
 };
 use jobforge_core::rescue::{Cause, RescuePolicy, Suspect, cause, describe};
 use jobforge_core::role::{HOUSEKEEPER_SILENT, Role, SCHEDULER_SILENT};
@@ -168,6 +168,12 @@ impl Facts {
     pub fn dead_news(&self) -> DeadFilter {
         let since = Some(sub(self.as_of, DEAD_IS_NEWS_FOR));
         let latest = Some(Latest { causes: MOST_NEWS, cap: DEAD_COUNTED_TO, since });
+        DeadFilter { latest, ..DeadFilter::default() }
+    }
+
+    /// Of all dead jobs, what whoever looks again and again can ask for: the latest causes, with counts that stop early.
+    pub fn dead_latest() -> DeadFilter {
+        let latest = Some(Latest { causes: DEAD_CAUSES, cap: DEAD_COUNTED_TO, since: None });
         DeadFilter { latest, ..DeadFilter::default() }
     }
 

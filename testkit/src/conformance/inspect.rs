@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use jobforge_core::heartbeat::BeatReply;
 use jobforge_core::job::{Job, JobId, NewJob, RunAt, WorkerId};
+use jobforge_core::job_state::JobState;
 use jobforge_core::rescue::RescuePolicy;
 use jobforge_core::settle::{Outcome, Settled};
 use jobforge_core::standing::Rules;
@@ -360,6 +361,59 @@ pub async fn a_running_job_is_running_then_recovering_then_stuck(store: Arc<dyn 
     sweep(&store, &RescuePolicy::default(), at(61)).await?;
     register(&store, "worker-00000002", at(61)).await?;
     assert_eq!(standing(&store, id, 62).await?, (Kind::Recovering, None), "until somebody takes it");
+    Ok(())
+}
+
+pub async fn a_list_by_state_finds_what_is_so_and_nothing_else(store: Arc<dyn Store>) -> Result<()> {
+    let now = Now::Database;
+    // Long ago: its worker's lease ended before anything else began.
+    let lost = register_for(&store, "worker-00000001", s(20), at(0)).await?;
+    let stuck = enqueue(&store, in_queue("default"), at(0)).await?;
+    claim_one(&store, &lost, at(0)).await?;
+    let (worker, well) = running_job(&store, "worker-00000002", now).await?;
+    enqueue(&store, job("email"), now).await?;
+    let again = claim_one(&store, &worker, now).await?;
+    settle_one(&store, &worker, &again, failure("boom"), now).await?;
+    let ready = enqueue(&store, in_queue("mail"), now).await?;
+    let hour = RunAt::After(Duration::from_secs(3600));
+    let scheduled = enqueue(&store, NewJob { when: hour, ..in_queue("mail") }, now).await?;
+    for ended in [Status::Succeeded, Status::Dead] {
+        ended_job(&store, ended, job("other"), at(100)).await?;
+    }
+    for (state, wanted) in [
+        (JobState::Ready, vec![ready]),
+        (JobState::Scheduled, vec![scheduled, again.id]),
+        (JobState::Retrying, vec![again.id]),
+        (JobState::Stuck, vec![stuck]),
+    ] {
+        let filter = JobFilter { state: Some(state), ..all() };
+        assert_eq!(listed(&store, filter.clone()).await?, wanted, "{state}");
+        let nobodys = JobFilter { tenant_id: Some("nobody".to_owned()), ..filter.clone() };
+        assert_eq!(listed(&store, nobodys).await?, [], "{state}");
+        let other = JobFilter { statuses: vec![Status::Succeeded], ..filter.clone() };
+        assert_eq!(listed(&store, other).await?, [], "{state} and succeeded");
+        let one = store.job_page(&JobFilter { limit: 1, ..filter.clone() }).await?;
+        let rest = store.job_page(&JobFilter { before: one.next, ..filter }).await?;
+        let paged: Vec<JobId> = one.jobs.iter().chain(&rest.jobs).map(|job| job.id).collect();
+        assert_eq!(
+            paged,
+            if one.next.is_some() { wanted.clone() } else { [&wanted[..], &wanted[..]].concat() },
+            "{state}"
+        );
+        for id in wanted {
+            let facts = store.job_facts(id, now).await?.expect("the job exists");
+            let kind = assess(&facts, &Rules::default()).kind;
+            let agrees = match state {
+                JobState::Stuck => matches!(kind, Kind::Stuck | Kind::Recovering),
+                _ => kind == Kind::Waiting,
+            };
+            assert!(agrees, "{state}: explain says {kind:?}");
+        }
+    }
+    let by_queue = JobFilter { state: Some(JobState::Scheduled), queue: Some("mail".to_owned()), ..all() };
+    assert_eq!(listed(&store, by_queue).await?, [scheduled]);
+    let quiet = listed(&store, JobFilter { state: Some(JobState::Quiet), ..all() }).await?;
+    assert!(!quiet.contains(&well.id), "{quiet:?}");
     Ok(())
 }
 

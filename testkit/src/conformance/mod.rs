@@ -367,6 +367,7 @@ macro_rules! conformance {
                 facts_count_the_workers_that_could_run_the_job,
                 every_kind_of_waiting_is_told_apart,
                 a_running_job_is_running_then_recovering_then_stuck,
+                a_list_by_state_finds_what_is_so_and_nothing_else,
                 every_end_is_told_apart,
                 a_snoozed_and_a_retried_job_wait_for_their_time,
                 a_job_lives_its_life_on_the_databases_own_clock,

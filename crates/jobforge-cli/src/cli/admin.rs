@@ -33,6 +33,9 @@ pub(crate) struct AuditArgs {
     /// Only from then on: a moment, or how long ago, such as 2h
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
+    /// Only before the entry of this number: the next page
+    #[arg(long, value_name = "ENTRY")]
+    pub(crate) before: Option<i64>,
     /// How many [default: 50; all for an export]
     #[arg(long)]
     pub(crate) limit: Option<usize>,

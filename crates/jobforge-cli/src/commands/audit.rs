@@ -36,7 +36,7 @@ async fn filter(client: &Client, args: &AuditArgs) -> Result<AuditFilter, Failur
         target: target.clone(),
         tenant_id: tenant.clone(),
         since,
-        before: None,
+        before: args.before,
         down_to: None,
     })
 }

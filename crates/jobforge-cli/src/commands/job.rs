@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use jobforge::core::counted::counted;
-use jobforge::core::job::{Attempt, Job, JobId};
+use jobforge::core::job::{Attempt, Job, JobId, WorkerId};
+use jobforge::core::job_state::JobState;
+use jobforge::core::rescue::RescuePolicy;
+use jobforge::core::search::{self, Asked};
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since, words};
 use jobforge::store::rows::{JobDetail, JobFilter, MAX_PAGE, Move, Moved};
@@ -38,23 +41,62 @@ pub(crate) fn parse_id(text: &str) -> Result<JobId, Failure> {
     text.parse().map_err(|error: jobforge::core::job::BadJobId| Failure::usage(error.to_string()))
 }
 
+/// Takes the words of a search into the flags that they stand for; none of them may be given both ways.
+fn with_search(mut args: ListArgs) -> Result<ListArgs, Failure> {
+    let pairs = match search::read(&args.search.join(" ")).map_err(Failure::usage)? {
+        Asked::List(pairs) => pairs,
+        Asked::Job(id) => {
+            let told = Failure::usage("a search for one job lists nothing else");
+            return Err(told.hint(format!("look at it: jobforge job show {id}")));
+        }
+    };
+    for (name, value) in pairs {
+        let flag = match name {
+            "status" if args.status.is_empty() => {
+                args.status = value.split(',').map(str::to_owned).collect();
+                continue;
+            }
+            "state" => &mut args.state,
+            "type" => &mut args.job_type,
+            "tenant_id" => &mut args.tenant,
+            "queue" => &mut args.queue,
+            "tag" => &mut args.tag,
+            "idempotency_key" => &mut args.key,
+            "worker" => &mut args.worker,
+            twice => return Err(Failure::usage(format!("{twice} is given twice; give it once"))),
+        };
+        if flag.replace(value).is_some() {
+            return Err(Failure::usage(format!("{name} is given twice; give it once")));
+        }
+    }
+    Ok(args)
+}
+
 async fn list(context: &Context, args: ListArgs) -> Result<(), Failure> {
+    let args = with_search(args)?;
     if !(1..=MAX_PAGE).contains(&args.limit) {
         return Err(Failure::usage(format!("--limit is {}; allowed is 1 to {MAX_PAGE}", args.limit)));
     }
     let statuses = args.status.iter().map(|word| word.parse()).collect::<Result<Vec<Status>, _>>();
-    let filter = JobFilter {
+    let state = args.state.as_deref().map(str::parse::<JobState>).transpose();
+    let state = state.map_err(|error| Failure::usage(error.to_string()))?;
+    let mut filter = JobFilter {
         tenant_id: args.tenant,
         statuses: statuses.map_err(|error| Failure::usage(error.to_string()))?,
         job_type: args.job_type,
         queue: args.queue,
         tag: args.tag,
         idempotency_key: args.key,
-        worker: None,
+        worker: args.worker.map(WorkerId),
+        state,
+        rescue: RescuePolicy::default(),
         before: args.before.as_deref().map(parse_id).transpose()?,
         limit: args.limit,
     };
     let client = context.visit().await?;
+    if state.is_some() {
+        filter.rescue = context.settings_now(&client).await?.rescue_policy();
+    }
     let jobs = client.jobs(&filter).await?;
     let next = (jobs.len() == args.limit).then(|| jobs.last().map(|job| job.id.to_string())).flatten();
     if context.json {

@@ -15,6 +15,7 @@ mod job;
 mod job_enqueue;
 mod job_follow;
 mod metrics;
+mod operation;
 mod own_directory;
 mod owner;
 mod parts;
@@ -154,6 +155,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
             work::run(Context::new(&global, flags, teller)?, &global, &args.work).await
         }
         Command::Job(command) => job::run(visit(BTreeMap::new())?, command).await,
+        Command::Operation(command) => operation::run(visit(BTreeMap::new())?, command).await,
         Command::Queue(command) => queue::run(visit(BTreeMap::new())?, command).await,
         Command::Tenant(command) => tenant::run(visit(BTreeMap::new())?, command).await,
         Command::Worker(command) => worker::run(visit(BTreeMap::new())?, command).await,

@@ -13,6 +13,7 @@ mod alerts;
 mod backup;
 mod bad_input;
 mod compose;
+mod copies;
 mod dead;
 mod doctor;
 mod faults;

@@ -144,3 +144,28 @@ fn secrets_in_the_environment_are_never_shown() {
     assert_eq!(refused.code, 6);
     assert!(!refused.err.contains("hunter2"), "{}", refused.err);
 }
+
+#[test]
+fn a_list_reads_the_words_of_the_dashboards_search() {
+    let home = home();
+    let ready = home.ok(&["job", "enqueue", "mail", "--tenant", "acme"]);
+    let later = home.ok(&["job", "enqueue", "mail", "--delay", "1h"]);
+    let found = |words: &[&str]| -> Vec<String> {
+        let list = home.ok(&[&["job", "list", "--output", "name"], words].concat());
+        list.lines().map(str::to_owned).collect()
+    };
+    assert_eq!(found(&["state:ready"]), [ready.as_str()]);
+    assert_eq!(found(&["state:scheduled mail"]), [later.as_str()]);
+    assert_eq!(found(&["mail", "tenant:acme"]), [ready.as_str()]);
+    assert_eq!(found(&["status:queued", "--state", "scheduled"]), [later.as_str()]);
+    assert!(found(&["state:stuck"]).is_empty() && found(&["status:dead state:ready"]).is_empty());
+    for (words, told) in [
+        (&["state:asleep"][..], "use ready, scheduled, retrying, quiet, stuck"),
+        (&["--state", "asleep"], "use ready, scheduled, retrying, quiet or stuck"),
+        (&["type:mail", "--type", "mail"], "type is given twice"),
+        (&[ready.as_str()], "jobforge job show"),
+    ] {
+        let refused = home.run(&[&["job", "list"], words].concat());
+        assert!(refused.code == 2 && refused.err.contains(told), "{words:?}: {}", refused.err);
+    }
+}

@@ -1,6 +1,7 @@
 //! `jobforge top` on a real terminal, which tmux plays.
 
 use crate::program::{Home, Running};
+use crate::site::Site;
 use crate::terminal::Terminal;
 
 /// A fleet with something in every pane: a job that runs, a queue without workers, one that is paused, a dead job.
@@ -9,6 +10,7 @@ fn fleet(home: &Home) -> (Running, String) {
     let runs = home.ok(&["job", "enqueue", "exec", r#"{"argv":["sleep","300"]}"#]);
     home.ok(&["job", "enqueue", "report", "{}", "--queue", "reports"]);
     home.ok(&["queue", "pause", "held"]);
+    home.ok(&["schedule", "add", "nightly", "--cron", "0 3 * * *", "log", r#"{"message":"x"}"#]);
     let dies = home.ok(&["job", "enqueue", "exec", r#"{"argv":["false"]}"#, "--max-attempts", "1"]);
     home.until(&runs, "running");
     home.until(&dies, "dead");
@@ -27,6 +29,16 @@ fn process_top_shows_the_fleet_and_acts_on_it_at_80_by_24() {
     screen.until(&["Capital letters change something"]);
     screen.type_keys(&["x", "Enter"]);
     screen.until(&[&format!("Job {runs}"), "why", "next"]);
+    // So does every line of the other panes.
+    screen.type_keys(&["x", "2", "/", "r", "e", "p", "Enter", "Enter"]);
+    screen.until(&["Queue reports", "none is live: jobforge work --queues reports", "ready, the newest:"]);
+    screen.type_keys(&["x"]);
+    screen.type_keys(&["Escape"]);
+    screen.until(&["paused"]);
+    screen.type_keys(&["3", "Enter"]);
+    screen.until(&["Worker ", "unless it is renewed", "it holds, the newest:", short]);
+    screen.type_keys(&["x", "4", "Enter"]);
+    screen.until(&["Schedule nightly", "makes", "last success", "next"]);
     // A word that one line has.
     screen.type_keys(&["x", "2", "/", "r", "e", "p", "Enter"]);
     screen.until(&["no workers", "only /rep", "2 Queues 1"]);
@@ -41,6 +53,13 @@ fn process_top_shows_the_fleet_and_acts_on_it_at_80_by_24() {
     home.until(&runs, "canceled");
     let deed = &home.json(&["audit", "list", "--target", &runs])[0];
     assert_eq!(deed["action"], "job.cancel", "{deed}");
+    // What happened is told, whoever did it, and a job is run again from where it is told of.
+    screen.type_keys(&["6"]);
+    screen.until(&["job.cancel", "died", "of group"]);
+    screen.type_keys(&["/", "c", "a", "n", "c", "e", "l", "Enter", "R"]);
+    screen.until(&[&format!("run job {short} again from the beginning?")]);
+    screen.type_keys(&["y"]);
+    home.until(&runs, "running");
 }
 
 #[test]
@@ -68,4 +87,25 @@ fn one_look_is_printed_as_text_and_as_json_and_a_pipe_is_no_terminal() {
     assert!(text.starts_with("Action needed\n") && text.contains("jobforge work --queues reports"), "{text}");
     let piped = home.run(&["top"]);
     assert!(piped.code == 2 && piped.err.contains("top --once"), "{}", piped.err);
+}
+
+#[test]
+fn who_looks_again_and_again_never_counts_all_that_is_dead() {
+    let site = Site::on_postgres();
+    let home = &site.home;
+    let lines = "{\"type\":\"t\"}\n".repeat(1200);
+    std::fs::write(home.path().join("jobs.ndjson"), lines).unwrap();
+    home.ok(&["job", "enqueue", "--from", "jobs.ndjson"]);
+    site.sql(
+        "UPDATE jobforge_jobs SET status = 'dead', attempts = 1, finished_at = now(),
+           error = '{\"kind\":\"mail\",\"message\":\"no route to host\"}'",
+    );
+    let seen = home.json(&["top", "--once"]);
+    assert_eq!(seen["dead"][0]["count"], 1000, "{}", seen["dead"]);
+    let text = home.ok(&["top", "--once"]);
+    assert!(text.contains("1000+") && text.contains("1000 or more dead jobs (t)"), "{text}");
+    let doctor = home.run(&["doctor"]);
+    assert!(doctor.out.contains("1000+ dead"), "{}", doctor.out);
+    // Whoever asks for the causes is told how many there are.
+    assert_eq!(home.json(&["dead", "groups"])[0]["count"], 1200);
 }

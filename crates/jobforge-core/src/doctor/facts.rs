@@ -206,7 +206,7 @@ pub struct Database {
     pub succeeded: Vec<Job>,
     /// Jobs whose last attempt failed, the newest of them, whatever became of them.
     pub fallen: Vec<Job>,
-    /// What the dead jobs died of.
+    /// What dead jobs died of: the latest causes, with counts that stop early.
     pub dead: Vec<DeadGroup>,
     /// Tokens.
     pub tokens: Vec<TokenRow>,

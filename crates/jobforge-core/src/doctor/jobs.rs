@@ -13,6 +13,7 @@ use super::shared::Well;
 use super::workers::fell;
 use super::{Area, LATELY};
 use crate::job::{Job, JobId};
+use crate::overview::{DEAD_CAUSES, DEAD_COUNTED_TO};
 use crate::rescue::{DEADLINE_GRACE, cause, describe};
 use crate::state::Status;
 use crate::time::since;
@@ -86,10 +87,12 @@ pub(super) fn examine(database: &Database, host: &Host) -> Jobs {
     findings.extend(stopped_children(database, host));
     findings.extend(standing_still(database, host, &well));
     let dead: u64 = database.dead.iter().map(|group| group.count).sum();
+    let is_all =
+        database.dead.len() < DEAD_CAUSES && database.dead.iter().all(|group| group.count < DEAD_COUNTED_TO);
     let summary = format!(
-        "{} running, {stuck_count} stuck, {} dead",
+        "{} running, {stuck_count} stuck, {dead}{} dead",
         database.queues.iter().map(|queue| queue.running).sum::<u64>(),
-        dead
+        if is_all { "" } else { "+" }
     );
     Jobs { area: Area::new("jobs", summary, findings), orphans, lost, poisoned, schedules: told }
 }

@@ -122,7 +122,7 @@ pub(super) async fn list(
     caller: Caller,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let mut filter = query::job_filter(&uri)?;
+    let mut filter = query::job_filter(&uri, &app.live.now())?;
     filter.tenant_id = caller.tenant(filter.tenant_id)?;
     let page = app.client.job_page(&filter).await?;
     json(StatusCode::OK, &view::job_list(page))

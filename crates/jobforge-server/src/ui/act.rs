@@ -36,8 +36,12 @@ use crate::routes::{self, visible};
 
 /// Dead jobs that one click moves.
 const MOST_DEAD: u64 = 10_000;
+/// How long an alert is silent unless somebody says otherwise, as the command takes it.
+const SILENT_FOR: &str = "2h";
 /// The longest time that a form takes, in hours: 30 days.
 const MOST_HOURS: u64 = 720;
+/// The longest reason that a form takes, in characters.
+const MOST_REASON: usize = 500;
 
 /// What can be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,8 +170,25 @@ pub(super) fn find(name: &str) -> Option<&'static Deed> {
     ALL.iter().find(|deed| deed.name == name)
 }
 
-/// The command that does the same.
-fn command(kind: Kind, target: &str) -> String {
+/// The command that does the same, as the form stands: for how long, and why.
+fn command(kind: Kind, target: &str, hours: Option<u64>, reason: Option<&str>) -> String {
+    let mut text = bare_command(kind, target);
+    let lasts = hours.map(|hours| format!("{hours}h"));
+    if let Some(lasts) = lasts.as_deref().or((kind == Silence).then_some(SILENT_FOR)) {
+        text.push_str(&format!(" --for {lasts}"));
+    }
+    if let Some(reason) = reason.or((kind == DiscardDead).then_some("why")) {
+        text.push_str(&format!(" {} {}", why_flag(kind), shell(reason)));
+    }
+    text
+}
+
+/// The flag that takes the reason.
+fn why_flag(kind: Kind) -> &'static str {
+    if kind == DiscardDead { "--note" } else { "--reason" }
+}
+
+fn bare_command(kind: Kind, target: &str) -> String {
     let word = shell(target);
     match kind {
         RetryJob => format!("jobforge job retry {word}"),
@@ -180,12 +201,12 @@ fn command(kind: Kind, target: &str) -> String {
         PauseSchedule => format!("jobforge schedule pause {word}"),
         ResumeSchedule => format!("jobforge schedule resume {word}"),
         Sweep => "jobforge watchdog run".to_owned(),
-        StopOperation => String::new(),
+        StopOperation => format!("jobforge operation cancel {word}"),
         FlagOn => format!("jobforge flag set {word} on"),
         FlagOff => format!("jobforge flag set {word} off"),
         RetryDead => format!("jobforge dead retry --group {word}"),
-        DiscardDead => format!("jobforge dead discard --group {word} --note 'why'"),
-        Silence => format!("jobforge alert silence {word} --for 2h"),
+        DiscardDead => format!("jobforge dead discard --group {word}"),
+        Silence => format!("jobforge alert silence {word}"),
         EndSilence => format!("jobforge alert unsilence {word}"),
         TryChannel => format!("jobforge alert test {word}"),
     }
@@ -211,7 +232,14 @@ struct AskPage {
     deed: &'static Deed,
     target: String,
     path: String,
+    /// What the form holds at first, from the address.
+    hours: String,
+    reason: String,
     cli: String,
+    /// The same command before it says for how long and why, which a script adds as they are typed.
+    bare: String,
+    usual_time: &'static str,
+    why_flag: &'static str,
     back: String,
     lines: Vec<Line>,
     more: String,
@@ -241,9 +269,18 @@ pub(super) async fn ask(visit: Visit, segments: Segments) -> Result<Response, Ap
     }
     let back = visit.param("back");
     let back = local_path(back.as_deref().or(Some(deed.here))).to_owned();
+    let given = visit.param("hours").filter(|_| deed.hours);
+    let hours =
+        given.and_then(|text| text.parse::<u64>().ok()).filter(|hours| (1..=MOST_HOURS).contains(hours));
+    let reason = visit.param("reason").map(|reason| cut(&reason, MOST_REASON));
     html(&AskPage {
         shell: visit.shell(deed.here, deed.verb, as_of, Copies::default()).await,
-        cli: command(deed.kind, &target),
+        cli: command(deed.kind, &target, hours, reason.as_deref()),
+        bare: bare_command(deed.kind, &target),
+        usual_time: if deed.kind == Silence { SILENT_FOR } else { "" },
+        why_flag: why_flag(deed.kind),
+        hours: hours.map(|hours| hours.to_string()).unwrap_or_default(),
+        reason: reason.unwrap_or_default(),
         path: visit.uri.path().to_owned(),
         target: cut(&target, 200),
         deed,
@@ -371,6 +408,23 @@ async fn act(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_says_for_how_long_and_why_as_the_form_does() {
+        let check = |kind, hours, reason, told| assert_eq!(command(kind, "x", hours, reason), told);
+        check(
+            FlagOff,
+            Some(3),
+            Some("it's late"),
+            r"jobforge flag set x off --for 3h --reason 'it'\''s late'",
+        );
+        check(PauseSchedule, Some(1), None, "jobforge schedule pause x --for 1h");
+        check(PauseSchedule, None, None, "jobforge schedule pause x");
+        check(Silence, None, Some("known"), "jobforge alert silence x --for 2h --reason known");
+        check(Silence, Some(5), None, "jobforge alert silence x --for 5h");
+        check(DiscardDead, None, None, "jobforge dead discard --group x --note why");
+        check(DiscardDead, None, Some("gone"), "jobforge dead discard --group x --note gone");
+    }
 
     #[test]
     fn every_deed_has_a_name_of_its_own_and_changes_nothing_for_a_viewer() {

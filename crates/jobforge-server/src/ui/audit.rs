@@ -7,9 +7,8 @@ use axum::response::Response;
 use jiff::Timestamp;
 use jobforge::core::audit::{AuditFilter, Entry, parse_since};
 use jobforge::store::Store;
-use url::form_urlencoded;
 
-use super::copies::{Copies, quoted, shell};
+use super::copies::{Copies, call, condition, quoted, shell};
 use super::page::{Shell, html};
 use super::visit::Visit;
 use super::words::{When, cut};
@@ -119,18 +118,15 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
     entries.truncate(PAGE);
     let given: Vec<(&'static str, String)> =
         FIELDS.into_iter().filter_map(|name| Some((name, visit.param(name)?))).collect();
-    let query = |extra: Option<i64>| {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(&given);
-        if let Some(before) = extra {
-            query.append_pair("before", &before.to_string());
-        }
-        query.finish()
+    let page_before = |before: i64| {
+        let mut all = given.clone();
+        all.push(("before", before.to_string()));
+        call("/ui/audit", &all)
     };
     let stopped_at = filter.down_to.filter(|_| !more);
     let next = if more { entries.last().map(|entry| entry.id) } else { stopped_at };
-    let older = next.map(|before| format!("/ui/audit?{}", query(Some(before))));
-    let copies = copies(&given, &query(None));
+    let older = next.map(page_before);
+    let copies = copies(&filter, &given, store.capabilities().engine == "postgres");
     let value = |name| {
         given.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()).unwrap_or_default()
     };
@@ -162,18 +158,31 @@ async fn end(store: &Arc<dyn Store>, before: Option<i64>) -> Result<Option<i64>,
     Ok(Some(from - LOOKED_AT).filter(|end| *end > 1))
 }
 
-fn copies(given: &[(&'static str, String)], query: &str) -> Copies {
-    let (mut cli, mut conditions) = ("jobforge audit list".to_owned(), Vec::new());
-    for (name, value) in given {
+/// The same entries elsewhere, page by page.
+fn copies(filter: &AuditFilter, given: &[(&'static str, String)], is_postgres: bool) -> Copies {
+    let mut cli = "jobforge audit list".to_owned();
+    let mut conditions = Vec::new();
+    let mut all = given.to_vec();
+    all.extend(filter.before.map(|before| ("before", before.to_string())));
+    for (name, value) in &all {
         let flag = if *name == "tenant_id" { "tenant" } else { name };
         cli.push_str(&format!(" --{flag} {}", shell(value)));
-        if *name != "since" {
-            conditions.push(format!("{name} = {}", quoted(value)));
-        }
+        conditions.push(match *name {
+            // All of a kind; what LIKE takes for a pattern is nothing but text here.
+            "action" if value.ends_with('.') => {
+                format!("substr(action, 1, {}) = {}", value.chars().count(), quoted(value))
+            }
+            "since" => match filter.since {
+                Some(since) if is_postgres => format!("at >= '{since}'"),
+                Some(since) => format!("at >= {}", since.as_microsecond()),
+                None => continue,
+            },
+            "before" => format!("id < {value}"),
+            name => format!("{name} = {}", quoted(value)),
+        });
     }
-    let condition =
-        if conditions.is_empty() { String::new() } else { format!("WHERE {}\n", conditions.join(" AND ")) };
-    let sql = format!("SELECT * FROM jobforge_audit\n{condition}ORDER BY id DESC LIMIT 100;");
-    let mark = if query.is_empty() { "" } else { "?" };
-    Copies::of(cli, &format!("/v1/audit{mark}{query}"), sql)
+    all.push(("limit", PAGE.to_string()));
+    let sql =
+        format!("SELECT * FROM jobforge_audit\n{}ORDER BY id DESC LIMIT {PAGE};", condition(&conditions));
+    Copies::of(format!("{cli} --limit {PAGE}"), &call("/v1/audit", &all), sql)
 }

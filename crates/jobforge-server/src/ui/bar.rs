@@ -100,6 +100,7 @@ fn page(about: &About) -> (String, &'static str) {
     match about {
         About::Role(_) => ("/ui/watchdog".to_owned(), "Watchdog"),
         About::Job(id) => (format!("/ui/jobs/{id}"), "Job"),
+        About::Jobs(job_type) => (format!("/ui/jobs?state=stuck&type={}", part(job_type)), "Jobs"),
         About::Worker(id) => (format!("/ui/workers/{}", part(id.as_str())), "Worker"),
         About::Queue(name) => (format!("/ui/jobs?queue={}&status=queued", part(name)), "Its jobs"),
         About::Schedule(name) => (format!("/ui/schedules/{}", part(name)), "Schedule"),
@@ -137,6 +138,7 @@ mod tests {
     fn every_trouble_leads_to_a_page_whatever_it_is_called() {
         let named = |about| page(&about).0;
         assert_eq!(named(About::Queue("a b&c".to_owned())), "/ui/jobs?queue=a+b%26c&status=queued");
+        assert_eq!(named(About::Jobs("a b".to_owned())), "/ui/jobs?state=stuck&type=a+b");
         assert_eq!(named(About::Schedule("../x".to_owned())), "/ui/schedules/..%2Fx");
         assert_eq!(named(About::Role("watchdog")), "/ui/watchdog");
     }

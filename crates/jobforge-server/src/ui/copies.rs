@@ -1,5 +1,7 @@
 //! The same view on the command line, over HTTP and in SQL, to be copied.
 
+use url::form_urlencoded;
+
 /// What a view can be copied as.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
@@ -9,6 +11,11 @@ pub(super) struct Copies {
 }
 
 impl Copies {
+    /// Of what is no part of the API or the database.
+    pub(super) fn only_cli(cli: impl Into<String>) -> Self {
+        Self { cli: cli.into(), ..Self::default() }
+    }
+
     /// Each as it is typed; `path` is the call of the API.
     pub(super) fn of(cli: impl Into<String>, path: &str, sql: impl Into<String>) -> Self {
         let curl = format!(
@@ -17,6 +24,27 @@ impl Copies {
         );
         Self { cli: cli.into(), curl, sql: sql.into() }
     }
+}
+
+/// The conditions of a statement, each of which holds.
+pub(super) fn condition(all: &[String]) -> String {
+    if all.is_empty() { String::new() } else { format!("WHERE {}\n", all.join("\n  AND ")) }
+}
+
+/// A call of the API with these parameters.
+pub(super) fn call(path: &str, pairs: &[(&str, String)]) -> String {
+    if pairs.is_empty() {
+        return path.to_owned();
+    }
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs);
+    format!("{path}?{}", query.finish())
+}
+
+/// A name within a path.
+pub(super) fn segment(name: &str) -> String {
+    // A plus sign is itself in a path.
+    form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 /// A word of a shell's command. Only names of variables are left to the shell.

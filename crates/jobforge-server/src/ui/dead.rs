@@ -11,7 +11,7 @@ use jobforge::core::dead::{DeadGroup, pattern};
 use jobforge::core::job::{ErrorInfo, Job, JobId};
 use jobforge::store::rows::{COUNT_CAP, DeadFilter, Latest, MAX_PAGE};
 
-use super::copies::{Copies, quoted, shell};
+use super::copies::{Copies, call, condition, quoted, shell};
 use super::jobs::Line as JobLine;
 use super::page::{Shell, html};
 use super::visit::Visit;
@@ -93,22 +93,34 @@ pub(super) async fn groups(visit: Visit) -> Result<Response, ApiError> {
         queue: visit.param("queue"),
         ..DeadFilter::default()
     };
+    let copies = copies(&filter);
     let (groups, cap, bound) = causes(&visit, filter).await?;
     let as_of = visit.app.client.store().now().await?;
-    let sql = "SELECT dead_group, type, count(*), max(finished_at)\nFROM jobforge_jobs WHERE status = 'dead' GROUP BY dead_group, type ORDER BY 3 DESC;";
     html(&GroupsPage {
-        shell: visit
-            .shell(
-                "/ui/dead",
-                "Dead letters",
-                as_of,
-                Copies::of("jobforge dead groups", "/v1/dead/groups", sql),
-            )
-            .await,
+        shell: visit.shell("/ui/dead", "Dead letters", as_of, copies).await,
         lines: groups.into_iter().map(|group| Line::of(group, cap, as_of)).collect(),
         bound,
         may_operate: visit.may_operate(),
     })
+}
+
+/// The same causes elsewhere.
+fn copies(filter: &DeadFilter) -> Copies {
+    let fields = [("tenant_id", &filter.tenant_id), ("type", &filter.job_type), ("queue", &filter.queue)];
+    let given: Vec<(&str, String)> =
+        fields.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+    let mut cli = "jobforge dead groups".to_owned();
+    let mut conditions = vec!["status = 'dead'".to_owned(), "resolved_at IS NULL".to_owned()];
+    for (name, value) in &given {
+        let flag = if *name == "tenant_id" { "tenant" } else { name };
+        cli.push_str(&format!(" --{flag} {}", shell(value)));
+        conditions.push(format!("{name} = {}", quoted(value)));
+    }
+    let sql = format!(
+        "SELECT dead_group, type, count(*), max(finished_at)\nFROM jobforge_jobs\n{}GROUP BY dead_group, type ORDER BY 3 DESC;",
+        condition(&conditions)
+    );
+    Copies::of(cli, &call("/v1/dead/groups", &given), sql)
 }
 
 /// The causes that killed last, where their counts stop, and what that leaves out. However many jobs are dead, few are looked
@@ -178,14 +190,7 @@ pub(super) async fn group(
     let more = jobs.len() > PAGE;
     jobs.truncate(PAGE);
     let older = jobs.last().filter(|_| more).map(|job| format!("{}?before={}", visit.uri.path(), job.id));
-    let copies = Copies::of(
-        format!("jobforge dead list --group {}", shell(&name)),
-        &format!("/v1/dead/jobs?group={name}"),
-        format!(
-            "SELECT * FROM jobforge_jobs\nWHERE status = 'dead' AND dead_group = {} ORDER BY id DESC LIMIT 50;",
-            quoted(&name)
-        ),
-    );
+    let copies = copies_of_jobs(&name, filter.tenant_id.as_deref(), before);
     html(&GroupPage {
         shell: visit.shell("/ui/dead", "Cause of death", as_of, copies).await,
         line: groups.into_iter().next().map(|group| Line::of(group, COUNT_CAP, as_of)),
@@ -194,4 +199,28 @@ pub(super) async fn group(
         older,
         may_operate: visit.may_operate(),
     })
+}
+
+/// The dead jobs of a cause elsewhere, page by page.
+fn copies_of_jobs(group: &str, tenant: Option<&str>, before: Option<JobId>) -> Copies {
+    let mut cli = format!("jobforge dead list --group {}", shell(group));
+    let mut given = vec![("group", group.to_owned())];
+    let mut conditions = vec![
+        "status = 'dead'".to_owned(),
+        "resolved_at IS NULL".to_owned(),
+        format!("dead_group = {}", quoted(group)),
+    ];
+    if let Some(tenant) = tenant {
+        cli.push_str(&format!(" --tenant {}", shell(tenant)));
+        given.push(("tenant_id", tenant.to_owned()));
+        conditions.push(format!("tenant_id = {}", quoted(tenant)));
+    }
+    if let Some(before) = before {
+        cli.push_str(&format!(" --before {before}"));
+        given.push(("before", before.to_string()));
+        conditions.push(format!("id < '{before}'"));
+    }
+    let sql =
+        format!("SELECT * FROM jobforge_jobs\n{}ORDER BY id DESC LIMIT {PAGE};", condition(&conditions));
+    Copies::of(cli, &call("/v1/dead/jobs", &given), sql)
 }

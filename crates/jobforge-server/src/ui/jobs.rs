@@ -9,13 +9,15 @@ use askama::Template;
 use axum::response::Response;
 use jiff::Timestamp;
 use jobforge::core::job::{Job, JobId, WorkerId};
+use jobforge::core::job_state::JobState;
+use jobforge::core::search::{Asked, WORDS, read};
 use jobforge::core::state::Status;
 use jobforge::core::time::since;
 use jobforge::overview::Facts;
 use jobforge::store::rows::JobFilter;
 use url::form_urlencoded;
 
-use super::copies::{Copies, quoted, shell};
+use super::copies::{Copies, condition, quoted, shell};
 use super::page::{Shell, html};
 use super::pulse;
 use super::session::see_other;
@@ -26,18 +28,6 @@ use crate::query;
 
 /// Jobs of a page.
 const PAGE: usize = 50;
-
-/// The words of the search box, with the parameters that they stand for.
-const WORDS: [(&str, &str); 8] = [
-    ("status", "status"),
-    ("type", "type"),
-    ("tenant", "tenant_id"),
-    ("queue", "queue"),
-    ("tag", "tag"),
-    ("key", "idempotency_key"),
-    ("worker", "worker"),
-    ("id", "id"),
-];
 
 #[derive(Template)]
 #[template(path = "jobs.html")]
@@ -136,7 +126,7 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
             }
         }
     }
-    let mut filter = query::job_filter(&without_receipt(&visit)?)?;
+    let mut filter = query::job_filter(&without_receipt(&visit)?, &visit.app.live.now())?;
     filter.limit = filter.limit.min(PAGE);
     let search = written(&filter);
     list(visit, filter, search, String::new()).await
@@ -186,7 +176,7 @@ async fn list(visit: Visit, filter: JobFilter, search: String, fault: String) ->
 fn states(filter: &JobFilter, facts: Option<&Facts>) -> Vec<StateLink> {
     let link = |status: Option<Status>| {
         let statuses = status.into_iter().collect();
-        let path = address(&pairs(&JobFilter { statuses, before: None, ..filter.clone() }));
+        let path = address(&pairs(&JobFilter { statuses, state: None, before: None, ..filter.clone() }));
         let count = status.zip(facts).map(|(status, facts)| facts.count(status));
         let count =
             count.filter(|(count, _)| *count > 0 || status.is_some_and(|status| !status.is_terminal()));
@@ -194,7 +184,8 @@ fn states(filter: &JobFilter, facts: Option<&Facts>) -> Vec<StateLink> {
             word: status.map_or("all", Status::as_str),
             count: count.map(|(count, more)| at_least(count, more)).unwrap_or_default(),
             path,
-            here: status.map_or(filter.statuses.is_empty(), |status| filter.statuses == [status]),
+            here: filter.state.is_none()
+                && status.map_or(filter.statuses.is_empty(), |status| filter.statuses == [status]),
             tone: status.map_or("plain", Status::as_str),
         }
     };
@@ -207,6 +198,7 @@ fn bulk(filter: &JobFilter) -> Bulk {
     let refused = match () {
         () if filter.idempotency_key.is_some() => "a key names one job at most; open it",
         () if filter.worker.is_some() => "select jobs of a worker one by one",
+        () if filter.state.is_some() => "what is so now may not be so in a moment; select them one by one",
         () => "",
     };
     Bulk { everything: fields.is_empty(), fields, refused }
@@ -217,6 +209,7 @@ pub(super) fn pairs(filter: &JobFilter) -> Vec<(&'static str, String)> {
     let statuses: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
     let all = [
         ("status", Some(statuses.join(",")).filter(|text| !text.is_empty())),
+        ("state", filter.state.map(|state| state.to_string())),
         ("type", filter.job_type.clone()),
         ("tenant_id", filter.tenant_id.clone()),
         ("queue", filter.queue.clone()),
@@ -246,86 +239,57 @@ fn written(filter: &JobFilter) -> String {
     pairs(filter).into_iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// What a search is about.
-#[derive(Debug, PartialEq)]
-enum Asked {
-    Job(JobId),
-    List(Vec<(&'static str, String)>),
-}
-
-/// Reads the search box.
-fn read(search: &str) -> Result<Asked, String> {
-    let mut pairs = Vec::new();
-    for word in search.split_whitespace() {
-        let (name, value) = match word.split_once(':') {
-            Some((name, value)) => {
-                let known = WORDS.iter().find(|(word, parameter)| *word == name || *parameter == name);
-                let names: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
-                let unknown = || format!("{:?} is none of {}", cut(name, 40), names.join(", "));
-                (known.ok_or_else(unknown)?.1, value)
-            }
-            None if word.parse::<JobId>().is_ok() => ("id", word),
-            None => ("type", word),
-        };
-        if value.is_empty() {
-            return Err(format!("{name}: says nothing behind the colon"));
-        }
-        if name == "id" {
-            return value
-                .parse()
-                .map(Asked::Job)
-                .map_err(|_| format!("{:?} is not the id of a job", cut(value, 40)));
-        }
-        if name == "status"
-            && let Some(wrong) = value.split(',').find(|word| word.parse::<Status>().is_err())
-        {
-            let known: Vec<&str> = Status::ALL.iter().map(|status| status.as_str()).collect();
-            return Err(format!("{:?} is no status; use {}", cut(wrong, 40), known.join(", ")));
-        }
-        if pairs.iter().any(|(known, _)| *known == name) {
-            return Err(format!("{name} is given twice; give it once"));
-        }
-        pairs.push((name, value.to_owned()));
-    }
-    Ok(Asked::List(pairs))
-}
-
-fn copies(filter: &JobFilter) -> Copies {
+/// The same list elsewhere, page by page.
+pub(super) fn copies(filter: &JobFilter) -> Copies {
     let (mut cli, mut conditions) = ("jobforge job list".to_owned(), Vec::new());
-    for (name, value) in pairs(filter) {
-        let flag = match name {
-            "tenant_id" => Some("--tenant"),
-            "idempotency_key" => Some("--key"),
-            "status" => Some("--status"),
-            "type" => Some("--type"),
-            "queue" => Some("--queue"),
-            "tag" => Some("--tag"),
-            _ => None,
+    let mut all = pairs(filter);
+    all.extend(filter.before.map(|id| ("before", id.to_string())));
+    for (name, value) in &all {
+        let flag = match *name {
+            "tenant_id" => "tenant",
+            "idempotency_key" => "key",
+            // Statuses, type, queue, tag, worker and the cursor are called the same.
+            name => name,
         };
-        if let Some(flag) = flag {
-            cli.push_str(&format!(" {flag} {}", shell(&value)));
-        }
-        conditions.push(match name {
+        cli.push_str(&format!(" --{flag} {}", shell(value)));
+        conditions.push(match *name {
             "status" => {
                 let words: Vec<String> = value.split(',').map(quoted).collect();
                 format!("status IN ({})", words.join(", "))
             }
-            "worker" => format!("locked_by = {}", quoted(&value)),
-            "tag" => format!("id IN (SELECT job_id FROM jobforge_tagged WHERE tag = {})", quoted(&value)),
-            name => format!("{name} = {}", quoted(&value)),
+            "state" => state_in_sql(filter.state),
+            "worker" => format!("locked_by = {}", quoted(value)),
+            "tag" => format!("id IN (SELECT id FROM jobforge_tagged WHERE tag = {})", quoted(value)),
+            "before" => format!("id < {}", quoted(value)),
+            name => format!("{name} = {}", quoted(value)),
         });
     }
-    let query = address(&pairs(filter));
+    let query = address(&all);
     let path = format!("/v1/jobs{}", query.strip_prefix("/ui/jobs").unwrap_or_default());
-    let condition = if conditions.is_empty() {
-        String::new()
-    } else {
-        format!("WHERE {}\n", conditions.join("\n  AND "))
-    };
     let sql = format!(
-        "SELECT id, type, status, tenant_id, queue, attempts, run_at, updated_at\nFROM jobforge_jobs\n{condition}ORDER BY id DESC LIMIT 50;"
+        "SELECT id, type, status, tenant_id, queue, attempts, run_at, updated_at\nFROM jobforge_jobs\n{}ORDER BY id DESC LIMIT {PAGE};",
+        condition(&conditions)
     );
-    Copies::of(cli, &path, sql)
+    Copies::of(format!("{cli} --limit {PAGE}"), &path, sql)
+}
+
+/// What a state means in SQL, on PostgreSQL; what is stuck is told by `jobforge watchdog status` and `explain` alone, so of
+/// that what may be.
+fn state_in_sql(state: Option<JobState>) -> String {
+    let text = match state {
+        None => "true",
+        Some(JobState::Ready) => "status = 'queued' AND run_at <= now()",
+        Some(JobState::Scheduled) => "status = 'queued' AND run_at > now()",
+        Some(JobState::Retrying) => {
+            "status = 'queued' AND run_at > now() AND queued_because IN ('retry', 'rescue')"
+        }
+        Some(JobState::Quiet) => "status = 'running' AND heartbeat_due_at < now()",
+        Some(JobState::Stuck) => {
+            "status = 'running' AND (heartbeat_due_at < now() OR deadline_at < now() OR locked_by NOT IN (\n    \
+             SELECT id FROM jobforge_workers WHERE state IN ('live', 'draining') AND lease_expires_at > now()))"
+        }
+    };
+    text.to_owned()
 }
 
 /// The jobs that a worker holds.
@@ -338,29 +302,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_search_box_reads_the_words_of_the_api_and_of_people() {
-        let list = |pairs: &[(&'static str, &str)]| {
-            Ok(Asked::List(pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()))
-        };
-        assert_eq!(read("status:dead type:mail"), list(&[("status", "dead"), ("type", "mail")]));
-        assert_eq!(read("mail tenant:a:b"), list(&[("type", "mail"), ("tenant_id", "a:b")]));
-        assert_eq!(read("tenant_id:acme"), list(&[("tenant_id", "acme")]));
-        assert_eq!(read("  "), list(&[]));
-        let id = "0198f3a1-0000-7000-8000-000000000001";
-        assert_eq!(read(id), Ok(Asked::Job(id.parse().expect("an id"))));
-        assert_eq!(read(&format!("id:{id}")), read(id));
-        for (wrong, told) in [
-            ("colour:red", "is none of status"),
-            ("status:asleep", "is no status"),
-            ("type:", "says nothing"),
-            ("id:7", "is not the id"),
-            ("a b", "given twice"),
-        ] {
-            assert!(read(wrong).is_err_and(|fault| fault.contains(told)), "{wrong}");
-        }
-    }
-
-    #[test]
     fn what_is_copied_asks_for_the_same() {
         let filter = JobFilter {
             statuses: vec![Status::Dead, Status::Failed],
@@ -368,7 +309,7 @@ mod tests {
             ..JobFilter::default()
         };
         let copies = copies(&filter);
-        assert_eq!(copies.cli, r"jobforge job list --status dead,failed --type 'it'\''s'");
+        assert_eq!(copies.cli, r"jobforge job list --status dead,failed --type 'it'\''s' --limit 50");
         assert!(
             copies.curl.ends_with("\"$JOBFORGE_URL/v1/jobs?status=dead%2Cfailed&type=it%27s\""),
             "{}",

@@ -112,7 +112,7 @@ pub(super) async fn list(visit: Visit) -> Result<Response, ApiError> {
     let tenant = visit.caller.tenant(None)?;
     let (found, as_of) = tokio::try_join!(store.operations(tenant.as_deref(), PAGE), store.now())?;
     let sql = "SELECT * FROM jobforge_operations ORDER BY created_at DESC LIMIT 50;";
-    let copies = Copies::of("", "/v1/operations", sql);
+    let copies = Copies::of("jobforge operation list", "/v1/operations", sql);
     html(&ListPage {
         shell: visit.shell("/ui/jobs", "Operations", as_of, copies).await,
         lines: found.iter().map(|operation| Line::of(operation, as_of)).collect(),
@@ -134,7 +134,7 @@ pub(super) async fn one(visit: Visit, id: Result<Path<Uuid>, PathRejection>) -> 
         (_, OperationState::Failed) => format!("{verb}: could not go on after {number}"),
     };
     let copies = Copies::of(
-        "",
+        format!("jobforge operation show {id}"),
         &format!("/v1/operations/{id}"),
         format!("SELECT * FROM jobforge_operations WHERE id = {};", quoted(&id)),
     );

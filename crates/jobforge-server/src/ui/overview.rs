@@ -89,7 +89,7 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
     let (facts, judges) = (&whole.facts, visit.app.live.now().flag("alerts"));
     let sql =
         "SELECT status, count(*) FROM jobforge_jobs\nWHERE status IN ('queued', 'running') GROUP BY status;";
-    let copies = Copies::of("jobforge health", "/api/health/full", sql);
+    let copies = Copies::of("jobforge top --once", "/api/health/full", sql);
     let mut response = html(&Overview {
         shell: visit.shell("/ui", "Overview", facts.as_of, copies).await,
         gone: gone.as_ref().map(|(ago, _)| ago.clone()).unwrap_or_default(),
@@ -126,9 +126,9 @@ fn tiles(facts: &Facts) -> Vec<Tile> {
     let tile = |name, number, path, tone| Tile { name, number, path, tone };
     vec![
         tile("running", sum(|queue| queue.running), "/ui/jobs?status=running", "running"),
-        tile("in trouble", plain(facts.stuck.len() as u64), "/ui/jobs?status=running", "recovering"),
-        tile("ready", ready, "/ui/jobs?status=queued", "queued"),
-        tile("scheduled", sum(|queue| queue.scheduled), "/ui/jobs?status=queued", "scheduled"),
+        tile("in trouble", plain(facts.stuck.len() as u64), "/ui/jobs?state=stuck", "recovering"),
+        tile("ready", ready, "/ui/jobs?state=ready", "queued"),
+        tile("scheduled", sum(|queue| queue.scheduled), "/ui/jobs?state=scheduled", "scheduled"),
         tile("succeeded, 24 h", count(Status::Succeeded), "/ui/jobs?status=succeeded", "succeeded"),
         tile("failed, 24 h", count(Status::Failed), "/ui/jobs?status=failed", "failed"),
         tile("dead, 24 h", count(Status::Dead), "/ui/dead", "dead"),

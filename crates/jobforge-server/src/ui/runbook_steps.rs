@@ -159,6 +159,8 @@ pub(super) async fn answer(visit: &Visit, whole: &Whole, words: &[&str]) -> Resu
                 job_type: named("--type"),
                 queue: named("--queue"),
                 tenant_id: named("--tenant"),
+                state: flag(rest, "--state").and_then(|word| word.parse().ok()),
+                rescue: visit.app.live.now().rescue_policy(),
                 limit: LINES,
                 ..JobFilter::default()
             };
@@ -171,8 +173,10 @@ pub(super) async fn answer(visit: &Visit, whole: &Whole, words: &[&str]) -> Resu
         }
         ["job", "explain" | "show" | "logs" | "wait", id, ..] | ["dead", "show", id, ..] => {
             let Ok(id) = id.parse::<JobId>() else { return Ok(None) };
-            let Ok(job) = visible(&visit.app, &visit.caller, id).await else {
-                return Ok(Some(Answer::of("/ui/jobs", ["There is no such job.".to_owned()])));
+            let job = match visible(&visit.app, &visit.caller, id).await {
+                Ok(job) => job,
+                Err(fault) if fault.is_of_database() => return Err(fault),
+                Err(_) => return Ok(Some(Answer::of("/ui/jobs", ["There is no such job.".to_owned()]))),
             };
             let trouble = facts.stuck.iter().find(|stuck| stuck.job.id == id);
             let said = format!("{}: {}", job.job_type, badge(&job, now, trouble.is_some()).word);
@@ -223,7 +227,14 @@ pub(super) fn page_of_deed(visit: &Visit, words: &[&str], back: &str) -> Option<
     let (name, target) = deed(words)?;
     let known = act::find(name).filter(|known| known.may(&visit.caller))?;
     let part = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    Some((format!("/ui/act/{name}/{}?back={}", part(&target), part(back)), known.verb))
+    let mut path = format!("/ui/act/{name}/{}?back={}", part(&target), part(back));
+    if let Some(hours) = flag(words, "--for").and_then(|text| text.strip_suffix('h')) {
+        path.push_str(&format!("&hours={}", part(hours)));
+    }
+    if let Some(why) = flag(words, "--reason").or(flag(words, "--note")) {
+        path.push_str(&format!("&reason={}", part(why)));
+    }
+    Some((path, known.verb))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use jobforge::clock;
 use jobforge::runbook::{Kind, NotRun, Page, ShelfError, arguments, shelf, steps};
 use url::form_urlencoded;
 
-use super::copies::Copies;
+use super::copies::{Copies, shell};
 use super::markdown::{self, escaped};
 use super::page::{Shell, html};
 use super::pulse::{self, Whole};
@@ -49,6 +49,8 @@ struct Book {
 #[template(path = "runbook.html")]
 struct OnePage {
     shell: Shell,
+    /// Whether the database does not answer, so that nothing stands beside the steps.
+    gone: bool,
     title: String,
     from: &'static str,
     path: String,
@@ -70,6 +72,14 @@ async fn books(visit: &Visit) -> Result<(Vec<Page>, String), ApiError> {
     read.map_err(|fault| ApiError::internal(format!("a runbook that ships with JobForge is broken: {fault}")))
 }
 
+/// How a command is told of the operator's own ones, where this server was.
+fn own_dir(visit: &Visit) -> String {
+    match visit.app.live.now().text("runbooks_dir") {
+        "" => String::new(),
+        dir => format!(" --dir {}", shell(dir)),
+    }
+}
+
 /// `GET /ui/runbooks`
 pub(super) async fn list(visit: Visit) -> Result<Response, ApiError> {
     let (pages, fault) = books(&visit).await?;
@@ -89,8 +99,9 @@ pub(super) async fn list(visit: Visit) -> Result<Response, ApiError> {
     };
     let (alerts, books): (Vec<Book>, Vec<Book>) =
         pages.iter().map(book).partition(|book| book.from == "alert");
+    let copies = Copies::only_cli(format!("jobforge runbook list{}", own_dir(&visit)));
     html(&ListPage {
-        shell: visit.shell("/ui/runbooks", "Runbooks", as_of, Copies::default()).await,
+        shell: visit.shell("/ui/runbooks", "Runbooks", as_of, copies).await,
         fault,
         books,
         alerts,
@@ -112,14 +123,11 @@ pub(super) async fn one(
         ShelfError::Missing { hint, .. } => missing(hint),
         other => ApiError::internal(other.to_string()),
     })?;
-    let whole = pulse::look(&visit.ui).await.map_err(|why| {
-        let detail = "the database does not answer, so nothing current can stand beside the steps; `jobforge runbook show` \
-                      shows the text without it";
-        ApiError::unavailable("database_unreachable", detail, why)
-    })?;
+    // The text is a file, and needed most while the database is away.
+    let whole = pulse::look(&visit.ui).await.ok();
     let values = values(&visit, &page);
     let text = page.text.replace(ANY_HOST, &host(&visit));
-    let beside = beside(&visit, &whole, &page, &values).await?;
+    let (beside, gone) = beside(&visit, whole.as_deref(), &page, &values).await?;
     let link = |to: &str| leads(to, &pages);
     let left = RefCell::new(beside.into_iter());
     let block = |info: &str, code: &str| {
@@ -135,8 +143,11 @@ pub(super) async fn one(
         out
     };
     let text = markdown::html(&text, link, block);
+    let as_of = whole.as_deref().filter(|_| !gone).map_or_else(clock::wall, |whole| whole.facts.as_of);
+    let copies = Copies::only_cli(format!("jobforge runbook show {}{}", shell(&page.name), own_dir(&visit)));
     html(&OnePage {
-        shell: visit.shell("/ui/runbooks", page.title.clone(), whole.facts.as_of, Copies::default()).await,
+        shell: visit.shell("/ui/runbooks", page.title.clone(), as_of, copies).await,
+        gone,
         title: page.title,
         from: page.origin.as_str(),
         path: visit.uri.path().to_owned(),
@@ -187,16 +198,18 @@ fn leads(to: &str, pages: &[Page]) -> Option<String> {
     Some(format!("/ui/runbooks/{name}{mark}{part}"))
 }
 
-/// What stands beside each step, in their order.
+/// What stands beside each step, in their order, and whether the database does not answer.
 async fn beside(
     visit: &Visit,
-    whole: &Whole,
+    whole: Option<&Whole>,
     page: &Page,
     values: &[(String, String)],
-) -> Result<Vec<String>, ApiError> {
+) -> Result<(Vec<String>, bool), ApiError> {
     let given: Vec<_> = values.iter().filter(|(_, value)| !value.is_empty()).cloned().collect();
     let (host, mut out) = (host(visit), Vec::new());
     let mut answered = 0;
+    // Asked for no longer once it did not answer: each further step would wait for it anew.
+    let mut known = whole;
     for step in page.sections.iter().flat_map(|section| &section.steps) {
         let words = match arguments(&step.command, &given) {
             Err(NotRun::Lacks(name)) if !values.iter().any(|(known, _)| *known == name) => {
@@ -204,18 +217,25 @@ async fn beside(
             }
             words => words,
         };
-        let told = match (&words, step.kind) {
-            (Ok(words), Kind::Read | Kind::Mend) if answered < MOST_ANSWERS => {
+        let told = match (&words, step.kind, known) {
+            (Ok(words), Kind::Read | Kind::Mend, Some(whole)) if answered < MOST_ANSWERS => {
                 answered += 1;
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                answer(visit, whole, &words).await?
+                match answer(visit, whole, &words).await {
+                    Ok(told) => told,
+                    Err(fault) if fault.is_of_database() => {
+                        known = None;
+                        None
+                    }
+                    Err(fault) => return Err(fault),
+                }
             }
             _ => None,
         };
         let command = step.command.split_whitespace().collect::<Vec<_>>().join(" ").replace(ANY_HOST, &host);
         out.push(line(visit, step.kind, &command, words.as_deref(), told));
     }
-    Ok(out)
+    Ok((out, known.is_none()))
 }
 
 /// One step with what is known of it.

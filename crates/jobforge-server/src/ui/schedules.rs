@@ -14,7 +14,7 @@ use jobforge::core::state::Status;
 use jobforge::core::time::{since, words};
 use jobforge::store::rows::ScheduleFilter;
 
-use super::copies::{Copies, quoted, shell};
+use super::copies::{Copies, call, condition, quoted, segment, shell};
 use super::page::{Shell, html};
 use super::visit::Visit;
 use super::words::{Badge, Share, When, brief, cut};
@@ -192,9 +192,14 @@ pub(super) async fn list(visit: Visit) -> Result<Response, ApiError> {
     let as_of = visit.app.client.store().now().await?;
     let next =
         (found.len() == PAGE).then(|| found.last().map(|last| format!("/ui/schedules?after={}", last.name)));
-    let sql =
-        "SELECT name, next_at, last_success_at, consecutive_failures\nFROM jobforge_schedules ORDER BY name;";
-    let copies = Copies::of("jobforge schedule list", "/v1/schedules", sql);
+    let mut given = vec![("limit", PAGE.to_string())];
+    given.extend(filter.after.clone().map(|name| ("after", name)));
+    let behind = filter.after.iter().map(|name| format!("name > {}", quoted(name))).collect::<Vec<_>>();
+    let sql = format!(
+        "SELECT name, next_at, last_success_at, consecutive_failures\nFROM jobforge_schedules\n{}ORDER BY name LIMIT {PAGE};",
+        condition(&behind)
+    );
+    let copies = Copies::of("jobforge schedule list", &call("/v1/schedules", &given), sql);
     html(&ListPage {
         shell: visit.shell("/ui/schedules", "Schedules", as_of, copies).await,
         lines: found.iter().map(|view| Line::of(view, as_of)).collect(),
@@ -226,8 +231,8 @@ pub(super) async fn one(
     facts.extend(schedule.last_success_at.map(|at| ("last success", format!("{at:.0}"))));
     facts.extend(view.stale_at.map(|at| ("overdue from", format!("{at:.0}"))));
     let copies = Copies::of(
-        format!("jobforge schedule history {}", shell(&view.name)),
-        &format!("/v1/schedules/{}/history", view.name),
+        format!("jobforge schedule history {} --limit {RUNS}", shell(&view.name)),
+        &format!("/v1/schedules/{}/history", segment(&view.name)),
         format!(
             "SELECT * FROM jobforge_schedule_runs\nWHERE schedule = {} ORDER BY planned_for DESC LIMIT 50;",
             quoted(&view.name)

@@ -11,7 +11,7 @@ use jobforge::core::time::since;
 use jobforge::tenants::{self, Ask};
 use url::form_urlencoded;
 
-use super::copies::{Copies, quoted, shell};
+use super::copies::{Copies, call, condition, quoted, shell};
 use super::page::{Shell, html};
 use super::visit::Visit;
 use super::words::{Share, brief, count, cut};
@@ -129,12 +129,7 @@ pub(super) async fn list(visit: Visit) -> Result<Response, ApiError> {
     let lines = list.tenants.into_iter().map(|tenant| Line::of(tenant, stopped, as_of)).collect();
     let said = ["longest wait", "most ready", "most running", "name"];
     let words = Order::WORDS.iter().zip(said);
-    let narrowed = if prefix.is_empty() { String::new() } else { format!(" --prefix {}", shell(&prefix)) };
-    let query = form_urlencoded::byte_serialize(prefix.as_bytes()).collect::<String>();
-    let path =
-        if prefix.is_empty() { "/v1/tenants".to_owned() } else { format!("/v1/tenants?prefix={query}") };
-    let sql = "SELECT tenant_id, type, queue, count(*) FROM jobforge_jobs\nWHERE status IN ('queued', 'running') GROUP BY 1, 2, 3;";
-    let copies = Copies::of(format!("jobforge tenant list{narrowed}"), &path, sql);
+    let copies = copies(&prefix, order);
     html(&TenantsPage {
         shell: visit.shell("/ui/tenants", "Tenants", as_of, copies).await,
         orders: words.map(|((word, known), said)| (*word, said, *known == order)).collect(),
@@ -143,6 +138,35 @@ pub(super) async fn list(visit: Visit) -> Result<Response, ApiError> {
         more: list.more,
         stopped: is_any(stopped),
     })
+}
+
+/// The same tenants elsewhere, in the same order.
+fn copies(prefix: &str, order: Order) -> Copies {
+    let mut given = Vec::new();
+    let mut conditions = vec!["status IN ('queued', 'running')".to_owned()];
+    if !prefix.is_empty() {
+        given.push(("prefix", prefix.to_owned()));
+        conditions.push(format!("substr(tenant_id, 1, {}) = {}", prefix.chars().count(), quoted(prefix)));
+    }
+    if order != Order::default() {
+        let word = Order::WORDS.iter().find(|(_, known)| *known == order).map(|(word, _)| *word);
+        given.extend(word.map(|word| ("sort", word.to_owned())));
+    }
+    let options = given.iter().map(|(name, value)| format!(" --{name} {}", shell(value)));
+    let cli = format!("jobforge tenant list{}", options.collect::<String>());
+    let first = match order {
+        Order::Waits => "4 NULLS LAST, 1",
+        Order::Ready => "2 DESC, 1",
+        Order::Running => "3 DESC, 1",
+        Order::Name => "1",
+    };
+    let sql = format!(
+        "SELECT tenant_id, count(CASE WHEN status = 'queued' THEN 1 END) AS queued,\n  \
+         count(CASE WHEN status = 'running' THEN 1 END) AS running, min(CASE WHEN status = 'queued' THEN run_at END) AS first_due\n\
+         FROM jobforge_jobs\n{}GROUP BY 1 ORDER BY {first} LIMIT {SHOWN};",
+        condition(&conditions)
+    );
+    Copies::of(cli, &call("/v1/tenants", &given), sql)
 }
 
 /// `GET /ui/tenants/{name}`

@@ -127,7 +127,8 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
     let copies = if asked.answer.is_some() {
         asked.copies()
     } else {
-        Copies::of("jobforge watchdog history --verdicts", "/v1/watchdog/runs", sql)
+        let cli = format!("jobforge watchdog history --verdicts --limit {RUNS}");
+        Copies::of(cli, &format!("/v1/watchdog/runs?limit={RUNS}"), sql)
     };
     html(&WatchdogPage {
         shell: visit.shell("/ui/watchdog", "Watchdog", as_of, copies).await,

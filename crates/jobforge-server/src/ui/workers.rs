@@ -9,7 +9,7 @@ use jobforge::core::job::WorkerId;
 use jobforge::core::time::{Now, since, words};
 use jobforge::core::worker::{WorkerRow, WorkerState};
 
-use super::copies::{Copies, quoted};
+use super::copies::Copies;
 use super::jobs::{self, Line as JobLine};
 use super::page::{Shell, html};
 use super::visit::Visit;
@@ -155,11 +155,6 @@ pub(super) async fn one(visit: Visit, id: Result<Path<String>, PathRejection>) -
     let row = store.worker(&id).await?.ok_or_else(|| routes::unknown_worker(&id))?;
     let held = jobs::of_worker(&row.id.0);
     let (page, as_of) = tokio::try_join!(store.job_page(&held), store.now())?;
-    let copies = Copies::of(
-        "jobforge worker list",
-        &format!("/v1/jobs?worker={}", row.id),
-        format!("SELECT * FROM jobforge_workers WHERE id = {};", quoted(&row.id.0)),
-    );
     let mut facts = vec![
         ("host", row.hostname.clone()),
         ("process", row.pid.to_string()),
@@ -175,7 +170,7 @@ pub(super) async fn one(visit: Visit, id: Result<Path<String>, PathRejection>) -
     facts.extend(row.end_reason.clone().map(|why| ("why", why)));
     facts.extend(row.died_with.map(|jobs| ("jobs it held then", jobs.to_string())));
     html(&OnePage {
-        shell: visit.shell("/ui/workers", row.id.0.clone(), as_of, copies).await,
+        shell: visit.shell("/ui/workers", row.id.0.clone(), as_of, jobs::copies(&held)).await,
         line: Line::of(&row, as_of),
         facts,
         jobs: page.jobs.iter().map(|job| JobLine::of(job, as_of, None)).collect(),

@@ -41,7 +41,7 @@ async fn tenants_are_listed_with_their_numbers_and_each_number_leads_to_its_jobs
     let mut browser = Browser::with(&site, "operator-key").await?;
     let page = browser.get("/ui/tenants").await?.body;
     let acme = row(&page, "acme")?;
-    let ready = "<a href=\"/ui/jobs?tenant_id=acme&amp;status=queued\">2<span class=\"hide\"> ready";
+    let ready = "<a href=\"/ui/jobs?tenant_id=acme&amp;state=ready\">2<span class=\"hide\"> ready";
     assert!(acme.contains(ready) && acme.contains(">1<span class=\"hide\"> scheduled"), "{acme}");
     assert!(row(&page, "globex")?.contains(">1<span class=\"hide\"> ready"), "{page}");
     let found = browser.get("/ui/tenants?prefix=acme&sort=name").await?.body;

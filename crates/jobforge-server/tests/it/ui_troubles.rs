@@ -57,6 +57,20 @@ async fn a_database_that_stops_is_told_of_on_every_page_and_its_return_is_seen_b
             page.body
         );
     }
+    // The text of a runbook is a file, with what the address gives filled in and nothing beside it that is not known.
+    let path = format!("/ui/runbooks/stuck-jobs?JOB={id}");
+    for path in ["/ui/runbooks/stuck-jobs", "/ui/runbooks/WatchdogDown", &path] {
+        let says = "The database does not answer, so nothing stands beside";
+        // What was known a moment ago may still stand there.
+        until(path, async || {
+            let page = browser.get(path).await?;
+            assert_eq!(page.status, 200, "{path}: {page:?}");
+            Ok(page.body.contains(says))
+        })
+        .await?;
+        let page = browser.get(path).await?.body;
+        assert!(page.contains("<code>jobforge ") && !page.contains("There is no such job"), "{page}");
+    }
     let deed = browser.get(&format!("/ui/jobs/{id}")).await?;
     assert!(deed.body.contains("database"), "{}", deed.body);
 

@@ -1,7 +1,8 @@
 -- Jobs of a short list of ids that match, newest first.
 --
 -- $1 tenant, $2 statuses, $3 type, $4 queue, $5 tag, $6 idempotency key, $7 worker (each null for any), $8 only before this
--- id, $9 limit, $10 the ids. Uses the primary key, once an id.
+-- id, $9 limit, $10 the ids, $11 what they are now: ready, scheduled, retrying, quiet or stuck, of which the core has said
+-- it; or null. Uses the primary key, once an id.
 SELECT *
 FROM jobforge_jobs
 WHERE id = ANY ($10::uuid[])
@@ -13,5 +14,13 @@ WHERE id = ANY ($10::uuid[])
   AND ($5::text IS NULL OR $5 = ANY (tags))
   AND ($6::text IS NULL OR idempotency_key = $6)
   AND ($7::text IS NULL OR (locked_by = $7 AND status IS NOT DISTINCT FROM 'running'))
+  AND (
+    $11::text IS NULL
+    OR ($11 = 'ready' AND status = 'queued' AND run_at <= jobforge_now())
+    OR ($11 = 'scheduled' AND status = 'queued' AND run_at > jobforge_now())
+    OR ($11 = 'retrying' AND status = 'queued' AND run_at > jobforge_now() AND queued_because IN ('retry', 'rescue'))
+    OR ($11 = 'quiet' AND status = 'running' AND heartbeat_due_at < jobforge_now())
+    OR ($11 = 'stuck' AND status = 'running')
+  )
 ORDER BY id DESC
 LIMIT $9

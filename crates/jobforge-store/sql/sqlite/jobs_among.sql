@@ -1,6 +1,7 @@
 -- Jobs of a short list of ids that match, newest first.
 -- ?1 tenant, ?2 statuses as a JSON list, ?3 type, ?4 queue, ?5 tag, ?6 idempotency key, ?7 worker (each NULL for all),
--- ?8 before this id, ?9 at most so many, ?10 the list: ids in JSON
+-- ?8 before this id, ?9 at most so many, ?10 the list: ids in JSON, ?11 what they are now: ready,
+-- scheduled, retrying, quiet or stuck, of which the core has said it; NULL for all, ?12 now
 -- Index: primary key, once per id of the list.
 SELECT jobforge_jobs.*
 FROM jobforge_jobs
@@ -13,5 +14,13 @@ WHERE id IN (SELECT value FROM json_each(?10))
   AND (?5 IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?5))
   AND (?6 IS NULL OR idempotency_key = ?6)
   AND (?7 IS NULL OR (locked_by = ?7 AND +status = 'running'))
+  AND (
+      ?11 IS NULL
+      OR (?11 = 'ready' AND +status = 'queued' AND run_at <= ?12)
+      OR (?11 = 'scheduled' AND +status = 'queued' AND run_at > ?12)
+      OR (?11 = 'retrying' AND +status = 'queued' AND run_at > ?12 AND queued_because IN ('retry', 'rescue'))
+      OR (?11 = 'quiet' AND +status = 'running' AND heartbeat_due_at < ?12)
+      OR (?11 = 'stuck' AND +status = 'running')
+  )
 ORDER BY id DESC
 LIMIT ?9;

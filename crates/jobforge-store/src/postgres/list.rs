@@ -1,16 +1,19 @@
 //! Lists of jobs: ids from the index that [`crate::list`] has chosen, then the jobs themselves.
 
 use jobforge_core::job::{Job, JobId, WorkerId};
+use jobforge_core::job_state::JobState;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::PostgresStore;
 use super::rows::job;
 use super::session::{Sql, sql};
 use crate::error::Result;
-use crate::list::{Ask, FEW, Search, Source};
-use crate::rows::{JobFilter, JobPage};
+use crate::list::{Ask, FEW, Search, Source, so_now};
+use crate::rows::{JobFilter, JobPage, MAX_PAGE};
+use crate::traits::Watchdog;
 
 static NEWEST: Sql = sql!("job_ids", UUID, INT8);
 static KINDS: Sql = sql!("job_ids_kinds", TEXT, TEXT, TEXT, UUID, INT8);
@@ -20,20 +23,21 @@ static FALLEN_TENANT: Sql = sql!("job_ids_fallen_tenant", TEXT_ARRAY, TEXT, UUID
 static KEY: Sql = sql!("job_ids_key", TEXT, UUID, INT8);
 static WORKER: Sql = sql!("job_ids_worker", TEXT, UUID, INT8);
 static FEW_IDS: Sql = sql!("job_ids_few", TEXT_ARRAY, INT8);
-static AMONG: Sql = sql!("job_among", TEXT, TEXT_ARRAY, TEXT, TEXT, TEXT, TEXT, TEXT, UUID, INT8, UUID_ARRAY);
+static AMONG: Sql =
+    sql!("job_among", TEXT, TEXT_ARRAY, TEXT, TEXT, TEXT, TEXT, TEXT, UUID, INT8, UUID_ARRAY, TEXT);
+static READY: Sql = sql!("job_ids_ready", INT8);
+static SCHEDULED: Sql = sql!("job_ids_scheduled", INT8);
 
 impl PostgresStore {
     /// One page of the jobs that match.
     pub(super) async fn page(&self, filter: &JobFilter) -> Result<JobPage> {
         let mut search = Search::new(filter);
-        if search.source() == Source::Few && search.ask().is_some() {
-            let most = i64::try_from(FEW + 1).unwrap_or(i64::MAX);
-            let rows = self.query(Now::Database, &FEW_IDS, &[&words(filter), &most]).await?;
-            if rows.len() <= FEW {
-                let ids: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
-                search.saw_all(self.among(&search, &ids).await?);
-            } else {
-                search.not_few();
+        if let Some(source @ (Source::Suspects | Source::Waiting | Source::Few)) =
+            search.ask().map(|_| search.source())
+        {
+            match self.few(source, filter).await? {
+                Some(ids) => search.saw_all(self.among(&search, &ids).await?),
+                None => search.not_few(),
             }
         }
         while let Some(ask) = search.ask() {
@@ -42,6 +46,21 @@ impl PostgresStore {
             search.saw(ask, ids.len(), ids.last().copied().map(JobId), jobs);
         }
         Ok(search.page())
+    }
+
+    /// All ids of a source that holds few jobs, if it does.
+    async fn few(&self, source: Source, filter: &JobFilter) -> Result<Option<Vec<Uuid>>> {
+        let (most, at) = (i64::try_from(FEW + 1).unwrap_or(i64::MAX), Now::Database);
+        let rows = match (source, filter.state) {
+            (Source::Suspects, _) => {
+                let page = self.suspects(&filter.rescue.fast, MAX_PAGE, at).await?;
+                return Ok(Some(so_now(filter, &page).map(|id| id.0).collect()));
+            }
+            (Source::Waiting, Some(JobState::Ready)) => self.query(at, &READY, &[&most]).await?,
+            (Source::Waiting, _) => self.query(at, &SCHEDULED, &[&most]).await?,
+            _ => self.query(at, &FEW_IDS, &[&words(filter), &most]).await?,
+        };
+        Ok((rows.len() <= FEW).then(|| rows.iter().map(|row| row.get(0)).collect()))
     }
 
     async fn ids(&self, search: &Search<'_>, ask: Ask) -> Result<Vec<Uuid>> {
@@ -61,7 +80,9 @@ impl PostgresStore {
             (Source::Kinds, _) => {
                 self.query(at, &KINDS, &[tenant_id, job_type, queue, &before, &most]).await?
             }
-            (Source::Few | Source::Newest, _) => self.query(at, &NEWEST, &[&before, &most]).await?,
+            (Source::Suspects | Source::Waiting | Source::Few | Source::Newest, _) => {
+                self.query(at, &NEWEST, &[&before, &most]).await?
+            }
         };
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
@@ -77,13 +98,21 @@ impl PostgresStore {
         let before = filter.before.map(|id| id.0);
         let most = i64::try_from(search.wanted()).unwrap_or(i64::MAX);
         let JobFilter { tenant_id, job_type, queue, tag, idempotency_key, .. } = filter;
-        let rows = self
-            .query(
-                Now::Database,
-                &AMONG,
-                &[tenant_id, &statuses, job_type, queue, tag, idempotency_key, &worker, &before, &most, &ids],
-            )
-            .await?;
+        let state = filter.state.map(JobState::as_str);
+        let asked: [&(dyn ToSql + Sync); 11] = [
+            tenant_id,
+            &statuses,
+            job_type,
+            queue,
+            tag,
+            idempotency_key,
+            &worker,
+            &before,
+            &most,
+            &ids,
+            &state,
+        ];
+        let rows = self.query(Now::Database, &AMONG, &asked).await?;
         rows.iter().map(job).collect::<std::result::Result<_, _>>().map_err(|error| self.fault("jobs", error))
     }
 }
@@ -94,5 +123,5 @@ fn words(filter: &JobFilter) -> Vec<&'static str> {
 
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static Sql> {
-    vec![&NEWEST, &KINDS, &TAG, &FALLEN, &FALLEN_TENANT, &KEY, &WORKER, &FEW_IDS, &AMONG]
+    vec![&NEWEST, &KINDS, &TAG, &FALLEN, &FALLEN_TENANT, &KEY, &WORKER, &FEW_IDS, &READY, &SCHEDULED, &AMONG]
 }

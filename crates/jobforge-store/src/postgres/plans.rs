@@ -1,5 +1,6 @@
 //! Lists go by their index whatever the table holds and whatever is asked: also for what nobody has.
 
+use jobforge_core::job_state::JobState;
 use jobforge_core::time::Now;
 use testkit::postgres::TestDatabase;
 
@@ -136,6 +137,30 @@ async fn whoever_looks_often_reads_no_more_than_the_counts_that_are_shown() {
             "{name} ({parameters}) reads what it does not want:\n{plan}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_is_ready_or_scheduled_is_found_beside_many_of_the_other() {
+    let (store, database) = lab().await;
+    let more = "INSERT INTO jobforge_jobs (type, queue, run_at)
+                SELECT 'waits', 'q', now() + CASE WHEN i = 1 THEN interval '1 hour' ELSE interval '-1 hour' END
+                FROM generate_series(1, 20000) i";
+    testkit::postgres::psql(&database.url(), &format!("{FILL}; {more}")).expect("rows");
+    // Analysed or not.
+    for then in ["SELECT 1", "VACUUM ANALYZE"] {
+        testkit::postgres::psql(&database.url(), then).expect(then);
+        for (name, index) in
+            [("job_ids_ready", "idx_jobforge_ready"), ("job_ids_scheduled", "idx_jobforge_scheduled")]
+        {
+            let sql = list::statements().into_iter().find(|sql| sql.name == name).expect(name);
+            let plan = plan(&store, sql, "51").await;
+            assert!(plan.contains(index), "{name}, {then}:\n{plan}");
+            assert!(most_read(&plan) <= 60.0, "{name}, {then}:\n{plan}");
+        }
+    }
+    let filter = JobFilter { state: Some(JobState::Scheduled), limit: 10, ..JobFilter::default() };
+    let found = store.job_page(&filter).await.expect("jobs");
+    assert!(found.jobs.len() == 1 && found.next.is_none() && !found.stopped_early, "{found:?}");
 }
 
 #[tokio::test]

@@ -1,21 +1,26 @@
 //! Lists of jobs: ids from the index that [`crate::list`] has chosen, then the jobs themselves.
 
 use jobforge_core::job::{Job, JobId, WorkerId};
+use jobforge_core::job_state::JobState;
 use jobforge_core::state::Status;
+use jobforge_core::time::Now;
 use rusqlite::params;
 
+use super::rescue;
 use super::rows::{self, limit};
 use super::statements::{self, Sql};
 use super::tx::Tx;
 use crate::error::Result;
-use crate::list::{Ask, FEW, Search, Source};
-use crate::rows::{JobFilter, JobPage};
+use crate::list::{Ask, FEW, Search, Source, so_now};
+use crate::rows::{JobFilter, JobPage, MAX_PAGE};
 
 /// One page of the jobs that match.
 pub(super) fn page(tx: &Tx<'_>, filter: &JobFilter) -> Result<JobPage> {
     let mut search = Search::new(filter);
-    if search.source() == Source::Few && search.ask().is_some() {
-        match few(tx, filter)? {
+    if let Some(source @ (Source::Suspects | Source::Waiting | Source::Few)) =
+        search.ask().map(|_| search.source())
+    {
+        match few(tx, source, filter)? {
             Some(ids) => search.saw_all(among(tx, &search, &ids)?),
             None => search.not_few(),
         }
@@ -29,9 +34,22 @@ pub(super) fn page(tx: &Tx<'_>, filter: &JobFilter) -> Result<JobPage> {
     Ok(search.page())
 }
 
-/// The ids in the statuses of the filter, when they are few.
-fn few(tx: &Tx<'_>, filter: &JobFilter) -> Result<Option<Vec<String>>> {
+/// All ids of a source that holds few jobs, if it does.
+fn few(tx: &Tx<'_>, source: Source, filter: &JobFilter) -> Result<Option<Vec<String>>> {
+    if source == Source::Suspects {
+        let page = rescue::suspects(tx, &filter.rescue.fast, MAX_PAGE, Now::Database)?;
+        return Ok(Some(so_now(filter, &page).map(|id| id.to_string()).collect()));
+    }
     let most = limit(FEW + 1);
+    if source == Source::Waiting {
+        let sql = match filter.state {
+            Some(JobState::Ready) => &statements::FEW_READY,
+            _ => &statements::FEW_SCHEDULED,
+        };
+        let ids: Vec<String> =
+            tx.prepare(sql)?.all(params![tx.now(Now::Database)?, most], |row| row.get(0))?;
+        return Ok((ids.len() <= FEW).then_some(ids));
+    }
     let mut ids: Vec<String> = Vec::new();
     for status in &filter.statuses {
         ids.extend(match status {
@@ -80,7 +98,7 @@ fn ids(tx: &Tx<'_>, search: &Search<'_>, ask: Ask) -> Result<Vec<String>> {
             }
             Ok(newest(found, ask.ids))
         }
-        Source::Few | Source::Newest => {
+        Source::Suspects | Source::Waiting | Source::Few | Source::Newest => {
             tx.prepare(&statements::JOB_IDS)?.all(params![before, most], |row| row.get(0))
         }
     }
@@ -108,6 +126,8 @@ fn among(tx: &Tx<'_>, search: &Search<'_>, ids: &[String]) -> Result<Vec<Job>> {
             filter.before.map(|id| id.to_string()),
             limit(search.wanted()),
             rows::json(ids),
+            filter.state.map(JobState::as_str),
+            tx.now(Now::Database)?,
         ],
         rows::job,
     )

@@ -112,6 +112,8 @@ statements! {
     JOBS_AMONG = "jobs_among",
     JOBS_KNOWN = "jobs_known",
     FEW_QUEUED = "few_queued",
+    FEW_READY = "few_ready",
+    FEW_SCHEDULED = "few_scheduled",
     FEW_RUNNING = "few_running",
     FEW_ENDED = "few_ended",
     ATTEMPTS = "attempts",

@@ -90,7 +90,7 @@ async fn ask(context: &Context) -> Result<Database, StoreError> {
         store.gauges(Now::Database),
         store.tokens(),
     )?;
-    let dead = client.dead_groups(&DeadFilter::default()).await.map_err(of_client)?;
+    let dead = client.dead_groups(&overview::Facts::dead_latest()).await.map_err(of_client)?;
     let as_of = whole.as_of;
     Ok(Database {
         as_of,

@@ -19,11 +19,11 @@ const WIDE: (u16, u16) = (120, 40);
 const KEYS: [(&str, &str); 15] = [
     ("Tab, Shift-Tab, 1 to 6", "another pane"),
     ("j k, arrows, PgUp PgDn, g G", "another line"),
-    ("Enter", "why the job is so, and what happens next"),
+    ("Enter", "what is known of the line, and what happens next"),
     ("/", "only lines with a word in them; Esc shows all"),
     ("r", "freeze what is shown, or go on"),
     ("C", "cancel the running job"),
-    ("R", "run the dead jobs of this cause again"),
+    ("R", "run the job again, or the dead jobs of this cause"),
     ("P", "pause or resume the queue or the schedule"),
     ("N", "run the schedule now"),
     ("S", "let the worker finish and restart"),
@@ -247,7 +247,7 @@ impl Picture<'_> {
                 } else {
                     format!("only /{}   ", screen.filter)
                 };
-                let keys = "? keys  Tab pane  Enter why  / filter  r freeze  q leave";
+                let keys = "? keys  Tab pane  Enter more  / filter  r freeze  q leave";
                 (format!(" {filter}{keys}"), Tone::Dim)
             }
         };

@@ -1,9 +1,11 @@
 //! `jobforge top`: the fleet in a terminal, looked at once a second.
 
 mod draw;
+mod events;
 mod pane;
 mod screen;
 mod seen;
+mod story;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -114,7 +116,14 @@ impl Eyes {
     async fn explain(&self, target: Target) -> Result<Option<Mode>, Failure> {
         match target {
             Target::Job(id) | Target::DeadGroup { sample: id, .. } => self.story(id).await.map(Some),
-            Target::Queue { .. } | Target::Worker(_) | Target::Schedule { .. } | Target::Nothing => Ok(None),
+            Target::Queue { name, .. } => {
+                read(format!("Queue {name}"), story::queue(&self.client, &name).await)
+            }
+            Target::Worker(id) => read(format!("Worker {id}"), story::worker(&self.client, &id).await),
+            Target::Schedule { name, .. } => {
+                read(format!("Schedule {name}"), story::schedule(&self.client, &name).await)
+            }
+            Target::Nothing => Ok(None),
         }
     }
 
@@ -124,6 +133,7 @@ impl Eyes {
         let question = deed.question();
         match deed {
             Deed::Cancel(id) => client.cancel(id).await?,
+            Deed::Retry(id) => client.retry(id).await?,
             Deed::RetryDead { group, .. } => {
                 let filter = DeadFilter { group: Some(group), ..DeadFilter::default() };
                 let tally = client.move_all_dead(&filter, &DeadStep::Retry, Pace::FULL, |_| true).await?;
@@ -141,6 +151,10 @@ impl Eyes {
         }
         Ok(format!("done: {question}"))
     }
+}
+
+fn read(title: String, lines: Result<Vec<String>, Failure>) -> Result<Option<Mode>, Failure> {
+    lines.map(|lines| Some(Mode::Read { title: output::printable(&title), lines, from: 0 }))
 }
 
 /// What the screen has to hear of.

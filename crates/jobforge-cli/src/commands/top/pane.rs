@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jobforge::core::dead::DeadGroup;
 use jobforge::core::job::{JobId, WorkerId};
-use jobforge::core::overview::COUNTED_TO;
+use jobforge::core::overview::{COUNTED_TO, DEAD_COUNTED_TO};
 use jobforge::core::schedule::{ScheduleState, ScheduleView};
 use jobforge::core::time::{since, words};
 use jobforge::core::verdict::Verdict;
 
+use super::events;
 use super::seen::{Queue, Running, Seen, Working};
 use crate::output::printable;
 
@@ -150,35 +152,17 @@ impl Pane {
                 .iter()
                 .map(|group| Line {
                     cells: vec![
-                        group.count.to_string(),
+                        counted_dead(group.count),
                         format!("{} ago", words(since(now, group.last_at))),
                         printable(&group.job_type),
                         printable(&group.pattern),
                         group.group.clone(),
                     ],
                     tone: Tone::Plain,
-                    target: Target::DeadGroup {
-                        group: group.group.clone(),
-                        sample: group.sample,
-                        count: group.count,
-                    },
+                    target: dead_target(group),
                 })
                 .collect(),
-            Self::Events => seen
-                .events
-                .iter()
-                .map(|entry| Line {
-                    cells: vec![
-                        format!("{} ago", words(since(now, entry.at))),
-                        printable(&entry.by.actor),
-                        entry.action.clone(),
-                        printable(entry.target.as_deref().unwrap_or_default()),
-                        printable(entry.by.reason.as_deref().unwrap_or_default()),
-                    ],
-                    tone: Tone::Plain,
-                    target: Target::Nothing,
-                })
-                .collect(),
+            Self::Events => events::lines(seen),
         };
         let filter = filter.to_lowercase();
         let has = |line: &Line| line.cells.iter().any(|cell| cell.to_lowercase().contains(&filter));
@@ -222,7 +206,16 @@ fn running(job: &Running) -> Line {
     }
 }
 
-fn capped(count: u64) -> String {
+/// Dead jobs of one cause, of which no more are counted.
+pub(super) fn counted_dead(count: u64) -> String {
+    if count >= DEAD_COUNTED_TO { format!("{count}+") } else { count.to_string() }
+}
+
+pub(super) fn dead_target(group: &DeadGroup) -> Target {
+    Target::DeadGroup { group: group.group.clone(), sample: group.sample, count: group.count }
+}
+
+pub(super) fn capped(count: u64) -> String {
     if count >= COUNTED_TO { format!("{count}+") } else { count.to_string() }
 }
 

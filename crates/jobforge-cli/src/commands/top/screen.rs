@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::pane::{Line, Pane, Target, short};
+use super::pane::{Line, Pane, Target, counted_dead, short};
 use super::seen::Seen;
 
 /// What is on the screen besides what was seen.
@@ -40,6 +40,7 @@ pub(super) enum Mode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Deed {
     Cancel(jobforge::core::job::JobId),
+    Retry(jobforge::core::job::JobId),
     RetryDead { group: String, count: u64 },
     Pause { queue: String, paused: bool },
     PauseSchedule { name: String, paused: bool },
@@ -51,7 +52,10 @@ impl Deed {
     pub(super) fn question(&self) -> String {
         match self {
             Self::Cancel(id) => format!("cancel job {}", short(*id)),
-            Self::RetryDead { group, count } => format!("run {count} dead jobs of {group} again"),
+            Self::Retry(id) => format!("run job {} again from the beginning", short(*id)),
+            Self::RetryDead { group, count } => {
+                format!("run {} dead jobs of {group} again", counted_dead(*count))
+            }
             Self::Pause { queue, paused: true } => format!("pause queue {queue}"),
             Self::Pause { queue, paused: false } => format!("resume queue {queue}"),
             Self::PauseSchedule { name, paused: true } => format!("pause schedule {name}"),
@@ -192,6 +196,7 @@ impl Screen {
         let target = line.map_or(&Target::Nothing, |line| &line.target);
         let deed = match (capital, target) {
             ('C', Target::Job(id)) => Deed::Cancel(*id),
+            ('R', Target::Job(id)) => Deed::Retry(*id),
             ('R', Target::DeadGroup { group, count, .. }) => {
                 Deed::RetryDead { group: group.clone(), count: *count }
             }

@@ -16,9 +16,11 @@ use jobforge::core::standing::Rules;
 use jobforge::core::state::Status;
 use jobforge::core::time::since;
 use jobforge::core::verdict::{Verdict, verdict};
+use jobforge::core::watchdog::Run;
 use jobforge::core::worker::WorkerRow;
 use jobforge::overview::Facts;
-use jobforge::store::rows::{DeadFilter, JobFilter, QueueInfo, ScheduleFilter};
+use jobforge::store::rows::{JobFilter, QueueInfo, ScheduleFilter};
+use jobforge_api::alerts::{AlertView, alert_view};
 use jobforge_api::millis;
 use serde::Serialize;
 
@@ -28,7 +30,7 @@ use crate::failure::Failure;
 const MOST_RUNNING: usize = 500;
 /// Schedules that are looked at besides those in trouble.
 const MOST_SCHEDULES: usize = 200;
-/// Deeds of people that are shown.
+/// Deeds of people, sweeps and alerts that ceased that are looked at.
 const MOST_DEEDS: usize = 50;
 
 /// One look.
@@ -51,6 +53,10 @@ pub(super) struct Seen {
     pub(super) dead: Vec<DeadGroup>,
     /// What people did, newest first.
     pub(super) events: Vec<Entry>,
+    /// What watchdogs did, newest first.
+    pub(super) sweeps: Vec<Run>,
+    /// What holds, and what has ceased lately.
+    pub(super) alerts: Vec<AlertView>,
 }
 
 /// A running job.
@@ -99,6 +105,9 @@ pub(super) struct Working {
     pub(super) heard_ms: u64,
     /// What is left of its lease.
     pub(super) lease_ms: u64,
+    /// When and why it ended.
+    pub(super) ended_at: Option<Timestamp>,
+    pub(super) end_reason: Option<String>,
     /// Whether it has not ended.
     pub(super) is_active: bool,
     /// Whether its state is as it should be.
@@ -110,14 +119,21 @@ impl Seen {
         let store = client.store();
         let rules = Rules::from_settings(settings);
         let facts = Facts::gather(&**store, &rules.rescue).await?;
-        let dead = client.dead_groups(&DeadFilter::default()).await?;
+        let dead = client.dead_groups(&Facts::dead_latest()).await?;
         let overview = facts.assess(&**store, &rules, settings.flag("alerts"), &dead).await?;
         let filter =
             JobFilter { statuses: vec![Status::Running], limit: MOST_RUNNING, ..JobFilter::default() };
         let jobs = client.jobs(&filter).await?;
         let schedules =
             client.schedules(&ScheduleFilter { limit: MOST_SCHEDULES, ..ScheduleFilter::default() }).await?;
-        let events = store.audit(&AuditFilter::default(), MOST_DEEDS).await?;
+        let deeds = AuditFilter::default();
+        let (events, sweeps, ceased) = tokio::try_join!(
+            store.audit(&deeds, MOST_DEEDS),
+            store.watchdog_runs(MOST_DEEDS),
+            store.alerts(true, MOST_DEEDS),
+        )?;
+        let ceased = ceased.iter().map(|row| alert_view(row, &[], facts.as_of));
+        let alerts = facts.alerts.iter().cloned().chain(ceased).collect();
         let running = running(&facts, jobs, &rules.rescue);
         let loads = facts.loads();
         let workers_of =
@@ -134,6 +150,8 @@ impl Seen {
             running,
             dead,
             events,
+            sweeps,
+            alerts,
         })
     }
 }
@@ -200,6 +218,8 @@ fn working(row: &WorkerRow, running: &[Running], as_of: Timestamp) -> Working {
         id: row.id.clone(),
         hostname: row.hostname.clone(),
         pid: row.pid,
+        ended_at: row.ended_at,
+        end_reason: row.end_reason.clone(),
         is_active,
         is_well: !lapsed && row.stopped_at.is_none() && row.suspect_at.is_none() && row.death.is_none(),
         state,

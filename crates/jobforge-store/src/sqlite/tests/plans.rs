@@ -77,6 +77,8 @@ fn the_hot_statements_use_their_index() {
             &statements::JOB_IDS_FALLEN_TENANT,
             "COVERING INDEX idx_jobforge_jobs_fallen_tenant (tenant_id=? AND status=? AND id<?)",
         ),
+        (&statements::FEW_SCHEDULED, "idx_jobforge_jobs_scheduled (run_at>?)"),
+        (&statements::FEW_READY, "idx_jobforge_jobs_scheduled (run_at<?)"),
         (&statements::JOB_IDS_KEY, "idx_jobforge_jobs_idempotency (idempotency_key=?)"),
         (&statements::JOB_IDS_WORKER, "idx_jobforge_jobs_running (locked_by=?)"),
         (&statements::DEAD_LIST, "idx_jobforge_jobs_dead_newest (id<?)"),
