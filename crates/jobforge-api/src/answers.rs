@@ -48,7 +48,9 @@ pub struct TimelineView {
 pub struct TimelineEvent {
     /// When.
     pub at: Timestamp,
-    /// `enqueued`, `started`, `heard_again` after a silent gap, how an attempt ended, or what an operator did, such as `job.cancel`.
+    /// `enqueued`, `started`, `phase` and `progress` as its handler reported them, `heard_again` after a silent gap,
+    /// `ignores_stop` when its worker said that the handler goes on although it was asked to stop, how an attempt ended,
+    /// `planned` for the moment from which a waiting job may be claimed, or what an operator did, such as `job.cancel`.
     pub event: String,
     /// Who did it, where somebody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +70,12 @@ pub struct TimelineEvent {
     /// The worker that ran it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
+    /// How far it said it had come, 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    /// The phase that it named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorInfo>,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jobforge_core::heartbeat::SilentGap;
 use jobforge_core::job::{ErrorInfo, Job, JobId, Resolution, WorkerId};
 use jobforge_core::payload::Payload;
+use jobforge_core::progress::ProgressPoint;
 use jobforge_core::settle::RetryPolicy;
 use jobforge_core::worker::WorkerRow;
 use serde::de::Error as _;
@@ -247,6 +248,10 @@ pub struct AttemptView {
     /// order.
     #[serde(default)]
     pub silent_gaps: Vec<SilentGap>,
+    /// How far it said it had come, in order: at most 64 points, the first, the last and changes of phase among them. Kept of
+    /// the newest 32 fences of a job.
+    #[serde(default)]
+    pub progress: Vec<ProgressPoint>,
 }
 
 /// The kept log lines of one attempt.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::heartbeat::Heard;
 use crate::payload::Payload;
 use crate::poison::Crash;
+use crate::progress::ProgressPoint;
 use crate::state::Status;
 
 /// A job's identity: a UUID v7, so ids sort by creation.
@@ -364,6 +365,9 @@ pub struct Attempt {
     /// What was heard of it.
     #[serde(default)]
     pub heard: Heard,
+    /// How far it said it had come, in order; where only the last attempt is asked for, this is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub progress: Vec<ProgressPoint>,
 }
 
 impl Attempt {
@@ -388,6 +392,7 @@ impl Attempt {
             refused: 0,
             heartbeat_at: job.heartbeat_at,
             heard: job.heard.clone(),
+            progress: Vec::new(),
         })
     }
 }

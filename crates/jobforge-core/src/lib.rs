@@ -4,7 +4,7 @@
 //! is ever read. Only [`metric`] remembers anything: what a process has counted. `jobforge-store` remembers, `jobforge` drives, and both ask here what should happen.
 //!
 //! Reading order: what a job is ([`job`], [`payload`], [`stored_payload`], [`state`]), its life ([`enqueue`], [`claim`], [`heartbeat`],
-//! [`settle`], [`rescue`]), when one is made by itself ([`schedule`]), what it is now ([`standing`]) and how the whole is ([`overview`]), who may do what and
+//! [`progress`], [`settle`], [`rescue`]), when one is made by itself ([`schedule`]), what it is now ([`standing`]) and how the whole is ([`overview`]), who may do what and
 //! who did it ([`token`], [`throttle`], [`rate`], [`audit`], [`operation`]), what somebody must be told of ([`alert`]), and
 //! the numbers behind it ([`poll`], [`retention`], [`settings`]) and about it ([`metric`]).
 
@@ -24,6 +24,7 @@ pub mod death;
 pub mod enqueue;
 pub mod heartbeat;
 pub mod poison;
+pub mod progress;
 pub mod rescue;
 pub mod settle;
 

@@ -68,5 +68,6 @@ fn attempt(attempt: Attempt) -> AttemptView {
         heartbeats: attempt.heard.beats,
         heartbeat_interval_ms: attempt.heard.interval.map(jobforge_api::millis),
         silent_gaps: attempt.heard.gaps,
+        progress: attempt.progress,
     }
 }

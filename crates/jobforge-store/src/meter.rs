@@ -109,7 +109,7 @@ pub(crate) fn op(statement: &str) -> &'static str {
     match first {
         "enqueue" | "kind" | "listed" | "tagged" => "enqueue",
         "claim" => "claim",
-        "heartbeat" | "log" => "heartbeat",
+        "heartbeat" | "log" | "progress" => "heartbeat",
         "settle" | "settled" | "owner" | "result" | "success" => "settle",
         "rescue" | "suspects" => "rescue",
         "attempt" | "attempts" => "attempt",

@@ -8,6 +8,7 @@ use jobforge_core::alert::history::Labels;
 use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
 use jobforge_core::job_state::JobState;
 use jobforge_core::payload::Payload;
+use jobforge_core::progress::ProgressPoint;
 use jobforge_core::rescue::{Rescue, RescuePolicy};
 use jobforge_core::schedule::{LiveRun, NewLine, Schedule};
 use jobforge_core::state::Status;
@@ -88,6 +89,16 @@ pub struct JobDetail {
     pub result: Option<Payload>,
     /// Its log, oldest attempt first.
     pub logs: Vec<LogTail>,
+}
+
+/// Gives each attempt what is kept of its reports. Runs that snoozed have no attempt; their points are not told.
+pub(crate) fn give_points(attempts: &mut [Attempt], points: Vec<(Lease, ProgressPoint)>) {
+    for (lease, point) in points {
+        // The newest have the most to tell, and only they have any.
+        if let Some(attempt) = attempts.iter_mut().rev().find(|attempt| attempt.lease == lease) {
+            attempt.progress.push(point);
+        }
+    }
 }
 
 /// A queue and what is in it. Counts stop at [`COUNT_CAP`].

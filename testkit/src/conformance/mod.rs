@@ -29,6 +29,7 @@ pub mod inspect;
 pub mod operate;
 pub mod poison;
 pub mod presence;
+pub mod progress;
 pub mod renew;
 pub mod rescue;
 pub mod restart;
@@ -157,6 +158,14 @@ macro_rules! conformance {
                 a_stale_fence_records_nothing,
                 a_worker_that_does_not_say_how_often_it_beats_leaves_no_gaps,
                 what_a_threshold_bears_on_is_found_and_nothing_else,
+            }
+            progress {
+                what_a_handler_reports_is_kept_as_points_and_nothing_is_kept_twice,
+                the_last_report_is_a_point_however_the_attempt_ends,
+                each_attempt_has_points_of_its_own_whatever_ended_it,
+                of_many_reports_the_store_keeps_what_the_core_keeps,
+                reports_of_several_jobs_in_one_call_are_kept_apart,
+                a_job_that_snoozes_for_ever_keeps_the_points_of_its_newest_fences,
             }
             settle {
                 a_success_ends_the_job_and_keeps_its_result,
@@ -382,7 +391,7 @@ macro_rules! conformance {
             retention {
                 each_status_is_kept_for_its_own_time,
                 what_has_not_ended_is_never_purged,
-                attempts_result_and_log_go_with_the_job,
+                attempts_points_result_and_log_go_with_the_job,
                 a_key_is_free_again_after_its_job_was_purged,
                 a_purge_takes_a_batch_at_a_time_until_nothing_is_left,
                 what_would_be_purged_is_counted_and_stays,

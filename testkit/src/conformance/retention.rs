@@ -11,8 +11,8 @@ use jobforge_store::Store;
 use jobforge_store::rows::Move;
 
 use crate::fixtures::{
-    at, by, claim, claim_one, detail, ended_job, enqueue, failure, job, json, keyed, register, reported,
-    running_job, s, settle_one,
+    at, beat_with, by, claim, claim_one, detail, ended_job, enqueue, failure, heartbeat_one, job, json,
+    keyed, register, reported, running_job, s, settle_one,
 };
 
 const DAY: i64 = 86_400;
@@ -59,8 +59,10 @@ pub async fn what_has_not_ended_is_never_purged(store: Arc<dyn Store>) -> Result
     Ok(())
 }
 
-pub async fn attempts_result_and_log_go_with_the_job(store: Arc<dyn Store>) -> Result<()> {
+pub async fn attempts_points_result_and_log_go_with_the_job(store: Arc<dyn Store>) -> Result<()> {
     let (worker, first) = running_job(&store, "worker-00000001", at(0)).await?;
+    let half = jobforge_core::heartbeat::Report { progress: Some(50), ..Default::default() };
+    heartbeat_one(&store, &worker, beat_with(&first, half), at(1)).await?;
     settle_one(&store, &worker, &first, failure("boom"), at(1)).await?;
     let second = claim_one(&store, &worker, at(60)).await?;
     let done = Outcome::Succeeded { result: Some(json("[1]")) };
@@ -77,6 +79,10 @@ pub async fn attempts_result_and_log_go_with_the_job(store: Arc<dyn Store>) -> R
     enqueue(&store, NewJob { id: first.id, ..job("email") }, at(2 * DAY)).await?;
     let fresh = detail(&store, first.id).await?;
     assert!(fresh.attempts.is_empty() && fresh.result.is_none() && fresh.logs.is_empty());
+    let worker = register(&store, "worker-00000002", at(2 * DAY)).await?;
+    let again = claim_one(&store, &worker, at(2 * DAY)).await?;
+    assert_eq!(again.lease, first.lease);
+    assert!(detail(&store, first.id).await?.attempts[0].progress.is_empty());
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jobforge::core::counted::counted;
 use jobforge::core::job::{Attempt, Job, JobId, WorkerId};
 use jobforge::core::job_state::JobState;
+use jobforge::core::progress::ProgressPoint;
 use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::search::{self, Asked};
 use jobforge::core::state::Status;
@@ -21,6 +22,10 @@ use crate::output;
 
 /// Jobs moved by one call of the store.
 const MOVE_BATCH: usize = 1000;
+/// Reports that are shown of an attempt, the newest, and attempts of which any are.
+const SHOWN_POINTS: usize = 5;
+/// See [`SHOWN_POINTS`].
+const SHOWN_ATTEMPTS: usize = 5;
 
 pub(crate) async fn run(context: Context, command: JobCommand) -> Result<(), Failure> {
     match command {
@@ -209,9 +214,38 @@ fn print_detail(detail: &JobDetail, now: jiff::Timestamp) {
         output::say("");
         output::table(&["attempt", "outcome", "took", "worker", "what was wrong"], &[0], rows);
     }
+    print_points(&detail.attempts);
     if !detail.logs.is_empty() {
         output::note(&output::dim(&format!("what it logged: jobforge job logs {}", job.id)));
     }
+}
+
+/// What the newest attempts last reported.
+fn print_points(attempts: &[Attempt]) {
+    let told = attempts.iter().filter(|attempt| !attempt.progress.is_empty());
+    let mut told: Vec<&Attempt> = told.rev().take(SHOWN_ATTEMPTS).collect();
+    told.reverse();
+    let rows: Vec<_> = told
+        .iter()
+        .flat_map(|attempt| {
+            let last = attempt.progress.len().saturating_sub(SHOWN_POINTS);
+            attempt.progress[last..].iter().map(|point| point_row(attempt, point))
+        })
+        .collect();
+    if !rows.is_empty() {
+        output::say("");
+        output::table(&["attempt", "reported", "at", "phase", "doing"], &[0, 2], rows);
+    }
+}
+
+fn point_row(attempt: &Attempt, point: &ProgressPoint) -> Vec<String> {
+    vec![
+        attempt.attempt.to_string(),
+        format!("{:.0}", point.at),
+        point.percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent} %")),
+        point.phase.clone().unwrap_or_default(),
+        point.message.as_deref().and_then(|text| text.lines().next()).unwrap_or_default().to_owned(),
+    ]
 }
 
 fn attempt_row(attempt: &Attempt, now: Timestamp) -> Vec<String> {

@@ -27,6 +27,7 @@ mod otlp;
 mod pages;
 mod probes;
 mod program;
+mod progress;
 mod prometheus;
 mod protocol_test;
 // What `jobforge drill partition` cuts workers off with.

@@ -310,6 +310,7 @@ mod tests {
             refused: 0,
             heartbeat_at: None,
             heard: Default::default(),
+            progress: Vec::new(),
         };
         let known = Facts { last_attempt: Some(last), ..facts(job, 111) };
         let standing = assess(&known, &Rules::default());

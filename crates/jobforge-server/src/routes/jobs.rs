@@ -12,8 +12,9 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jobforge::core::audit::AuditFilter;
 use jobforge::core::enqueue::JobRequest;
-use jobforge::core::job::{Job, JobId, NewJob};
+use jobforge::core::job::{Job, JobId, NewJob, QueuedBecause};
 use jobforge::core::standing::Rules;
+use jobforge::core::state::Status;
 use jobforge::core::time::{LATEST, since, words};
 use jobforge::store::rows::JobDetail;
 use jobforge::{Error, Receipt};
@@ -248,6 +249,8 @@ pub(crate) async fn events_of(app: &App, detail: &JobDetail) -> Result<Vec<Timel
         attempt: None,
         lease: None,
         worker: None,
+        percent: None,
+        phase: None,
         error: None,
     };
     let job = &detail.job;
@@ -264,6 +267,21 @@ pub(crate) async fn events_of(app: &App, detail: &JobDetail) -> Result<Vec<Timel
             ..bare(at, event)
         };
         events.extend(attempt.started_at.map(|at| of_attempt(at, "started")));
+        let mut phase = None;
+        for point in &attempt.progress {
+            let named = point.phase.as_ref().filter(|named| phase != Some(*named));
+            phase = point.phase.as_ref();
+            events.push(TimelineEvent {
+                percent: point.percent,
+                phase: point.phase.clone(),
+                reason: point.message.clone().filter(|text| !text.is_empty()),
+                ..of_attempt(point.at, if named.is_some() { "phase" } else { "progress" })
+            });
+        }
+        events.extend(attempt.stop_ignored_at.map(|at| TimelineEvent {
+            reason: Some("its handler goes on although it was asked to stop".to_owned()),
+            ..of_attempt(at, "ignores_stop")
+        }));
         events.extend(attempt.heard.gaps.iter().map(|gap| TimelineEvent {
             reason: Some(format!("nothing was heard for {}", words(gap.lasted()))),
             ..of_attempt(gap.ended_at, "heard_again")
@@ -271,12 +289,28 @@ pub(crate) async fn events_of(app: &App, detail: &JobDetail) -> Result<Vec<Timel
         let ended = |at| TimelineEvent { error: attempt.error.clone(), ..of_attempt(at, &attempt.outcome) };
         events.extend(attempt.finished_at.map(ended));
     }
+    if job.status == Status::Queued && job.run_at > job.created_at {
+        events.push(TimelineEvent { reason: Some(planned(job)), ..bare(job.run_at, "planned") });
+    }
     for deed in deeds {
         let told = bare(deed.at, &deed.action);
         events.push(TimelineEvent { by: Some(deed.by.actor), reason: deed.by.reason, ..told });
     }
     events.sort_by_key(|event| event.at);
     Ok(events)
+}
+
+/// What a waiting job waits to do, and since what.
+fn planned(job: &Job) -> String {
+    let after = match job.queued_because {
+        QueuedBecause::Enqueued => "as it was enqueued for",
+        QueuedBecause::Retry => "because the one before failed",
+        QueuedBecause::Snooze => "because the handler asked for it",
+        QueuedBecause::Release => "because its worker stopped and gave it back",
+        QueuedBecause::Rescue => "because its worker was lost",
+        QueuedBecause::Operator => "because a person wants it to run again",
+    };
+    format!("attempt {} of {} may begin, {after}", job.attempts + 1, job.max_attempts)
 }
 
 async fn moved(app: &App, id: JobId) -> Result<Response, ApiError> {

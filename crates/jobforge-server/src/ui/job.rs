@@ -6,6 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use jiff::Timestamp;
 use jobforge::core::job::{Attempt, Job, JobId};
+use jobforge::core::progress::ProgressPoint;
 use jobforge::core::standing::Rules;
 use jobforge::core::standing::{Kind, Standing};
 use jobforge::core::state::Status;
@@ -25,6 +26,8 @@ use crate::routes::{events_of, visible};
 const PREVIEW: usize = 64 * 1024;
 /// Attempts that are listed, the newest.
 const ATTEMPTS: usize = 50;
+/// Events that are listed, the newest.
+const EVENTS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "job.html")]
@@ -44,7 +47,10 @@ struct JobPage {
     message: String,
     items: String,
     timeline: String,
+    has_points: bool,
+    has_plan: bool,
     events: Vec<EventLine>,
+    more_events: usize,
     attempts: Vec<AttemptLine>,
     more_attempts: usize,
     texts: Vec<Text>,
@@ -127,7 +133,10 @@ pub(super) async fn page(
         message: cut(job.progress.message.as_deref().unwrap_or_default(), 500),
         items: items(job),
         timeline: timeline::draw(job, &detail.attempts, &events, now),
-        events: events.iter().rev().map(|event| event_line(event, now)).collect(),
+        has_points: detail.attempts.iter().any(|attempt| !attempt.progress.is_empty()),
+        has_plan: events.iter().any(|event| event.event == "planned"),
+        events: events.iter().rev().take(EVENTS).map(|event| event_line(event, now)).collect(),
+        more_events: events.len().saturating_sub(EVENTS),
         attempts: detail.attempts[shown..].iter().rev().map(|attempt| attempt_line(attempt, now)).collect(),
         more_attempts: shown,
         texts: texts(&detail),
@@ -171,14 +180,20 @@ fn items(job: &Job) -> String {
 
 fn event_line(event: &TimelineEvent, now: Timestamp) -> EventLine {
     let attempt = event.attempt.map(|attempt| format!("attempt {attempt} ")).unwrap_or_default();
-    let said = match (&event.error, &event.reason) {
+    let point = ProgressPoint {
+        at: event.at,
+        percent: event.percent,
+        phase: event.phase.clone(),
+        message: event.reason.clone(),
+    };
+    let said = match (&event.error, point.told()) {
         (Some(error), _) => error.message.clone(),
-        (None, Some(reason)) => reason.clone(),
-        (None, None) => event.queue.as_ref().map(|queue| format!("into queue {queue}")).unwrap_or_default(),
+        (None, told) if !told.is_empty() => told,
+        (None, _) => event.queue.as_ref().map(|queue| format!("into queue {queue}")).unwrap_or_default(),
     };
     EventLine {
         at: When::of(event.at, now),
-        what: format!("{attempt}{}", event.event),
+        what: format!("{attempt}{}", event.event.replace('_', " ")),
         who: event.worker.clone().or_else(|| event.by.clone()).unwrap_or_default(),
         said: cut(&said, 300),
     }

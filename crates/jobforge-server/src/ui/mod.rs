@@ -34,6 +34,7 @@ mod session;
 mod settings;
 mod tenants;
 mod timeline;
+mod timeline_progress;
 mod visit;
 mod watchdog;
 mod what_if;

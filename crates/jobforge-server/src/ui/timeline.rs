@@ -1,5 +1,5 @@
 //! The life of a job as a picture: attempts as bars, their heartbeats with silent gaps, the silence since the last sign of life,
-//! what operators did.
+//! what they reported, what operators did, and when it may next be claimed.
 //!
 //! Long stretches in which nothing happens are drawn shorter, with a mark. The same is in a table beside it, for whoever
 //! reads pages rather than sees them.
@@ -13,10 +13,13 @@ use jobforge::core::state::Status;
 use jobforge::core::time::{since, words};
 use jobforge_api::TimelineEvent;
 
+use super::timeline_progress::{self, lane, turns};
+
 /// The picture's size; it scales with the page.
 const WIDTH: f64 = 1000.0;
-const LEFT: f64 = 8.0;
-const RIGHT: f64 = 992.0;
+const HEIGHT: u32 = 112;
+pub(super) const LEFT: f64 = 8.0;
+pub(super) const RIGHT: f64 = 992.0;
 /// The share of the width that one stretch without events takes at most, where there are several.
 const LONGEST: f64 = 0.45;
 /// And the least, so that what happened at once can be told apart.
@@ -25,7 +28,7 @@ const SHORTEST: f64 = 0.02;
 const MOST: usize = 60;
 
 /// Where moments lie on the picture.
-struct Axis {
+pub(super) struct Axis {
     /// Moments in order, with their places.
     marks: Vec<(Timestamp, f64)>,
     /// Stretches that are drawn shorter than they were: from where to where, and how long they were.
@@ -33,7 +36,7 @@ struct Axis {
 }
 
 impl Axis {
-    fn of(mut moments: Vec<Timestamp>) -> Self {
+    pub(super) fn of(mut moments: Vec<Timestamp>) -> Self {
         moments.sort_unstable();
         moments.dedup();
         let gaps: Vec<f64> = moments.windows(2).map(|pair| since(pair[1], pair[0]).as_secs_f64()).collect();
@@ -63,7 +66,7 @@ impl Axis {
         Self { marks, broken }
     }
 
-    fn x(&self, moment: Timestamp) -> f64 {
+    pub(super) fn x(&self, moment: Timestamp) -> f64 {
         match self.marks.binary_search_by_key(&moment, |(at, _)| *at) {
             Ok(place) => self.marks[place].1,
             Err(0) => LEFT,
@@ -89,16 +92,23 @@ pub(super) fn draw(job: &Job, attempts: &[Attempt], events: &[TimelineEvent], no
     moments.extend(due);
     let gaps = drawn.iter().flat_map(|attempt| &attempt.heard.gaps);
     moments.extend(gaps.flat_map(|gap| [gap.began_at(), gap.ended_at]));
+    moments.extend(drawn.iter().filter_map(|attempt| attempt.stop_ignored_at));
+    moments.extend(turns(drawn));
     moments.extend(Some(job.run_at).filter(|at| job.status == Status::Queued && *at > now));
     let axis = Axis::of(moments);
     let mut svg = String::with_capacity(4096);
+    let reported = drawn.iter().rfind(|attempt| !attempt.progress.is_empty());
+    let height = HEIGHT + reported.map_or(0, |_| timeline_progress::HEIGHT);
+    let course =
+        reported.map(|attempt| format!("{}; ", timeline_progress::told(attempt))).unwrap_or_default();
     let _ = write!(
         svg,
-        "<svg class=\"timeline\" viewBox=\"0 0 {WIDTH} 112\" role=\"img\" aria-labelledby=\"tl-t tl-d\">\
-         <title id=\"tl-t\">Timeline of the job</title><desc id=\"tl-d\">{} attempts; the table below tells the same.</desc>\
+        "<svg class=\"timeline\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"tl-t tl-d\">\
+         <title id=\"tl-t\">Timeline of the job</title><desc id=\"tl-d\">{} attempts; {}the table below tells the same.</desc>\
          <defs><pattern id=\"silence\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
          <rect class=\"hatch\" width=\"3\" height=\"8\"/></pattern></defs><line class=\"axis\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"44\" y2=\"44\"/>",
-        attempts.len()
+        attempts.len(),
+        escape(&course)
     );
     mark(&mut svg, axis.x(job.created_at), "enqueued", "plain");
     for attempt in drawn {
@@ -106,15 +116,28 @@ pub(super) fn draw(job: &Job, attempts: &[Attempt], events: &[TimelineEvent], no
         beats(&mut svg, &axis, attempt, now);
     }
     silence(&mut svg, &axis, job, now);
-    for event in events.iter().filter(|event| event.attempt.is_none() && event.event != "enqueued") {
-        let who = event.by.as_deref().unwrap_or_default();
-        mark(&mut svg, axis.x(event.at), &format!("{} by {who}", event.event), "deed");
+    if reported.is_some() {
+        lane(&mut svg, &axis, drawn, now);
+    }
+    for event in events {
+        let (x, reason) = (axis.x(event.at), event.reason.as_deref().unwrap_or_default());
+        match (event.event.as_str(), event.attempt, &event.by) {
+            ("ignores_stop", Some(attempt), _) => {
+                mark(&mut svg, x, &format!("attempt {attempt}: {reason}"), "alarm");
+            }
+            ("planned", None, _) => mark(&mut svg, x, reason, "plan"),
+            ("enqueued", ..) | (_, Some(_), _) => {}
+            (deed, None, who) => {
+                mark(&mut svg, x, &format!("{deed} by {}", who.as_deref().unwrap_or_default()), "deed");
+            }
+        }
     }
     for (from, to, lasted) in &axis.broken {
         let middle = f64::midpoint(*from, *to);
         let _ = write!(
             svg,
-            "<text class=\"break\" x=\"{middle:.1}\" y=\"106\" text-anchor=\"middle\">// {}</text>",
+            "<text class=\"break\" x=\"{middle:.1}\" y=\"{}\" text-anchor=\"middle\">// {}</text>",
+            height - 6,
             words(*lasted)
         );
     }
@@ -220,7 +243,7 @@ fn mark(svg: &mut String, x: f64, what: &str, class: &str) {
     );
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -29,6 +29,7 @@ mod ui_pages;
 mod ui_runbooks;
 mod ui_sessions;
 mod ui_tenants;
+mod ui_timeline;
 mod ui_troubles;
 mod ui_wire;
 mod what_if;

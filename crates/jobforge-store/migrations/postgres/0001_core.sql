@@ -216,6 +216,84 @@ CREATE TABLE jobforge_job_logs (
   PRIMARY KEY (job_id, lease)
 );
 
+-- How far attempts said they had come: at most 64 points each, of the newest fences of a job. A row a point, for a report then
+-- writes a small row rather than all that is kept once more.
+CREATE TABLE jobforge_job_progress (
+  job_id     uuid         NOT NULL REFERENCES jobforge_jobs (id) ON DELETE CASCADE,
+  lease      bigint       NOT NULL,
+  report_no  integer      NOT NULL,
+  at         timestamptz  NOT NULL,
+  progress   smallint     CHECK (progress BETWEEN 0 AND 100),
+  phase      text,
+  message    text,
+  PRIMARY KEY (job_id, lease, report_no)
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05);
+
+-- Notes a report of a running attempt, by the rule of jobforge_core::progress: nothing if it says nothing new; and once there
+-- are 64 points, one of the inner ones gives way, a change of phase last, otherwise the one whose neighbours are closest
+-- together. Mostly that is the last one, which is then written over. Called by whoever has just changed the job's row, so that nobody else notes a report of the job at the same time.
+-- In plpgsql, whose every statement sees what was committed while it waited for that row. Uses the primary key.
+CREATE FUNCTION jobforge_note_progress(of_job uuid, of_lease bigint, percent smallint, named text, said text)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  newest jobforge_job_progress;
+  before jobforge_job_progress;
+  point jobforge_job_progress;
+  began timestamptz;
+BEGIN
+  SELECT * INTO newest FROM jobforge_job_progress p
+  WHERE p.job_id = of_job AND p.lease = of_lease
+  ORDER BY p.report_no DESC
+  LIMIT 1;
+  point.progress := coalesce(percent, newest.progress);
+  point.phase := coalesce(left(named, 100), newest.phase);
+  point.message := coalesce(left(said, 200), newest.message);
+  IF (point.progress, point.phase, point.message) IS NOT DISTINCT FROM (newest.progress, newest.phase, newest.message) THEN
+    RETURN;
+  END IF;
+  point.at := jobforge_now();
+  IF newest.report_no >= 64 THEN
+    SELECT * INTO before FROM jobforge_job_progress p
+    WHERE p.job_id = of_job AND p.lease = of_lease AND p.report_no < newest.report_no
+    ORDER BY p.report_no DESC
+    LIMIT 1;
+    SELECT p.at INTO began FROM jobforge_job_progress p
+    WHERE p.job_id = of_job AND p.lease = of_lease
+    ORDER BY p.report_no
+    LIMIT 1;
+    IF newest.phase IS NOT DISTINCT FROM before.phase AND (point.at - before.at) * 63 <= point.at - began THEN
+      UPDATE jobforge_job_progress p
+      SET at = point.at,
+          progress = point.progress,
+          phase = point.phase,
+          message = point.message
+      WHERE p.job_id = of_job AND p.lease = of_lease AND p.report_no = newest.report_no;
+      RETURN;
+    END IF;
+  END IF;
+  INSERT INTO jobforge_job_progress (job_id, lease, report_no, at, progress, phase, message)
+  VALUES (of_job, of_lease, coalesce(newest.report_no, 0) + 1, point.at, point.progress, point.phase, point.message);
+  IF newest.report_no IS NULL THEN
+    DELETE FROM jobforge_job_progress p WHERE p.job_id = of_job AND p.lease <= of_lease - 32;
+  ELSIF newest.report_no >= 64 THEN
+    DELETE FROM jobforge_job_progress p
+    WHERE p.job_id = of_job AND p.lease = of_lease AND p.report_no = (
+      SELECT o.report_no
+      FROM (
+        SELECT i.report_no,
+               i.phase IS DISTINCT FROM lag(i.phase) OVER w AS turns,
+               lead(i.at) OVER w - lag(i.at) OVER w AS apart
+        FROM jobforge_job_progress i
+        WHERE i.job_id = of_job AND i.lease = of_lease
+        WINDOW w AS (ORDER BY i.report_no)
+      ) o
+      WHERE o.apart IS NOT NULL
+      ORDER BY o.turns, o.apart, o.report_no
+      LIMIT 1
+    );
+  END IF;
+END $$;
+
 CREATE TABLE jobforge_workers (
   id                 text        PRIMARY KEY,
   name               text,

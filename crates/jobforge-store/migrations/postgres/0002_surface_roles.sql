@@ -8,6 +8,9 @@ CREATE POLICY jobforge_tenant ON jobforge_connector_configs FOR SELECT USING (te
 CREATE POLICY jobforge_tenant ON jobforge_job_logs FOR SELECT
   USING (EXISTS (SELECT FROM jobforge_jobs j WHERE j.id = job_id AND j.tenant_id = (SELECT jobforge_tenant())));
 
+CREATE POLICY jobforge_tenant ON jobforge_job_progress FOR SELECT
+  USING (EXISTS (SELECT FROM jobforge_jobs j WHERE j.id = job_id AND j.tenant_id = (SELECT jobforge_tenant())));
+
 -- Closes every table of JobForge to all but trusted roles, those of later migrations too. Pins the names that functions see
 -- which act with the owner's rights, and those of triggers, for pg_restore works without a search path. The program calls
 -- it after every migration.
@@ -53,7 +56,7 @@ DECLARE
   home regnamespace := (SELECT relnamespace FROM pg_class WHERE oid = 'jobforge_jobs'::regclass);
   may_create boolean := (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user);
   readable CONSTANT text[] := ARRAY['jobforge_jobs', 'jobforge_job_results', 'jobforge_job_attempts', 'jobforge_job_logs',
-                                    'jobforge_connector_configs'];
+                                    'jobforge_job_progress', 'jobforge_connector_configs'];
   runbook_views CONSTANT text[] := ARRAY['qc_jobs', 'executions', 'worker_heartbeats', 'job_dlq'];
   who text;
   item record;

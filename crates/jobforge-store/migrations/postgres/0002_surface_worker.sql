@@ -190,6 +190,7 @@ CREATE FUNCTION jobforge_heartbeat_job(
 ) RETURNS timestamptz LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
   worker jobforge_workers := jobforge_sql_worker(p_worker_id, NULL);
+  held bigint;
 BEGIN
   UPDATE jobforge_jobs j
   SET revision = j.revision + 1,
@@ -201,9 +202,13 @@ BEGIN
       phase = coalesce(left(p_phase, 100), j.phase),
       progress_at = CASE WHEN num_nonnulls(p_progress, p_message, p_phase) = 0 THEN j.progress_at ELSE jobforge_now() END
   WHERE j.id = p_job_id AND j.locked_by IS NOT DISTINCT FROM p_worker_id AND j.status IS NOT DISTINCT FROM 'running'
-    AND j.lease = coalesce(p_lease, j.lease) AND j.tenant_id = coalesce(jobforge_bound(), j.tenant_id);
+    AND j.lease = coalesce(p_lease, j.lease) AND j.tenant_id = coalesce(jobforge_bound(), j.tenant_id)
+  RETURNING j.lease INTO held;
   IF NOT FOUND THEN
     PERFORM jobforge_not_yours(p_job_id, p_worker_id, p_lease);
+  END IF;
+  IF num_nonnulls(p_progress, p_message, p_phase) > 0 THEN
+    PERFORM jobforge_note_progress(p_job_id, held, least(greatest(p_progress, 0), 100)::smallint, p_phase, p_message);
   END IF;
   RETURN worker.lease_expires_at;
 END $$;

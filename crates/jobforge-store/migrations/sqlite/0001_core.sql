@@ -204,6 +204,19 @@ CREATE TABLE jobforge_job_logs (
     PRIMARY KEY (job_id, lease)
 ) STRICT;
 
+-- How far attempts said they had come: at most 64 points each, of the newest fences of a job. A row a point, for a report then
+-- writes a small row rather than all that is kept once more.
+CREATE TABLE jobforge_job_progress (
+    job_id     TEXT    NOT NULL REFERENCES jobforge_jobs (id) ON DELETE CASCADE,
+    lease      INTEGER NOT NULL,
+    report_no  INTEGER NOT NULL,
+    at         INTEGER NOT NULL,
+    progress   INTEGER CHECK (progress BETWEEN 0 AND 100),
+    phase      TEXT,
+    message    TEXT,
+    PRIMARY KEY (job_id, lease, report_no)
+) STRICT, WITHOUT ROWID;
+
 -- One row per incarnation of a worker.
 CREATE TABLE jobforge_workers (
     id                 TEXT    NOT NULL PRIMARY KEY,

@@ -37,7 +37,7 @@ WITH beat AS MATERIALIZED (
       checkpoint = coalesce(b.checkpoint, j.checkpoint)
   FROM beat b
   WHERE j.id = b.id AND j.lease = b.lease AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status IS NOT DISTINCT FROM 'running'
-  RETURNING j.id, j.lease, j.attempts, b.log
+  RETURNING j.id, j.lease, j.attempts, b.log, b.progress, b.message, b.phase
 ), kept_logs AS (
   INSERT INTO jobforge_job_logs (job_id, lease, attempt_no, tail, updated_at)
   SELECT id, lease, attempts, log, (SELECT jobforge_now())
@@ -45,4 +45,6 @@ WITH beat AS MATERIALIZED (
   WHERE log IS NOT NULL
   ON CONFLICT (job_id, lease) DO UPDATE SET tail = excluded.tail, updated_at = excluded.updated_at
 )
-SELECT id, lease FROM kept
+SELECT id, lease,
+  CASE WHEN num_nonnulls(progress, message, phase) > 0 THEN jobforge_note_progress(id, lease, progress, phase, message) END
+FROM kept

@@ -51,7 +51,7 @@ WITH s AS MATERIALIZED (
   WHERE j.id = s.id AND j.lease = s.lease AND j.locked_by IS NOT DISTINCT FROM $1 AND j.status IS NOT DISTINCT FROM 'running'
   RETURNING j.id, j.tenant_id, j.lease, j.started_at,
             CASE WHEN s.burns THEN j.attempts ELSE j.attempts + 1 END AS attempt_no,
-            s.to_status, s.because, s.error, s.result, s.result_id, s.log, j.queue,
+            s.to_status, s.because, s.error, s.result, s.result_id, s.log, s.progress, s.message, s.phase, j.queue,
             CASE WHEN starts_with(j.created_by, 'schedule:') THEN substr(j.created_by, 10) ELSE j.type END AS job_name,
             extract(epoch FROM jobforge_now() - j.started_at)::float8 AS took_s,
             j.items_processed, j.items_failed, j.items_skipped, j.beats, j.heartbeat_at, j.beat_interval_ms, j.silent_gaps
@@ -88,5 +88,6 @@ SELECT id, lease, queue, job_name, took_s, items_processed, items_failed, items_
    WHERE to_status = 'succeeded' AND NOT EXISTS (
        SELECT FROM jobforge_successes s WHERE s.name = settled.job_name AND s.last_at > jobforge_now() - interval '1 s'
      )
-   HAVING count(*) > 0)
+   HAVING count(*) > 0),
+  CASE WHEN num_nonnulls(progress, message, phase) > 0 THEN jobforge_note_progress(id, lease, progress, phase, message) END
 FROM settled

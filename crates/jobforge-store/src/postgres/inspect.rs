@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
 use jobforge_core::payload::Payload;
+use jobforge_core::progress::ProgressPoint;
 use jobforge_core::standing::Facts;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
@@ -20,7 +21,7 @@ use super::rows::{Json, count, error_info, heard, job, millis, status, worker};
 use super::session::{Params, Sql, sql};
 use super::watchdog;
 use crate::error::Result;
-use crate::rows::{Gauges, JobDetail, JobFilter, JobPage, LogTail, MAX_PAGE, QueueInfo};
+use crate::rows::{Gauges, JobDetail, JobFilter, JobPage, LogTail, MAX_PAGE, QueueInfo, give_points};
 use crate::traits::Inspect;
 
 static CLOCK: Sql = sql!("clock");
@@ -28,6 +29,7 @@ static GET: Sql = sql!("job_get", UUID);
 static ATTEMPTS: Sql = sql!("job_attempts", UUID);
 static LAST_ATTEMPT: Sql = sql!("job_last_attempt", UUID);
 static LOGS: Sql = sql!("job_logs", UUID);
+static PROGRESS: Sql = sql!("job_progress", UUID);
 static RESULT: Sql = sql!("job_result", UUID);
 static SURROUNDINGS: Sql = sql!("job_surroundings", TEXT, TEXT, INT8);
 static COUNTS: Sql = sql!(each_time "status_counts", TEXT, TIMESTAMPTZ, INT8);
@@ -52,14 +54,17 @@ impl Inspect for PostgresStore {
         let Some(job) = self.job(id).await? else { return Ok(None) };
         let fault = |error| self.fault("job_detail", error);
         let key: Params<'_> = &[&id.0];
-        let (attempts, logs, result) = tokio::try_join!(
+        let (attempts, points, logs, result) = tokio::try_join!(
             self.query(Now::Database, &ATTEMPTS, key),
+            self.query(Now::Database, &PROGRESS, key),
             self.query(Now::Database, &LOGS, key),
             self.query(Now::Database, &RESULT, key),
         )?;
         let mut attempts =
             attempts.iter().map(attempt).collect::<std::result::Result<Vec<_>, _>>().map_err(fault)?;
         attempts.extend(Attempt::untold(&job, attempts.last()));
+        let points = points.iter().map(point).collect::<std::result::Result<Vec<_>, _>>().map_err(fault)?;
+        give_points(&mut attempts, points);
         let log = |row: &Row| {
             Ok(LogTail {
                 attempt: count(row.try_get(0)?),
@@ -180,7 +185,20 @@ fn attempt(row: &Row) -> std::result::Result<Attempt, tokio_postgres::Error> {
         refused: count(row.try_get(8)?),
         heartbeat_at: row.try_get("heartbeat_at")?,
         heard: heard(row)?,
+        progress: Vec::new(),
     })
+}
+
+/// How far an attempt said it had come, with its fence.
+fn point(row: &Row) -> std::result::Result<(Lease, ProgressPoint), tokio_postgres::Error> {
+    let percent: Option<i16> = row.try_get(2)?;
+    let point = ProgressPoint {
+        at: row.try_get(1)?,
+        percent: percent.and_then(|percent| u8::try_from(percent).ok()),
+        phase: row.try_get(3)?,
+        message: row.try_get(4)?,
+    };
+    Ok((Lease(row.try_get(0)?), point))
 }
 
 #[cfg(test)]
@@ -192,6 +210,7 @@ pub(super) fn statements() -> Vec<&'static Sql> {
         &ATTEMPTS,
         &LAST_ATTEMPT,
         &LOGS,
+        &PROGRESS,
         &RESULT,
         &SURROUNDINGS,
         &COUNTS,

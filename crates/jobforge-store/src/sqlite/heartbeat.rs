@@ -6,6 +6,7 @@ use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use rusqlite::params;
 
+use super::progress::put_progress;
 use super::rows::{self, checkpoint, clean, later, millis};
 use super::statements;
 use super::tx::Tx;
@@ -45,6 +46,7 @@ pub(super) fn heartbeat(tx: &Tx<'_>, worker: &WorkerId, beats: &[Beat], at: Now)
             let attempt = owner(tx, beat.id)?.map_or(0, |owner| owner.attempts);
             put_log(tx, beat.id, beat.lease, attempt, report, now)?;
         }
+        put_progress(tx, beat.id, beat.lease, report, now)?;
         replies.push(BeatReply::Kept);
     }
     Ok(replies)

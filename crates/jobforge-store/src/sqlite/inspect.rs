@@ -10,12 +10,13 @@ use jobforge_core::watchdog::GAP;
 use jobforge_core::worker::WorkerRow;
 use rusqlite::{Row, params};
 
+use super::progress::progress;
 use super::rows::{self, earlier};
 use super::statements;
 use super::tx::{Tx, as_of};
 use super::watchdog;
 use crate::error::Result;
-use crate::rows::{ENDED_KEPT, JobDetail, LogTail};
+use crate::rows::{ENDED_KEPT, JobDetail, LogTail, give_points};
 
 /// One job.
 pub(super) fn job(tx: &Tx<'_>, id: JobId) -> Result<Option<Job>> {
@@ -34,6 +35,7 @@ pub(super) fn detail(tx: &Tx<'_>, id: JobId) -> Result<Option<JobDetail>> {
     let key = id.to_string();
     let mut attempts = tx.prepare(&statements::ATTEMPTS)?.all([&key], attempt)?;
     attempts.extend(Attempt::untold(&job, attempts.last()));
+    give_points(&mut attempts, progress(tx, id)?);
     let result = tx.prepare(&statements::RESULT)?.one([&key], |row| row.get(0).map(Payload::from_stored))?;
     let logs = tx.prepare(&statements::LOGS)?.all([&key], log)?;
     Ok(Some(JobDetail { job, attempts, result, logs }))
@@ -52,6 +54,7 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         refused: row.get(8)?,
         heartbeat_at: rows::maybe_at(row, "heartbeat_at")?,
         heard: rows::heard(row)?,
+        progress: Vec::new(),
     })
 }
 

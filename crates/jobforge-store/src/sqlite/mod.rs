@@ -23,6 +23,7 @@ mod claim;
 mod dead;
 mod death;
 mod heartbeat;
+mod progress;
 mod settle;
 mod workers;
 

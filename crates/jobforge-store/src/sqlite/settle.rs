@@ -12,6 +12,7 @@ use rusqlite::{Row, params};
 use uuid::Uuid;
 
 use super::heartbeat::{Late, owner, put_log, tell_late};
+use super::progress::put_progress;
 use super::rows::{checkpoint, clean, count, json, later};
 use super::statements;
 use super::tx::{Stmt, Tx};
@@ -82,6 +83,7 @@ fn settle_one(
     let Some(place) = place else {
         return Err(tx.failed(format!("job {} vanished while it was settled", plan.id)));
     };
+    put_progress(tx, plan.id, plan.lease, report, now)?;
     if !is_plain(plan) {
         keep_records(tx, worker, plan, result_id.as_deref(), &place, now)?;
     }

@@ -8,12 +8,13 @@ use testkit::Result;
 use super::{HOSTILE, Scene, scene};
 
 /// What the roles of tenants may read: each with a row of either tenant in the scene of [`two`].
-const READABLE: [&str; 9] = [
+const READABLE: [&str; 10] = [
     "executions",
     "job_dlq",
     "jobforge_connector_configs",
     "jobforge_job_attempts",
     "jobforge_job_logs",
+    "jobforge_job_progress",
     "jobforge_job_results",
     "jobforge_jobs",
     "qc_jobs",

@@ -5,11 +5,12 @@ use testkit::Result;
 
 use super::{Scene, refused, scene};
 
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 6] = [
     "jobforge_jobs",
     "jobforge_job_results",
     "jobforge_job_attempts",
     "jobforge_job_logs",
+    "jobforge_job_progress",
     "jobforge_connector_configs",
 ];
 const VIEWS: [&str; 4] = ["qc_jobs", "executions", "worker_heartbeats", "job_dlq"];
@@ -35,6 +36,7 @@ async fn two() -> Result<Two> {
              UPDATE jobforge_jobs SET status = 'dead' WHERE id = '{dead}';
              INSERT INTO jobforge_job_results (job_id, tenant_id, result) VALUES ('{dead}', '{tenant}', '1');
              INSERT INTO jobforge_job_logs VALUES ('{dead}', 1, 1, 'line', now());
+             SELECT jobforge_heartbeat_job('{running}', '{worker}', NULL, 5, 'message');
              INSERT INTO jobforge_connector_configs (tenant_id, connector_type) VALUES ('{tenant}', 'http');"
         ))?;
     }

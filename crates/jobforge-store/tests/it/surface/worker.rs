@@ -26,6 +26,13 @@ async fn it_becomes_known_by_its_first_claim_reports_progress_and_its_result() -
     ensure!(left == "t");
     let seen = scene.sql("SELECT status, progress, phase FROM qc_jobs")?;
     ensure!(seen == "running|40|copying", "{seen}");
+    for (percent, phase) in [("40", "'copying'"), ("NULL", "NULL"), ("250", "'checking'")] {
+        scene.sql(&format!(
+            "SELECT jobforge_heartbeat_job('{id}', '{WORKER}', NULL, {percent}, NULL, {phase})"
+        ))?;
+    }
+    let points = scene.sql("SELECT string_agg(concat_ws(' ', lease, progress, phase, message), ', ' ORDER BY report_no) FROM jobforge_job_progress")?;
+    ensure!(points == "1 40 copying half way, 1 100 checking half way", "{points}");
     ensure!(
         complete(&scene, &id, &lease, "'succeeded', NULL, '{\"rows\": 7}', 's3://bucket/key'")?
             == "succeeded|false"
