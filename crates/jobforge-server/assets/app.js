@@ -191,7 +191,9 @@
   const deed = (name) => {
     const id = current()?.dataset.id;
     const link = $(`a[data-deed="${name}"]`);
-    if (link) link.click();
+    const ticked = $('main input[name=job]:checked') && $(`#ticked button[value="${name.replace('job-', '')}"]`);
+    if (ticked) ticked.click();
+    else if (link) link.click();
     else if (id && location.pathname === '/ui/jobs') location.href = `/ui/act/${name}/${encodeURIComponent(id)}?back=${encodeURIComponent('/ui/jobs' + location.search)}`;
   };
   const keys = {
@@ -210,6 +212,8 @@
     'y': () => copy(location.href),
     'c': () => copy($('[data-copy]')?.dataset.copy || current()?.dataset.id || ''),
     'R': () => deed('job-retry'), 'C': () => deed('job-cancel'),
+    'd': () => ((current() && $('a[href^="/ui/act/"]', current())) || $('main .buttons a[href^="/ui/act/"]'))?.click(),
+    'A': () => { const all = $('form[action="/ui/jobs/all"] button'); all?.focus(); all?.scrollIntoView({ block: 'nearest' }); },
     'Escape': () => { for (const menu of $$('.copy[open]')) menu.open = false; tick(false); current()?.classList.remove('here'); document.activeElement?.blur?.(); },
   };
   // --- Palette -----------------------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ test('rows under the pointer keep their order until they are asked for', { timeo
   // The same rows the other way round, as a list has them that goes by what changes.
   await page.route('**/ui/jobs', async (route) => {
     const answer = await route.fetch();
-    const body = (await answer.text()).replace(/(<table id="jobs" class="rows">.*?<tbody>)(.*?)(<\/tbody>)/s, (_, head, rows, foot) =>
+    const body = (await answer.text()).replace(/(<table[^>]* class="rows">.*?<tbody>)(.*?)(<\/tbody>)/s, (_, head, rows, foot) =>
       head + rows.split(/(?=<tr data-id)/).filter((row) => here.some((id) => row.includes(`<tr data-id="${id}"`))).reverse().join('') + foot);
     await route.fulfill({ response: answer, body });
   });
@@ -122,6 +122,7 @@ test('rows under the pointer keep their order until they are asked for', { timeo
   assert.deepEqual(await order(), here);
   await page.keyboard.press('.');
   await page.waitForFunction((first) => document.querySelector('main tr[data-id]').dataset.id === first, here.at(-1), { timeout: 20_000 });
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
   await context.close();
 });
 
@@ -142,13 +143,27 @@ test('keys go everywhere and can be switched off', { timeout: 60_000 }, async ()
   const id = await page.getAttribute('tr.here', 'data-id');
   await page.keyboard.press('R');
   await page.waitForURL(new RegExp(`/ui/act/job-retry/${id}`));
+  await look(page, '/ui/jobs');
+  for (const key of ['j', 'x', 'j', 'x', 'C']) await page.keyboard.press(key);
+  await page.waitForURL(/\/ui\/jobs\/selected$/);
+  assert.match(await page.textContent('h1'), /Cancel 2 jobs\?/);
+  await look(page, '/ui/jobs?type=exec');
+  await page.keyboard.press('A');
+  assert.equal(await page.evaluate(() => document.activeElement.form?.getAttribute('action')), '/ui/jobs/all');
+  await look(page, '/ui/schedules');
+  await page.keyboard.press('j');
+  await page.keyboard.press('d');
+  await page.waitForURL(/\/ui\/act\/schedule-run\//);
+  await look(page, '/ui/watchdog');
+  await page.keyboard.press('d');
+  await page.waitForURL(/\/ui\/act\/watchdog-run\//);
   await page.keyboard.press('?');
   assert.ok(await page.isVisible('#keys'));
   await page.uncheck('#keys-on');
   await page.keyboard.press('Escape');
   await page.keyboard.press('g');
   await page.keyboard.press('q');
-  assert.match(page.url(), /job-retry/);
+  assert.match(page.url(), /watchdog-run/);
   await context.close();
 });
 
