@@ -1,5 +1,8 @@
 //! `cargo xtask test`: everything that has to be right before a change is handed in.
 
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
 use anyhow::Result;
 use testkit::postgres::{Cluster, ClusterOptions, SHARED_SERVER_VARIABLE};
 
@@ -77,7 +80,11 @@ fn tests(run: &mut Run) -> Result<Outcome> {
         return cargo_with_postgres(run, &["nextest", "run", "--workspace", "--profile", "ci"]);
     }
     println!("cargo-nextest is not installed: testing with cargo test");
-    cargo_with_postgres(run, &["test", "--workspace", "--all-targets", "--no-fail-fast"])
+    // Most tests wait for processes most of the time: one more than there are cores keeps these busy.
+    let threads = available_parallelism().map_or(1, NonZero::get) + 1;
+    let threads = format!("--test-threads={threads}");
+    let test = ["test", "--workspace", "--all-targets", "--no-fail-fast", "--", &threads];
+    cargo_with_postgres(run, &test)
 }
 
 /// The program as it is with every feature that it has.
