@@ -466,7 +466,11 @@ mod tests {
         let seen = assess(&Facts { as_of: at(135), stuck: &stuck, ..NOTHING });
         assert_eq!(seen.level, Level::Mending, "{seen:?}");
         assert!(seen.troubles[0].what.starts_with("3 jobs (email.send), such as "), "{seen:?}");
-        assert_eq!(seen.troubles[0].about, About::Jobs("email.send".to_owned()), "where all of them are listed");
+        assert_eq!(
+            seen.troubles[0].about,
+            About::Jobs("email.send".to_owned()),
+            "where all of them are listed"
+        );
     }
 
     #[test]

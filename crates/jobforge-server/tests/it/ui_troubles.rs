@@ -59,7 +59,7 @@ async fn a_database_that_stops_is_told_of_on_every_page_and_its_return_is_seen_b
     }
     // The text of a runbook is a file, with what the address gives filled in and nothing beside it that is not known.
     let path = format!("/ui/runbooks/stuck-jobs?JOB={id}");
-    for path in ["/ui/runbooks/stuck-jobs", "/ui/runbooks/WatchdogDown", &path] {
+    for path in ["/ui/runbooks/stuck-jobs", "/ui/runbooks/workers", &path] {
         let says = "The database does not answer, so nothing stands beside";
         // What was known a moment ago may still stand there.
         until(path, async || {
