@@ -231,7 +231,8 @@ CREATE TABLE jobforge_job_progress (
 
 -- Notes a report of a running attempt, by the rule of jobforge_core::progress: nothing if it says nothing new; and once there
 -- are 64 points, one of the inner ones gives way, a change of phase last, otherwise the one whose neighbours are closest
--- together. Mostly that is the last one, which is then written over. Called by whoever has just changed the job's row, so that nobody else notes a report of the job at the same time.
+-- together. Mostly that is the last one, which is then written over. Called by whoever has just changed the job's row, so that
+-- nobody else notes a report of the job at the same time.
 -- In plpgsql, whose every statement sees what was committed while it waited for that row. Uses the primary key.
 CREATE FUNCTION jobforge_note_progress(of_job uuid, of_lease bigint, percent smallint, named text, said text)
 RETURNS void LANGUAGE plpgsql AS $$
