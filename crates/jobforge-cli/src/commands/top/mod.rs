@@ -117,11 +117,11 @@ impl Eyes {
         match target {
             Target::Job(id) | Target::DeadGroup { sample: id, .. } => self.story(id).await.map(Some),
             Target::Queue { name, .. } => {
-                read(format!("Queue {name}"), story::queue(&self.client, &name).await)
+                read(&format!("Queue {name}"), story::queue(&self.client, &name).await)
             }
-            Target::Worker(id) => read(format!("Worker {id}"), story::worker(&self.client, &id).await),
+            Target::Worker(id) => read(&format!("Worker {id}"), story::worker(&self.client, &id).await),
             Target::Schedule { name, .. } => {
-                read(format!("Schedule {name}"), story::schedule(&self.client, &name).await)
+                read(&format!("Schedule {name}"), story::schedule(&self.client, &name).await)
             }
             Target::Nothing => Ok(None),
         }
@@ -153,8 +153,8 @@ impl Eyes {
     }
 }
 
-fn read(title: String, lines: Result<Vec<String>, Failure>) -> Result<Option<Mode>, Failure> {
-    lines.map(|lines| Some(Mode::Read { title: output::printable(&title), lines, from: 0 }))
+fn read(title: &str, lines: Result<Vec<String>, Failure>) -> Result<Option<Mode>, Failure> {
+    lines.map(|lines| Some(Mode::Read { title: output::printable(title), lines, from: 0 }))
 }
 
 /// What the screen has to hear of.
