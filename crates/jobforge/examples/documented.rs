@@ -2,7 +2,6 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
-use std::path::Path;
 use std::time::Duration;
 
 use jobforge::Payloads;
@@ -54,7 +53,7 @@ async fn import(job: Import, _ctx: JobContext) -> Result<usize, JobError> {
 }
 
 /// docs/payloads.md
-async fn large_payload(directory: &Path) -> anyhow::Result<()> {
+async fn large_payload(directory: &str) -> anyhow::Result<()> {
     let client = Client::open("sqlite:imports.db").await?.payloads(Payloads::at(directory)?);
     let worker = Worker::builder(&client); // has the client's
     let worker = worker.register(import).start().await?;
@@ -101,6 +100,6 @@ async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     std::env::set_current_dir(&folder)?;
     read_me().await?;
-    large_payload(&folder.path().join("payloads")).await?;
+    large_payload("payloads").await?;
     schedule().await
 }
