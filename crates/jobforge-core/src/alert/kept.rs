@@ -11,6 +11,13 @@ use crate::time::since;
 
 /// The longest turn of a judge: one that ends later was taken on a clock that has been set back since.
 pub const LONGEST_TURN: Duration = Duration::from_secs(3600);
+/// The longest time between two judgements that may be set, in milliseconds.
+pub const LONGEST_INTERVAL_MS: u64 = 60_000;
+/// Judgements that a judge may leave out before another takes its turn.
+pub const TURN_ROUNDS: u32 = 3;
+/// The longest turn that a judge is given. After a step of the clock it keeps its own for so long: how much was left of it,
+/// nobody can tell.
+pub const WHOLE_TURN: Duration = Duration::from_millis(LONGEST_INTERVAL_MS * TURN_ROUNDS as u64);
 /// How long an alert or a silence that is over is kept.
 pub const RESOLVED_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// How long samples are kept: the longest look back of a rule, and a quarter of an hour.

@@ -1,5 +1,6 @@
 //! The table of settings.
 
+use crate::alert::kept;
 use crate::rescue::OnLost;
 
 /// The unit in which an environment variable is written.
@@ -601,7 +602,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "alert_interval_ms",
         env: &[ms("JOBFORGE_ALERT_INTERVAL_MS")],
-        kind: Kind::Millis { min: 1000, max: 60_000 },
+        kind: Kind::Millis { min: 1000, max: kept::LONGEST_INTERVAL_MS },
         default: "30000",
         effect: Effect::Live,
         doc: "Between two judgements of the alerts, and between two samples of each process's metrics.",

@@ -2,6 +2,8 @@
 -- running job its whole time-outs and time to its next heartbeat. The signs of who keeps house, fires schedules and judges
 -- alerts are of now, too: one row each. Who has the turn to judge keeps it for as long as one lasts at most.
 --
+-- $1 milliseconds of a whole turn to judge.
+--
 -- Counts as a claim and a heartbeat of each job, so that doing it twice gives no more; where standing still is bounded, as a
 -- report too. Reads the running jobs through idx_jobforge_jobs_running; a job that is being changed at this moment is
 -- passed over, for that gives it new times.
@@ -20,7 +22,7 @@ WITH workers AS (
 ), judge AS (
   UPDATE jobforge_alert_turn
   SET judged_at = CASE WHEN judged_at IS NULL THEN NULL ELSE jobforge_now() END,
-      turn_until = jobforge_now() + interval '3 minutes'
+      turn_until = jobforge_now() + $1::bigint * interval '1 ms'
   WHERE one AND judge IS NOT NULL
 )
 UPDATE jobforge_jobs

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jobforge_core::alert::kept::WHOLE_TURN;
 use jobforge_core::time::Now;
 use jobforge_core::verdict::HeldBack;
 use jobforge_core::watchdog::{GuardKind, Run, Survey, WatchdogRow};
@@ -16,7 +17,7 @@ use crate::rows::MAX_PAGE;
 static SURVEY: Sql = sql!("watchdog_survey");
 static SIGN: Sql = sql!("watchdog_sign", TEXT, INT8, TEXT, TIMESTAMPTZ);
 static EXTEND: Sql = sql!("worker_extend");
-static TIMES: Sql = sql!("worker_times");
+static TIMES: Sql = sql!("worker_times", INT8);
 static WATCHDOGS: Sql = sql!("watchdogs");
 static PUT: Sql =
     sql!("watchdog_run_put", TEXT, TIMESTAMPTZ, INT8, TEXT, TEXT, INT8, INT8, INT8, INT8, INT8, JSONB, TEXT,);
@@ -75,7 +76,7 @@ impl PostgresStore {
     }
 
     pub(super) async fn renew_times(&self, at: Now) -> Result<()> {
-        self.query(at, &TIMES, &[]).await?;
+        self.query(at, &TIMES, &[&millis(WHOLE_TURN)]).await?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jobforge_core::alert::kept::WHOLE_TURN;
 use jobforge_core::audit::{By, Deed};
 use jobforge_core::job::WorkerId;
 use jobforge_core::time::Now;
@@ -140,10 +141,10 @@ pub(super) fn renew_all_times(tx: &Tx<'_>, at: Now) -> Result<()> {
         &statements::JOB_TIMES,
         &statements::TIMES_HOUSEKEEPER,
         &statements::TIMES_SCHEDULER,
-        &statements::TIMES_JUDGE,
     ] {
         tx.prepare(statement)?.execute([now])?;
     }
+    tx.prepare(&statements::TIMES_JUDGE)?.execute([now, later(now, WHOLE_TURN)])?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jobforge_core::alert::exposition;
 use jobforge_core::alert::history::History;
 use jobforge_core::alert::kept::{
-    AlertRow, MOST_ALERTS, SAMPLE_BYTES, SAMPLES_FOR, SAMPLES_STEP, STANDS_IN_FOR, SampleRow,
+    AlertRow, MOST_ALERTS, SAMPLE_BYTES, SAMPLES_FOR, SAMPLES_STEP, STANDS_IN_FOR, SampleRow, TURN_ROUNDS,
 };
 use jobforge_core::alert::notice::{NOTIFY, NOTIFY_TENANT, Notice, Says, notices};
 use jobforge_core::alert::route::{Message, Silence, Told, plan};
@@ -27,8 +27,6 @@ use uuid::Uuid;
 use crate::live::Live;
 use crate::notify::{ChannelKind, Channels, Configured, stand_in};
 
-/// Judgements that a judge may leave out before another takes its turn.
-const TURN_ROUNDS: u32 = 3;
 /// A process that has told nothing for so many rounds is gone, and its series with it.
 const SILENT_ROUNDS: u32 = 3;
 /// Nothing is judged before so long after the first sample: what is not there yet is not missing.
