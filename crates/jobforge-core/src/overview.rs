@@ -20,7 +20,7 @@ use crate::worker::WorkerRow;
 /// A job that died longer ago is no news.
 pub const DEAD_IS_NEWS_FOR: Duration = Duration::from_secs(3600);
 /// Counts of jobs by queue and status stop here: whoever looks at the whole looks again and again.
-pub const COUNTED_TO: u64 = 5_000;
+pub const COUNTED_TO: u64 = 2_000;
 /// The count of what died of one cause stops here.
 pub const DEAD_COUNTED_TO: u64 = 1000;
 /// Causes of death that are looked at when all is looked at: those that killed last.

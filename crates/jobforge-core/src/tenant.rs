@@ -12,7 +12,7 @@ use crate::settings::Settings;
 /// Waiting or running jobs of each kind that are looked at, of all tenants together, the first due first.
 pub const LOOK: usize = 10_000;
 /// Failed, and dead, jobs of one tenant that are counted, the newest first.
-pub const MOST_FALLEN: u64 = 10_000;
+pub const MOST_FALLEN: u64 = 1000;
 /// Tenants whose names are looked through; who has more searches by the beginning of a name.
 pub const MOST_NAMES: usize = 1000;
 /// Types and queues of one tenant that are listed.
@@ -144,11 +144,11 @@ pub struct Tenant {
     pub retrying: u64,
     /// Since when its oldest claimable job waits.
     pub oldest_ready_at: Option<Timestamp>,
-    /// Jobs that failed within the last hour; counting stops at 10,000.
+    /// Jobs that failed within the last hour; counting stops at 1,000.
     pub failed_last_hour: u64,
-    /// Jobs that died within the last hour; counting stops at 10,000.
+    /// Jobs that died within the last hour; counting stops at 1,000.
     pub dead_last_hour: u64,
-    /// Dead jobs; counting stops at 10,000.
+    /// Dead jobs; counting stops at 1,000.
     pub dead: u64,
     /// Heartbeats a minute that its running jobs cause at the first interval.
     pub heartbeats_expected_per_minute: f64,

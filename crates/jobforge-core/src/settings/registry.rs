@@ -621,7 +621,15 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
         default: "",
         effect: Effect::Local,
-        doc: "What people call this installation, in messages about alerts.",
+        doc: "What people call this installation, such as `prod-eu`: in messages about alerts, and on top of each page of the dashboard in place of the machine's name.",
+    },
+    Setting {
+        key: "fleet_color",
+        env: &[plain("JOBFORGE_FLEET_COLOR")],
+        kind: Kind::Word(&["none", "grey", "blue", "teal", "green", "purple", "pink", "brown"]),
+        default: "none",
+        effect: Effect::Local,
+        doc: "Colour of that name in the dashboard, and of a line on top of each page, so that nobody acts in production by mistake. Red is left to what needs somebody.",
     },
     Setting {
         key: "public_url",

@@ -49,6 +49,7 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
+use jobforge::core::settings::Settings;
 use jobforge::core::token::Scope;
 
 use crate::api_error::ApiError;
@@ -66,13 +67,36 @@ pub(crate) struct Ui {
     app: Arc<App>,
     gate: Arc<Gate>,
     pulse: pulse::Pulse,
-    /// Where the server runs, for the strip on top.
-    place: String,
+    place: Place,
+}
+
+/// Which installation this is, for the strip on top of each page.
+#[derive(Debug, Clone)]
+struct Place {
+    /// What people call it, else the machine of the server.
+    name: String,
+    /// The class of its colour.
+    color: String,
+    /// The machine of the server.
+    machine: String,
+}
+
+impl Place {
+    fn new(settings: &Settings) -> Self {
+        let machine = jobforge::process::hostname();
+        let name = Some(settings.text("fleet_name")).filter(|name| !name.is_empty());
+        Self {
+            name: name.unwrap_or(&machine).to_owned(),
+            color: format!("place-{}", settings.text("fleet_color")),
+            machine,
+        }
+    }
 }
 
 impl Ui {
     pub(crate) fn new(app: Arc<App>, gate: Arc<Gate>) -> Self {
-        Self { app, gate, pulse: pulse::Pulse::default(), place: jobforge::process::hostname() }
+        let place = Place::new(&app.live.now());
+        Self { app, gate, pulse: pulse::Pulse::default(), place }
     }
 }
 

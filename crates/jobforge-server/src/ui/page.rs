@@ -6,6 +6,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
+use super::Place;
 use super::bar::Bar;
 use super::copies::Copies;
 use crate::api_error::ApiError;
@@ -52,7 +53,7 @@ pub(super) struct Shell {
     pub(super) title: String,
     pub(super) nav: Vec<NavItem>,
     pub(super) bar: Option<Bar>,
-    pub(super) place: String,
+    pub(super) place: Place,
     pub(super) engine: &'static str,
     pub(super) who: String,
     pub(super) role: &'static str,

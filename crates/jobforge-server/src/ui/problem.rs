@@ -18,7 +18,7 @@ use jobforge_api::Problem;
 use super::page::{close, html};
 use super::session::Theme;
 use super::words::at_least;
-use super::{Ui, assets, pack};
+use super::{Place, Ui, assets, pack};
 use crate::caller::Caller;
 use crate::request_log::Cause;
 
@@ -35,7 +35,7 @@ struct ProblemPage {
     icon: String,
     js: String,
     theme: &'static str,
-    place: String,
+    place: Place,
     status: u16,
     title: String,
     detail: String,

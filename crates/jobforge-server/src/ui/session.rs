@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::form::{Form, proof};
 use super::page::{html, local_path};
-use super::{Ui, assets, proxies};
+use super::{Place, Ui, assets, proxies};
 use crate::api_error::ApiError;
 use crate::caller::{Caller, LOCAL};
 use crate::request_log::RequestId;
@@ -148,7 +148,7 @@ fn leads_on(request: &Request) -> bool {
 struct OnwardPage {
     css: String,
     icon: String,
-    place: String,
+    place: Place,
     to: String,
 }
 
@@ -245,7 +245,7 @@ struct LoginPage {
     css: String,
     icon: String,
     theme: &'static str,
-    place: String,
+    place: Place,
     proof: String,
     back: String,
     why: &'static str,

@@ -228,3 +228,25 @@ async fn the_look_is_chosen_by_a_form_and_kept() -> Result<()> {
     assert!(browser.get("/ui/jobs").await?.body.contains("data-theme=\"dark\""));
     Ok(())
 }
+
+#[tokio::test]
+async fn every_page_wears_the_name_and_the_colour_of_its_installation() -> Result<()> {
+    let named = [("fleet_name", "prod <eu>"), ("fleet_color", "purple")];
+    let (client, _dir) = database().await?;
+    let site = serve(client, with_tokens(), live_with(&named)).await?;
+    let mut admin = Browser::with(&site, "admin-key").await?;
+    for path in PAGES.into_iter().chain(["/ui/no-such-page"]) {
+        let page = admin.get(path).await?.body;
+        assert!(page.contains("class=\"place-purple\""), "{path}");
+        assert!(page.contains("JobForge prod &#60;eu&#62;</title>"), "{path}");
+    }
+    let login = Browser::new(&site).get("/ui/login").await?.body;
+    assert!(login.contains("class=\"place-purple\"") && login.contains("prod &#60;eu&#62;"), "{login}");
+
+    let (client, _dir) = database().await?;
+    let unnamed = serve(client, with_tokens(), live_with(&[])).await?;
+    let page = Browser::with(&unnamed, "admin-key").await?.get("/ui").await?.body;
+    let machine = jobforge::process::hostname();
+    assert!(page.contains("class=\"place-none\"") && page.contains(&machine), "{page}");
+    Ok(())
+}
