@@ -129,9 +129,9 @@ fn tiles(facts: &Facts) -> Vec<Tile> {
         tile("in trouble", plain(facts.stuck.len() as u64), "/ui/jobs?state=stuck", "recovering"),
         tile("ready", ready, "/ui/jobs?state=ready", "queued"),
         tile("scheduled", sum(|queue| queue.scheduled), "/ui/jobs?state=scheduled", "scheduled"),
-        tile("succeeded, 24 h", count(Status::Succeeded), "/ui/jobs?status=succeeded", "succeeded"),
-        tile("failed, 24 h", count(Status::Failed), "/ui/jobs?status=failed", "failed"),
-        tile("dead, 24 h", count(Status::Dead), "/ui/dead", "dead"),
+        tile("succeeded, 24\u{a0}h", count(Status::Succeeded), "/ui/jobs?status=succeeded", "succeeded"),
+        tile("failed, 24\u{a0}h", count(Status::Failed), "/ui/jobs?status=failed", "failed"),
+        tile("dead, 24\u{a0}h", count(Status::Dead), "/ui/dead", "dead"),
         tile("live workers", plain(live), "/ui/workers", "plain"),
     ]
 }
