@@ -340,7 +340,13 @@ pub(crate) enum JobCommand {
     /// List jobs, newest first
     List(ListArgs),
     /// Show a job with its attempts and result
-    Show(OneJob),
+    Show {
+        #[command(flatten)]
+        job: OneJob,
+        /// Show the values too whose keys name secrets; the audit log keeps who looked
+        #[arg(long)]
+        reveal: bool,
+    },
     /// Say what a job is now, why, and what happens next
     Explain(OneJob),
     /// Wait until a job has ended; the exit code tells how

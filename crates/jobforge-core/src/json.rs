@@ -113,7 +113,7 @@ fn scan(text: &str, most_depth: usize) -> Result<Measure, Fault> {
 }
 
 /// Where a string ends whose inside begins here: behind its quotation mark, or at the end of the text.
-fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+pub(crate) fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => return at + 1,

@@ -3,7 +3,7 @@
 //! Everything in this crate is a function of facts and a given `now`: no database, no socket, no task, and no clock
 //! is ever read. Only [`metric`] remembers anything: what a process has counted. `jobforge-store` remembers, `jobforge` drives, and both ask here what should happen.
 //!
-//! Reading order: what a job is ([`job`], [`payload`], [`stored_payload`], [`state`]), its life ([`enqueue`], [`claim`], [`heartbeat`],
+//! Reading order: what a job is ([`job`], [`payload`], [`stored_payload`], [`state`]) and how it is shown ([`redact`]), its life ([`enqueue`], [`claim`], [`heartbeat`],
 //! [`progress`], [`settle`], [`rescue`]), when one is made by itself ([`schedule`]), what it is now ([`standing`]) and how the whole is ([`overview`]), who may do what and
 //! who did it ([`token`], [`throttle`], [`rate`], [`audit`], [`operation`]), what somebody must be told of ([`alert`]), and
 //! the numbers behind it ([`poll`], [`retention`], [`settings`]) and about it ([`metric`]).
@@ -14,6 +14,7 @@ pub mod job;
 pub mod job_state;
 pub mod json;
 pub mod payload;
+pub mod redact;
 pub mod state;
 pub mod stored_payload;
 pub mod worker;

@@ -20,7 +20,7 @@
   const busy = () => {
     const at = document.activeElement;
     const typing = at && at.closest('main') && at.matches('input:not([type=checkbox]), select, textarea');
-    return typing || $('main input[type=checkbox]:checked') || !getSelection().isCollapsed;
+    return typing || $('main [data-still], main input[type=checkbox]:checked') || !getSelection().isCollapsed;
   };
 
   const key = (node) => node.nodeType === 1 ? node.dataset.id || node.id || '' : '';

@@ -80,6 +80,12 @@ impl Caller {
         self.scopes.iter().any(|scope| scope.covers(asked))
     }
 
+    /// Whether payloads and results are given to them as they are: whoever puts jobs in or runs them needs that, and could
+    /// have them anyway.
+    pub(crate) fn sees_secrets(&self) -> bool {
+        self.may(Scope::Enqueue) || self.may(Scope::Worker)
+    }
+
     /// Refuses who may not.
     pub(crate) fn require(&self, asked: Scope) -> Result<(), ApiError> {
         if self.may(asked) {

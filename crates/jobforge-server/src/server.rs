@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use jobforge::Client;
 use jobforge::core::audit::By;
+use jobforge::core::redact::Redactor;
 use jobforge::live::Live;
 use jobforge::notify::ChannelView;
 use jobforge::services::probes::Probes;
@@ -15,6 +16,7 @@ use jobforge::services::{BulkRunner, Numbers};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::caller::Caller;
 use crate::connections;
 use crate::error::ServerError;
 use crate::gate::Gate;
@@ -69,6 +71,16 @@ impl App {
     /// The client that acts for somebody.
     pub(crate) fn acting(&self, by: &By) -> Client {
         self.client.clone().acting(by.clone())
+    }
+
+    /// Hides the secrets in what is shown to people.
+    pub(crate) fn redactor(&self) -> Redactor {
+        Redactor::of_settings(&self.live.now())
+    }
+
+    /// The same, unless the caller is given all.
+    pub(crate) fn redactor_for(&self, caller: &Caller) -> Option<Redactor> {
+        (!caller.sees_secrets()).then(|| self.redactor())
     }
 
     /// The same routes over TCP and over the socket.

@@ -1,26 +1,45 @@
 //! What the store knows, as the wire types say it. The command line prints the same with `--json`.
 
-use jobforge::core::job::Attempt;
+use jobforge::core::job::{Attempt, Job};
+use jobforge::core::redact::Redactor;
 use jobforge::core::worker::WorkerRow;
 use jobforge::store::rows::{JobDetail, JobPage, LogTail, QueueInfo};
 use jobforge_api::{AttemptView, JobDetailView, JobList, JobView, LogView, QueueView, WorkerView};
 
+/// A job; without secrets where a redactor is given.
+pub fn job(mut job: Job, redactor: Option<&Redactor>) -> JobView {
+    if let Some(redactor) = redactor {
+        redactor.job(&mut job);
+    }
+    job.into()
+}
+
 /// A page of jobs.
-pub fn job_list(page: JobPage) -> JobList {
+pub fn job_list(page: JobPage, redactor: Option<&Redactor>) -> JobList {
     JobList {
-        jobs: page.jobs.into_iter().map(JobView::from).collect(),
+        jobs: page.jobs.into_iter().map(|listed| job(listed, redactor)).collect(),
         next: page.next.map(|id| id.to_string()),
         stopped_early: page.stopped_early,
     }
 }
 
 /// A job with its attempts and its result.
-pub fn job_detail(detail: JobDetail) -> JobDetailView {
+pub fn job_detail(mut detail: JobDetail, redactor: Option<&Redactor>) -> JobDetailView {
+    if let Some(redactor) = redactor {
+        redact(&mut detail, redactor);
+    }
     JobDetailView {
         job: detail.job.into(),
         attempts_made: detail.attempts.into_iter().map(attempt).collect(),
         result: detail.result,
     }
+}
+
+/// Hides the secrets in all that is kept of a job but its log; returns how many values.
+pub fn redact(detail: &mut JobDetail, redactor: &Redactor) -> usize {
+    let attempts: usize = detail.attempts.iter_mut().map(|attempt| redactor.attempt(attempt)).sum();
+    let result = detail.result.as_mut().map_or(0, |result| redactor.payload(result));
+    redactor.job(&mut detail.job) + attempts + result
 }
 
 /// The kept log of a job, oldest attempt first.

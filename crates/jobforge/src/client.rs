@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jobforge_core::audit::By;
+use jobforge_core::audit::{By, Deed};
 use jobforge_core::enqueue::{DEFAULT_QUEUE, JobRequest, check_name, validate};
 use jobforge_core::job::{Job, JobId, NewJob};
 use jobforge_core::metric::table::ENQUEUED;
@@ -169,6 +169,15 @@ impl Client {
     /// `NotFound`, or when the database fails.
     pub async fn job_detail(&self, id: JobId) -> Result<JobDetail, Error> {
         self.store.job_detail(id).await?.ok_or(Error::NotFound(id))
+    }
+
+    /// Writes into the audit log that somebody is shown the secrets of a job.
+    ///
+    /// # Errors
+    /// When the database fails; then they are not to be shown.
+    pub async fn note_reveal(&self, job: &Job) -> Result<(), Error> {
+        let deed = Deed::new("job.reveal", job.id.to_string()).of(&job.tenant_id);
+        Ok(self.store.note(&self.by, &[deed], Now::Database).await?)
     }
 
     /// One page of the jobs that match, newest first, from a bounded search: it may hold fewer than asked for, or none, and

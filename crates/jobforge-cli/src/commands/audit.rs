@@ -47,7 +47,9 @@ async fn list(context: &Context, args: AuditArgs) -> Result<(), Failure> {
         return Err(Failure::usage(format!("--limit is {limit}; allowed is 1 to {MAX_PAGE}")));
     }
     let client = context.visit().await?;
-    let entries = client.store().audit(&filter(&client, &args).await?, limit).await?;
+    let mut entries = client.store().audit(&filter(&client, &args).await?, limit).await?;
+    let redactor = context.redactor(&client).await?;
+    entries.iter_mut().for_each(|entry| redactor.entry(entry));
     if context.json {
         return output::json(&entries);
     }
@@ -80,7 +82,8 @@ fn change(entry: &Entry) -> String {
     }
 }
 
-/// Oldest first, as a log reads; read newest first, for that is how pages come.
+/// Oldest first, as a log reads; read newest first, for that is how pages come. Nothing is hidden: a hash is over all of its
+/// entry.
 async fn export(context: &Context, args: AuditArgs) -> Result<(), Failure> {
     let client = context.visit().await?;
     let mut filter = filter(&client, &args).await?;

@@ -7,11 +7,11 @@ use jobforge::core::state::Status;
 use jobforge::core::time::{since, words};
 use jobforge::store::rows::{DeadFilter, JobDetail, MAX_PAGE};
 use jobforge::{Client, DeadStep, DeadTally, clock};
-use jobforge_api::{JobList, JobView};
+use jobforge_api::JobList;
 use jobforge_server::view;
 
 use super::Context;
-use super::job::{parse_id, read_ids};
+use super::job::{parse_id, read_ids, tell_hidden};
 use crate::cli::{DeadCommand, DeadFilterArgs, DeadMany};
 use crate::failure::{self, Failure};
 use crate::output;
@@ -91,7 +91,8 @@ async fn list(
     let jobs = client.dead_jobs(filter, before, limit).await?;
     let next = (jobs.len() == limit).then(|| jobs.last().map(|job| job.id.to_string())).flatten();
     if context.json {
-        let jobs = jobs.into_iter().map(JobView::from).collect();
+        let redactor = context.redactor(&client).await?;
+        let jobs = jobs.into_iter().map(|job| view::job(job, Some(&redactor))).collect();
         return output::json(&JobList { jobs, next, stopped_early: false });
     }
     if jobs.is_empty() {
@@ -132,17 +133,20 @@ fn row(job: &Job, now: jiff::Timestamp) -> Vec<String> {
 async fn show(context: &Context, id: JobId) -> Result<(), Failure> {
     let client = context.visit().await?;
     client.store().name_causes().await?;
-    let detail = client.job_detail(id).await?;
+    let mut detail = client.job_detail(id).await?;
     if detail.job.status != Status::Dead {
         let text = format!("job {id} is {}, not dead", detail.job.status);
         return Err(
             Failure::new(failure::CONFLICT, text).hint(format!("see it with: jobforge job show {id}"))
         );
     }
+    let hidden = view::redact(&mut detail, &context.redactor(&client).await?);
     if context.json {
-        return output::json(&view::job_detail(detail));
+        output::json(&view::job_detail(detail, None))?;
+    } else {
+        print(&detail);
     }
-    print(&detail);
+    tell_hidden(id, hidden);
     Ok(())
 }
 

@@ -7,12 +7,13 @@ use jobforge::core::counted::counted;
 use jobforge::core::job::{Attempt, Job, JobId, WorkerId};
 use jobforge::core::job_state::JobState;
 use jobforge::core::progress::ProgressPoint;
+use jobforge::core::redact;
 use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::search::{self, Asked};
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since, words};
 use jobforge::store::rows::{JobDetail, JobFilter, MAX_PAGE, Move, Moved};
-use jobforge_api::{JobList, JobView};
+use jobforge_api::JobList;
 use jobforge_server::view;
 
 use super::{Context, job_enqueue, job_follow};
@@ -31,7 +32,7 @@ pub(crate) async fn run(context: Context, command: JobCommand) -> Result<(), Fai
     match command {
         JobCommand::Enqueue(args) => job_enqueue::run(&context, args).await,
         JobCommand::List(args) => list(&context, args).await,
-        JobCommand::Show(one) => show(&context, parse_id(&one.id)?).await,
+        JobCommand::Show { job, reveal } => show(&context, parse_id(&job.id)?, reveal).await,
         JobCommand::Explain(one) => job_follow::explain(&context, parse_id(&one.id)?).await,
         JobCommand::Wait { job, timeout } => job_follow::wait(&context, parse_id(&job.id)?, &timeout).await,
         JobCommand::Watch(one) => job_follow::watch(&context, parse_id(&one.id)?).await,
@@ -105,7 +106,8 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), Failure> {
     let jobs = client.jobs(&filter).await?;
     let next = (jobs.len() == args.limit).then(|| jobs.last().map(|job| job.id.to_string())).flatten();
     if context.json {
-        let jobs = jobs.into_iter().map(JobView::from).collect();
+        let redactor = context.redactor(&client).await?;
+        let jobs = jobs.into_iter().map(|job| view::job(job, Some(&redactor))).collect();
         return output::json(&JobList { jobs, next, stopped_early: false });
     }
     if args.output == ListOutput::Name {
@@ -151,15 +153,31 @@ fn row(job: &Job, now: jiff::Timestamp) -> Vec<String> {
     ]
 }
 
-async fn show(context: &Context, id: JobId) -> Result<(), Failure> {
+async fn show(context: &Context, id: JobId, reveal: bool) -> Result<(), Failure> {
     let client = context.visit().await?;
-    let detail = client.job_detail(id).await?;
+    let mut detail = client.job_detail(id).await?;
+    let hidden = if reveal {
+        client.note_reveal(&detail.job).await?;
+        0
+    } else {
+        view::redact(&mut detail, &context.redactor(&client).await?)
+    };
     if context.json {
-        return output::json(&view::job_detail(detail));
+        output::json(&view::job_detail(detail, None))?;
+    } else {
+        let now = client.store().now().await?;
+        print_detail(&detail, now);
     }
-    let now = client.store().now().await?;
-    print_detail(&detail, now);
+    tell_hidden(id, hidden);
     Ok(())
+}
+
+/// How to see what is hidden.
+pub(super) fn tell_hidden(id: JobId, hidden: usize) {
+    if hidden > 0 {
+        let command = output::command(&format!("jobforge job show {id} --reveal"));
+        output::note(&format!("{}: their keys name secrets; {command} shows all", redact::told(hidden)));
+    }
 }
 
 fn print_detail(detail: &JobDetail, now: jiff::Timestamp) {

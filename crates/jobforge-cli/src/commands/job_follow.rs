@@ -12,6 +12,7 @@ use jobforge_api::JobView;
 use jobforge_server::view;
 
 use super::Context;
+use super::job::tell_hidden;
 use crate::failure::{self, Failure};
 use crate::output;
 
@@ -65,10 +66,15 @@ pub(crate) async fn wait(context: &Context, id: JobId, timeout: &str) -> Result<
         jobforge::Error::NotEnded { .. } => Failure::from(error).hint(format!("jobforge job explain {id}")),
         other => Failure::from(other),
     })?;
+    let mut detail = client.job_detail(id).await?;
+    // The result is what scripts wait for, so that stays whole; the rest is for people.
+    let result = detail.result.clone();
+    view::redact(&mut detail, &context.redactor(&client).await?);
+    detail.result = result;
     if context.json {
-        output::json(&view::job_detail(client.job_detail(id).await?))?;
+        output::json(&view::job_detail(detail, None))?;
     } else {
-        print_end(&client.job_detail(id).await?);
+        print_end(&detail);
     }
     end_as_exit_code(&job)
 }
@@ -113,14 +119,17 @@ struct Told {
 
 pub(crate) async fn watch(context: &Context, id: JobId) -> Result<(), Failure> {
     let client = context.visit().await?;
+    let redactor = context.redactor(&client).await?;
     let mut told = Told::default();
     loop {
-        let detail = client.job_detail(id).await?;
+        let mut detail = client.job_detail(id).await?;
+        let hidden = view::redact(&mut detail, &redactor);
         tell_news(context, &detail, &mut told)?;
         if detail.job.status.is_terminal() {
             if !context.json {
                 print_end(&detail);
             }
+            tell_hidden(id, hidden);
             return end_as_exit_code(&detail.job);
         }
         tokio::select! {

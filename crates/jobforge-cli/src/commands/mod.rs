@@ -39,6 +39,7 @@ use std::sync::Arc;
 
 use clap::CommandFactory;
 use jobforge::core::audit::By;
+use jobforge::core::redact::Redactor;
 use jobforge::core::schedule::Definition;
 use jobforge::core::settings::Settings;
 use jobforge::core::time::Now;
@@ -95,6 +96,11 @@ impl Context {
             tracing::warn!("the stored settings do not count in this process: {}", faults.join("; "));
             self.settings.clone()
         }))
+    }
+
+    /// Hides the secrets in what is shown of payloads and results.
+    pub(crate) async fn redactor(&self, client: &Client) -> Result<Redactor, Failure> {
+        Ok(Redactor::of_settings(&self.settings_now(client).await?))
     }
 
     /// Begins to follow the stored settings; without an answer of the database what is known already counts.

@@ -132,6 +132,10 @@ async fn list(context: &Context, tenant_id: Option<String>) -> Result<(), Failur
         }
     }
     if context.json {
+        let redactor = context.redactor(&client).await?;
+        all.iter_mut().for_each(|view| {
+            redactor.definition(&mut view.schedule.definition);
+        });
         return output::json(&all);
     }
     if all.is_empty() {
@@ -163,7 +167,8 @@ async fn list(context: &Context, tenant_id: Option<String>) -> Result<(), Failur
 
 async fn show(context: &Context, name: &str) -> Result<(), Failure> {
     let client = context.visit().await?;
-    let view = client.find_schedule(name).await?;
+    let mut view = client.find_schedule(name).await?;
+    context.redactor(&client).await?.definition(&mut view.schedule.definition);
     let runs = client.store().schedule_runs(name, None, SHOWN_RUNS).await?;
     let next = client.next_runs(name, SHOWN_RUNS).await.unwrap_or_default();
     if context.json {
@@ -346,7 +351,8 @@ async fn add_one(
     if dry_run {
         return would_run(context, &client, definition).await;
     }
-    let view = client.add_schedule(definition, Source::Cli).await?;
+    let mut view = client.add_schedule(definition, Source::Cli).await?;
+    context.redactor(&client).await?.definition(&mut view.schedule.definition);
     if context.json {
         return output::json(&view);
     }
@@ -373,7 +379,8 @@ async fn change(context: &Context, name: &str, all: Map<String, Value>) -> Resul
         return Err(Failure::usage("nothing is to be changed").hint("name a field, such as --every 10m"));
     }
     let client = context.visit().await?;
-    let view = client.patch_schedule(name, all, None).await?;
+    let mut view = client.patch_schedule(name, all, None).await?;
+    context.redactor(&client).await?.definition(&mut view.schedule.definition);
     if context.json {
         return output::json(&view);
     }

@@ -40,6 +40,7 @@ mod runbooks;
 #[cfg(feature = "s3")]
 mod s3;
 mod schedules;
+mod secrets;
 mod service_manager;
 mod settings_load;
 mod shell;

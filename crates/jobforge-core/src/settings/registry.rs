@@ -557,6 +557,14 @@ pub const SETTINGS: &[Setting] = &[
         effect: Effect::Live,
         doc: "Requests that one token, or one address without a token, may make of each server on average; two seconds' worth may come at once. 0 is no limit.",
     },
+    Setting {
+        key: "redact_keys",
+        env: &[plain("JOBFORGE_REDACT_KEYS")],
+        kind: Kind::List,
+        default: "",
+        effect: Effect::Live,
+        doc: "More keys whose values are hidden where payloads and results are shown, such as iban or tax_number; those of passwords, tokens and other secrets always are (docs/security.md).",
+    },
     // The dashboard behind a reverse proxy that knows the people (docs/dashboard.md).
     Setting {
         key: "ui_trusted_proxies",

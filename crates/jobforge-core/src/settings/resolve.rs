@@ -10,6 +10,7 @@ use crate::claim::{Bounds, TypeBounds};
 use crate::enqueue::check_name;
 use crate::heartbeat::BeatPolicy;
 use crate::poll::PollPolicy;
+use crate::redact::{REDACT_KEYS, names_a_key};
 use crate::rescue::{LostPolicy, RescuePolicy};
 
 /// Where a value came from.
@@ -285,6 +286,11 @@ pub(super) fn normalise(
         },
         Kind::List => {
             let items: Vec<&str> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+            if setting.key == REDACT_KEYS && !items.iter().all(|item| names_a_key(item)) {
+                let told =
+                    "names of keys separated by commas, each with a letter or a digit: iban,tax_number";
+                return Err(bad(told.to_owned()));
+            }
             Ok(items.join(","))
         }
         Kind::Words(words) => by_name(text, |word| words.contains(&word)).ok_or_else(|| {

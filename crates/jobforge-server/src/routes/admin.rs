@@ -50,6 +50,9 @@ pub(super) async fn audit(
     let more = entries.len() > limit;
     entries.truncate(limit);
     let next = entries.last().filter(|_| more).map(|entry| entry.id);
+    if let Some(redactor) = app.redactor_for(&caller) {
+        entries.iter_mut().for_each(|entry| redactor.entry(entry));
+    }
     answer(StatusCode::OK, &AuditPage { entries, next })
 }
 

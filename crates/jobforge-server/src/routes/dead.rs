@@ -9,16 +9,16 @@ use jobforge::DeadStep;
 use jobforge::core::job::JobId;
 use jobforge::store::rows::DeadFilter;
 use jobforge_api::requests::{MAX_JOBS, ResolveRequest};
-use jobforge_api::{DeadGroupList, JobList, JobView, ResolvedView};
+use jobforge_api::{DeadGroupList, JobList, ResolvedView};
 
 use super::jobs::visible;
 use super::json as answer;
 use crate::api_error::ApiError;
 use crate::body::Sent;
 use crate::caller::Caller;
-use crate::query;
 use crate::query::{DEAD_FILTER, DEAD_PAGE, Params};
 use crate::server::App;
+use crate::{query, view};
 
 /// The longest body of these calls.
 const MAX_BODY: usize = 128 * 1024;
@@ -46,7 +46,8 @@ pub(super) async fn jobs(
     let more = jobs.len() > limit;
     jobs.truncate(limit);
     let next = jobs.last().filter(|_| more).map(|job| job.id.to_string());
-    let jobs = jobs.into_iter().map(JobView::from).collect();
+    let redactor = app.redactor_for(&caller);
+    let jobs = jobs.into_iter().map(|job| view::job(job, redactor.as_ref())).collect();
     answer(StatusCode::OK, &JobList { jobs, next, stopped_early: false })
 }
 

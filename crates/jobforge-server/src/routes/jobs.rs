@@ -19,7 +19,7 @@ use jobforge::core::time::{LATEST, since, words};
 use jobforge::store::rows::JobDetail;
 use jobforge::{Error, Receipt};
 use jobforge_api::requests::{MAX_FOR_MS, MAX_JOBS, RescheduleRequest};
-use jobforge_api::{JobView, LogList, ReceiptList, ReceiptView, TimelineEvent, TimelineView};
+use jobforge_api::{LogList, ReceiptList, ReceiptView, TimelineEvent, TimelineView};
 
 use super::idempotency::Key;
 use super::{idempotency, json, payloads};
@@ -126,7 +126,7 @@ pub(super) async fn list(
     let mut filter = query::job_filter(&uri, &app.live.now())?;
     filter.tenant_id = caller.tenant(filter.tenant_id)?;
     let page = app.client.job_page(&filter).await?;
-    json(StatusCode::OK, &view::job_list(page))
+    json(StatusCode::OK, &view::job_list(page, app.redactor_for(&caller).as_ref()))
 }
 
 /// `GET /v1/jobs/{id}`
@@ -136,7 +136,7 @@ pub(super) async fn detail(
     id: Segment,
 ) -> Result<Response, ApiError> {
     let detail = app.client.job_detail(visible(&app, &caller, job_id(id)?).await?.id).await?;
-    json(StatusCode::OK, &view::job_detail(detail))
+    json(StatusCode::OK, &view::job_detail(detail, app.redactor_for(&caller).as_ref()))
 }
 
 /// `GET /v1/jobs/{id}/explain`
@@ -170,7 +170,7 @@ pub(super) async fn cancel(
     let id = job_id(id)?;
     visible(&app, &caller, id).await?;
     app.acting(caller.by()).cancel(id).await?;
-    moved(&app, id).await
+    moved(&app, &caller, id).await
 }
 
 /// `POST /v1/jobs/{id}/retry`
@@ -182,7 +182,7 @@ pub(super) async fn retry(
     let id = job_id(id)?;
     visible(&app, &caller, id).await?;
     app.acting(caller.by()).retry(id).await?;
-    moved(&app, id).await
+    moved(&app, &caller, id).await
 }
 
 /// `DELETE /v1/jobs/{id}`
@@ -221,7 +221,7 @@ pub(super) async fn reschedule(
     };
     let id = visible(&app, &caller, job_id(id)?).await?.id;
     app.acting(caller.by()).reschedule(id, delay).await?;
-    moved(&app, id).await
+    moved(&app, &caller, id).await
 }
 
 /// `GET /v1/jobs/{id}/timeline`
@@ -231,7 +231,10 @@ pub(super) async fn timeline(
     id: Segment,
 ) -> Result<Response, ApiError> {
     let id = visible(&app, &caller, job_id(id)?).await?.id;
-    let detail = app.client.job_detail(id).await?;
+    let mut detail = app.client.job_detail(id).await?;
+    if let Some(redactor) = app.redactor_for(&caller) {
+        view::redact(&mut detail, &redactor);
+    }
     let events = events_of(&app, &detail).await?;
     json(StatusCode::OK, &TimelineView { id, events })
 }
@@ -313,8 +316,8 @@ fn planned(job: &Job) -> String {
     format!("attempt {} of {} may begin, {after}", job.attempts + 1, job.max_attempts)
 }
 
-async fn moved(app: &App, id: JobId) -> Result<Response, ApiError> {
-    json(StatusCode::OK, &JobView::from(app.client.job(id).await?))
+async fn moved(app: &App, caller: &Caller, id: JobId) -> Result<Response, ApiError> {
+    json(StatusCode::OK, &view::job(app.client.job(id).await?, app.redactor_for(caller).as_ref()))
 }
 
 pub(super) fn job_id(segment: Segment) -> Result<JobId, ApiError> {

@@ -10,6 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use jobforge::core::job::Job;
 use jobforge::core::payload::LARGE_PAYLOAD_BYTES;
+use jobforge::core::redact::Redactor;
 use jobforge::core::stored_payload::StoredPayload;
 use jobforge::{Client, Payloads};
 use jobforge_api::PayloadLimits;
@@ -47,13 +48,20 @@ pub(super) async fn payload(
     id: Segment,
 ) -> Result<Response, ApiError> {
     let job = visible(&app, &caller, job_id(id)?).await?;
-    whole(&app.client, &job).await
+    tell(&app.client, &job, app.redactor_for(&caller)).await
 }
 
-/// The payload of a job that the caller may know of.
+/// The payload of a job that the caller may know of, with all that is in it.
 pub(super) async fn whole(client: &Client, job: &Job) -> Result<Response, ApiError> {
+    tell(client, job, None).await
+}
+
+async fn tell(client: &Client, job: &Job, redactor: Option<Redactor>) -> Result<Response, ApiError> {
     let _seat = if StoredPayload::of(&job.payload).is_some() { Some(take_seat().await?) } else { None };
-    let payload = client.payload_of(job).await?;
+    let mut payload = client.payload_of(job).await?;
+    if let Some(redactor) = redactor {
+        redactor.payload(&mut payload);
+    }
     Ok(([(CONTENT_TYPE, "application/json")], Body::from(payload.as_str().to_owned())).into_response())
 }
 

@@ -32,11 +32,20 @@ const MAX_BODY: usize = 2 * 1024 * 1024;
 const SHOWN_NEXT: usize = 5;
 
 /// `GET /v1/schedules`
-pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Response, ApiError> {
     let mut params = query::params(&uri, query::SCHEDULES)?;
     let limit = params.limit()?;
     let filter = ScheduleFilter { tenant_id: params.take("tenant_id"), after: params.take("after"), limit };
-    let schedules = app.client.schedules(&filter).await?;
+    let mut schedules = app.client.schedules(&filter).await?;
+    if let Some(redactor) = app.redactor_for(&caller) {
+        schedules.iter_mut().for_each(|view| {
+            redactor.definition(&mut view.schedule.definition);
+        });
+    }
     let next = (schedules.len() == limit).then(|| schedules.last().map(|last| last.name.clone())).flatten();
     answer(StatusCode::OK, &ScheduleList { schedules, next_after: next })
 }
@@ -48,16 +57,17 @@ pub(super) async fn create(
     Sent(definition): Sent<Definition, MAX_BODY>,
 ) -> Result<Response, ApiError> {
     let made = app.acting(caller.by()).add_schedule(definition, Source::Api).await?;
-    tell(&app, StatusCode::CREATED, made).await
+    tell(&app, &caller, StatusCode::CREATED, made).await
 }
 
 /// `GET /v1/schedules/{name}`
 pub(super) async fn one(
     State(app): State<Arc<App>>,
+    caller: Caller,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let view = app.client.find_schedule(&read(name)?).await?;
-    tell(&app, StatusCode::OK, view).await
+    tell(&app, &caller, StatusCode::OK, view).await
 }
 
 /// `PATCH /v1/schedules/{name}`: a merge patch, in which null takes a field out.
@@ -74,7 +84,7 @@ pub(super) async fn change(
         return Err(ApiError::invalid_request(told));
     }
     let changed = app.acting(caller.by()).patch_schedule(&read(name)?, patch, expected).await?;
-    tell(&app, StatusCode::OK, changed).await
+    tell(&app, &caller, StatusCode::OK, changed).await
 }
 
 /// `DELETE /v1/schedules/{name}`
@@ -174,7 +184,15 @@ pub(super) async fn next(
 }
 
 /// One schedule with its next moments.
-async fn tell(app: &App, status: StatusCode, view: ScheduleView) -> Result<Response, ApiError> {
+async fn tell(
+    app: &App,
+    caller: &Caller,
+    status: StatusCode,
+    mut view: ScheduleView,
+) -> Result<Response, ApiError> {
+    if let Some(redactor) = app.redactor_for(caller) {
+        redactor.definition(&mut view.schedule.definition);
+    }
     // A stored definition that no longer holds has none.
     let next = app.client.next_runs(&view.name, SHOWN_NEXT).await.unwrap_or_default();
     let version = view.schedule.version;

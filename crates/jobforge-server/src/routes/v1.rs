@@ -157,7 +157,7 @@ fn of_jobs() -> Vec<Route> {
         stored(job(look(
             "/v1/jobs/{id}/payload",
             Own(Read),
-            "A job's payload as it was enqueued, wherever it is kept",
+            "A job's payload as it was enqueued, wherever it is kept; without secrets to who may only look",
             get(payloads::payload),
         )))
         .gives::<Payload>(200),

@@ -28,7 +28,7 @@ use super::page::{Shell, html, local_path};
 use super::session::see_other;
 use super::visit::Visit;
 use super::words::cut;
-use super::{allow, receipt};
+use super::{allow, job, receipt};
 use crate::api_error::ApiError;
 use crate::caller::Caller;
 use crate::routes::Need::{self, All, Own};
@@ -49,6 +49,7 @@ pub(super) enum Kind {
     RetryJob,
     CancelJob,
     DeleteJob,
+    RevealJob,
     RestartWorker,
     PauseQueue,
     ResumeQueue,
@@ -120,18 +121,21 @@ impl Deed {
 
 use Kind::{
     CancelJob, DeleteJob, DiscardDead, EndSilence, FlagOff, FlagOn, PauseQueue, PauseSchedule, RestartWorker,
-    ResumeQueue, ResumeSchedule, RetryDead, RetryJob, RunSchedule, Silence, StopOperation, Sweep, TryChannel,
+    ResumeQueue, ResumeSchedule, RetryDead, RetryJob, RevealJob, RunSchedule, Silence, StopOperation, Sweep,
+    TryChannel,
 };
 use Scope::{Admin, Operate};
 
 /// All of it.
-pub(super) const DEEDS: [Deed; 18] = [
+pub(super) const DEEDS: [Deed; 19] = [
     deed("job-retry", RetryJob, Own(Operate), "/ui/jobs", "Run the job again", "the job will run again:",
         "It runs again from the beginning with fresh attempts, as soon as a worker has a free slot. If it runs now, it is taken from its worker first, and what that one still reports is refused."),
     deed("job-cancel", CancelJob, Own(Operate), "/ui/jobs", "Cancel the job", "the job was canceled:",
         "It ends as canceled at once. If it runs, its handler is told to stop, and what it still reports is refused. It can be run again later.").danger(),
     deed("job-delete", DeleteJob, Own(Operate), "/ui/jobs", "Delete the job", "the job was deleted:",
         "The job is removed with its result, its attempts and its log. This cannot be undone.").danger(),
+    deed("job-reveal", RevealJob, Own(Admin), "/ui/jobs", "Show the secrets of the job", "its secrets were shown:",
+        "Its page is shown once with every value of its payload, its result and its errors, also those whose keys name secrets. Nothing is changed; the audit log keeps who looked."),
     deed("worker-restart", RestartWorker, All(Operate), "/ui/workers", "Restart the worker", "the worker was told to restart:",
         "It takes no more jobs, finishes what it has within its grace time, and begins anew. What it cannot finish goes back to the queue at no cost of attempts."),
     deed("queue-pause", PauseQueue, All(Operate), "/ui/queues", "Pause the queue", "the queue is paused:",
@@ -166,7 +170,7 @@ pub(super) const DEEDS: [Deed; 18] = [
 
 /// A line by its name.
 pub(super) fn find(name: &str) -> Option<&'static Deed> {
-    static ALL: [Deed; 18] = DEEDS;
+    static ALL: [Deed; 19] = DEEDS;
     ALL.iter().find(|deed| deed.name == name)
 }
 
@@ -194,6 +198,7 @@ fn bare_command(kind: Kind, target: &str) -> String {
         RetryJob => format!("jobforge job retry {word}"),
         CancelJob => format!("jobforge job cancel {word}"),
         DeleteJob => format!("jobforge job delete {word}"),
+        RevealJob => format!("jobforge job show {word} --reveal"),
         RestartWorker => format!("jobforge worker restart {word}"),
         PauseQueue => format!("jobforge queue pause {word}"),
         ResumeQueue => format!("jobforge queue resume {word}"),
@@ -252,7 +257,7 @@ pub(super) async fn ask(visit: Visit, segments: Segments) -> Result<Response, Ap
     let as_of = store.now().await?;
     let (mut lines, mut more) = (Vec::new(), String::new());
     match deed.kind {
-        RetryJob | CancelJob | DeleteJob => {
+        RetryJob | CancelJob | DeleteJob | RevealJob => {
             let job = visible(&visit.app, &visit.caller, target.parse::<JobId>()?).await?;
             lines.push(Line::of(&job, as_of, None));
         }
@@ -303,6 +308,10 @@ pub(super) async fn perform(visit: Visit, segments: Segments, form: Form) -> Res
         return Err(ApiError::invalid_request("say why; it is kept with the jobs and in the audit log"));
     }
     let moved = act(&visit, deed.kind, &target, hours(&form)?, reason).await?;
+    if deed.kind == RevealJob {
+        // The answer is the page itself: an address that shows secrets could be passed on.
+        return job::show(&visit, target.parse::<JobId>()?, None).await;
+    }
     // What is gone has no page to come back to.
     let back = if deed.kind == DeleteJob { "/ui/jobs" } else { local_path(form.get("back")) };
     Ok(see_other(&receipt::with(back, deed.name, &target, moved)))
@@ -335,6 +344,10 @@ async fn act(
                 CancelJob => client.cancel(id).await?,
                 _ => client.delete(id).await?,
             }
+        }
+        RevealJob => {
+            let job = visible(app, &caller, target.parse::<JobId>()?).await?;
+            client.note_reveal(&job).await?;
         }
         RestartWorker => {
             routes::restart_worker(app, &caller, target.to_owned()).await?;

@@ -6,6 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use jiff::Timestamp;
 use jobforge::core::audit::{AuditFilter, Entry, parse_since};
+use jobforge::core::redact::Redactor;
 use jobforge::store::Store;
 
 use super::copies::{Copies, call, condition, quoted, shell};
@@ -54,7 +55,9 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn of(entry: &Entry, now: Timestamp) -> Self {
+    pub(super) fn of(entry: &Entry, redactor: &Redactor, now: Timestamp) -> Self {
+        let change =
+            |text: &Option<String>| cut(&redactor.json(text.as_deref().unwrap_or_default()).text, 400);
         let target = entry.target.clone().unwrap_or_default();
         let link = match entry.action.split('.').next().unwrap_or_default() {
             "job" => format!("/ui/jobs/{target}"),
@@ -75,8 +78,8 @@ impl Line {
             target: cut(&target, 100),
             link: if is_name { link } else { String::new() },
             reason: entry.by.reason.clone().unwrap_or_default(),
-            before: cut(entry.before.as_deref().unwrap_or_default(), 400),
-            after: cut(entry.after.as_deref().unwrap_or_default(), 400),
+            before: change(&entry.before),
+            after: change(&entry.after),
             from: from.join(", "),
             sealed: entry.place.is_some(),
         }
@@ -137,13 +140,14 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
         "tenant_id" => "Tenant",
         _ => "Since (2h, or a moment)",
     };
+    let redactor = visit.app.redactor();
     html(&AuditPage {
         shell: visit.shell("/ui/audit", "Audit", as_of, copies).await,
         fields: FIELDS
             .into_iter()
             .map(|name| Field { name, label: label(name), value: value(name) })
             .collect(),
-        lines: entries.iter().map(|entry| Line::of(entry, as_of)).collect(),
+        lines: entries.iter().map(|entry| Line::of(entry, &redactor, as_of)).collect(),
         older,
         stopped_early: stopped_at.is_some(),
     })

@@ -7,12 +7,14 @@ use axum::response::Response;
 use jiff::Timestamp;
 use jobforge::core::job::{Attempt, Job, JobId};
 use jobforge::core::progress::ProgressPoint;
+use jobforge::core::redact::{self, Redacted, Redactor};
 use jobforge::core::standing::Rules;
 use jobforge::core::standing::{Kind, Standing};
 use jobforge::core::state::Status;
 use jobforge::core::time::{since, words};
 use jobforge::store::rows::JobDetail;
 use jobforge_api::TimelineEvent;
+use serde_json::Value;
 
 use super::copies::{Copies, quoted};
 use super::page::{Shell, html};
@@ -54,6 +56,11 @@ struct JobPage {
     attempts: Vec<AttemptLine>,
     more_attempts: usize,
     texts: Vec<Text>,
+    /// How many values of them are hidden.
+    hidden: String,
+    /// Whether nothing is hidden, as somebody asked for.
+    is_whole: bool,
+    is_admin: bool,
     facts: Vec<Fact>,
     may_operate: bool,
 }
@@ -84,6 +91,7 @@ struct Text {
     open: bool,
     text: String,
     note: String,
+    hidden: usize,
 }
 
 struct Fact {
@@ -100,6 +108,16 @@ pub(super) async fn page(
     let Path(text) =
         id.map_err(|_| ApiError::bad_request("bad_id", "the job's id in the address is not text"))?;
     let id = visible(&visit.app, &visit.caller, text.parse::<JobId>()?).await?.id;
+    let redactor = visit.app.redactor();
+    show(&visit, id, Some(&redactor)).await
+}
+
+/// The page of a job that the caller may know of; with its secrets where there is no redactor.
+pub(super) async fn show(
+    visit: &Visit,
+    id: JobId,
+    redactor: Option<&Redactor>,
+) -> Result<Response, ApiError> {
     let rules = Rules::from_settings(&visit.app.live.now());
     let detail = visit.app.client.job_detail(id).await?;
     let standing = visit.app.client.explain(id, &rules).await?;
@@ -112,6 +130,7 @@ pub(super) async fn page(
         &format!("/v1/jobs/{named}/explain"),
         format!("SELECT * FROM jobforge_jobs WHERE id = {};", quoted(&named)),
     );
+    let texts = texts(&detail, redactor);
     let shown = detail.attempts.len().saturating_sub(ATTEMPTS);
     html(&JobPage {
         shell: visit
@@ -137,9 +156,16 @@ pub(super) async fn page(
         has_plan: events.iter().any(|event| event.event == "planned"),
         events: events.iter().rev().take(EVENTS).map(|event| event_line(event, now)).collect(),
         more_events: events.len().saturating_sub(EVENTS),
-        attempts: detail.attempts[shown..].iter().rev().map(|attempt| attempt_line(attempt, now)).collect(),
+        attempts: detail.attempts[shown..]
+            .iter()
+            .rev()
+            .map(|attempt| attempt_line(attempt, redactor, now))
+            .collect(),
         more_attempts: shown,
-        texts: texts(&detail),
+        hidden: redact::told(texts.iter().map(|text| text.hidden).sum()),
+        is_whole: redactor.is_none(),
+        is_admin: visit.is_admin(),
+        texts,
         facts: facts(job, now),
         may_operate: visit.may_operate(),
         id: named,
@@ -199,7 +225,7 @@ fn event_line(event: &TimelineEvent, now: Timestamp) -> EventLine {
     }
 }
 
-fn attempt_line(attempt: &Attempt, now: Timestamp) -> AttemptLine {
+fn attempt_line(attempt: &Attempt, redactor: Option<&Redactor>, now: Timestamp) -> AttemptLine {
     let ended = attempt.finished_at.unwrap_or(now);
     let error = attempt.error.as_ref();
     let mut notes = Vec::new();
@@ -230,30 +256,52 @@ fn attempt_line(attempt: &Attempt, now: Timestamp) -> AttemptLine {
         kind: error.map(|error| error.kind.clone()).unwrap_or_default(),
         details: error
             .and_then(|error| error.details.as_ref())
-            .map(|details| serde_json::to_string_pretty(details).unwrap_or_default())
+            .map(|details| redacted(&pretty(details), redactor).text)
             .unwrap_or_default(),
         note: notes.join("; "),
     }
 }
 
-fn texts(detail: &JobDetail) -> Vec<Text> {
+fn texts(detail: &JobDetail, redactor: Option<&Redactor>) -> Vec<Text> {
     let job = &detail.job;
     // As it is stored: another spelling of a number would be another number.
-    let mut texts = vec![text("Payload", job.payload.as_str(), false)];
-    if let Some(result) = &detail.result {
-        texts.push(text("Result", result.as_str(), false));
-    }
-    if let Some(checkpoint) = &job.checkpoint {
-        let shown = serde_json::to_string_pretty(checkpoint).unwrap_or_default();
-        texts.push(text("Checkpoint", &shown, false));
-    }
+    let mut texts = vec![json("Payload", job.payload.as_str(), redactor)];
+    texts.extend(detail.result.as_ref().map(|result| json("Result", result.as_str(), redactor)));
+    texts.extend(job.checkpoint.as_ref().map(|saved| json("Checkpoint", &pretty(saved), redactor)));
     for log in detail.logs.iter().rev() {
-        texts.push(text(&format!("Log of attempt {}", log.attempt), &log.text, true));
+        let (text, note) = beginning(&log.text);
+        texts.push(Text {
+            name: format!("Log of attempt {}", log.attempt),
+            open: true,
+            text,
+            note,
+            hidden: 0,
+        });
     }
     texts
 }
 
-fn text(name: &str, whole: &str, open: bool) -> Text {
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// JSON as it may be seen.
+fn redacted(text: &str, redactor: Option<&Redactor>) -> Redacted {
+    match redactor {
+        Some(redactor) => redactor.json(text),
+        None => Redacted { text: text.to_owned(), hidden: 0 },
+    }
+}
+
+fn json(name: &str, whole: &str, redactor: Option<&Redactor>) -> Text {
+    let Redacted { text, hidden } = redacted(whole, redactor);
+    let (text, size) = beginning(&text);
+    let note = if hidden > 0 { format!("{size}; {}", redact::told(hidden)) } else { size };
+    Text { name: name.to_owned(), open: redactor.is_none(), text, note, hidden }
+}
+
+/// As much of a text as is shown, and how much that is.
+fn beginning(whole: &str) -> (String, String) {
     // A character is at most four bytes long, so one of the last places is between two.
     let end = (0..=PREVIEW.min(whole.len())).rev().find(|at| whole.is_char_boundary(*at)).unwrap_or_default();
     let note = if end < whole.len() {
@@ -261,7 +309,7 @@ fn text(name: &str, whole: &str, open: bool) -> Text {
     } else {
         format!("{} bytes", whole.len())
     };
-    Text { name: name.to_owned(), open, text: whole[..end].to_owned(), note }
+    (whole[..end].to_owned(), note)
 }
 
 fn facts(job: &Job, now: Timestamp) -> Vec<Fact> {

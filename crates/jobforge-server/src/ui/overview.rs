@@ -90,6 +90,7 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
     let sql =
         "SELECT status, count(*) FROM jobforge_jobs\nWHERE status IN ('queued', 'running') GROUP BY status;";
     let copies = Copies::of("jobforge top --once", "/api/health/full", sql);
+    let redactor = visit.app.redactor();
     let mut response = html(&Overview {
         shell: visit.shell("/ui", "Overview", facts.as_of, copies).await,
         gone: gone.as_ref().map(|(ago, _)| ago.clone()).unwrap_or_default(),
@@ -97,7 +98,7 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
         tiles: tiles(facts),
         roles: roles(facts, judges, gone.is_none()),
         queues: queues(facts),
-        deeds: deeds.iter().map(|entry| audit::Line::of(entry, facts.as_of)).collect(),
+        deeds: deeds.iter().map(|entry| audit::Line::of(entry, &redactor, facts.as_of)).collect(),
     })?;
     if let Some((_, why)) = gone {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

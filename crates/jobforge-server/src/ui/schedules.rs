@@ -9,6 +9,7 @@ use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use jiff::Timestamp;
 use jobforge::ScheduleView;
+use jobforge::core::redact;
 use jobforge::core::schedule::{RunLine, RunOutcome, ScheduleState};
 use jobforge::core::state::Status;
 use jobforge::core::time::{since, words};
@@ -44,6 +45,8 @@ struct OnePage {
     runs: Vec<Run>,
     next: Vec<When>,
     definition: String,
+    /// How many values of it are hidden.
+    hidden: String,
     facts: Vec<(&'static str, String)>,
 }
 
@@ -214,7 +217,8 @@ pub(super) async fn one(
 ) -> Result<Response, ApiError> {
     let Path(name) =
         name.map_err(|_| ApiError::bad_request("bad_name", "the schedule's name is not text"))?;
-    let view = visit.app.client.find_schedule(&name).await?;
+    let mut view = visit.app.client.find_schedule(&name).await?;
+    let hidden = visit.app.redactor().definition(&mut view.schedule.definition);
     let store = visit.app.client.store();
     let (runs, as_of) = tokio::try_join!(store.schedule_runs(&view.name, None, RUNS), store.now())?;
     // A definition that no longer holds has none.
@@ -245,6 +249,7 @@ pub(super) async fn one(
         runs: runs.iter().map(|line| run(line, as_of)).collect(),
         next: next.iter().map(|at| When::of(*at, as_of)).collect(),
         definition: serde_json::to_string_pretty(&schedule.definition).unwrap_or_default(),
+        hidden: redact::told(hidden),
         facts,
     })
 }

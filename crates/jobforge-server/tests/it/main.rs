@@ -21,6 +21,7 @@ mod refusals;
 mod request_log;
 mod runbook;
 mod schedules;
+mod secrets;
 mod settings;
 mod tokens;
 mod ui;

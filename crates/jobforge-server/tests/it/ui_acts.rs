@@ -25,10 +25,11 @@ on_both_engines!(
 );
 
 /// Every deed of the table, with a target that would be one.
-const DEEDS: [(&str, &str); 18] = [
+const DEEDS: [(&str, &str); 19] = [
     ("job-retry", "JOB"),
     ("job-cancel", "JOB"),
     ("job-delete", "JOB"),
+    ("job-reveal", "JOB"),
     ("worker-restart", "worker-00000000"),
     ("queue-pause", "mail"),
     ("queue-resume", "mail"),

@@ -8,13 +8,13 @@ use std::fmt;
 use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 
+use jobforge_core::redact::REDACTED;
+
 use crate::job_error::JobError;
 
 const NAME_BYTES: usize = 64;
 /// No key or token is longer; the wrong file might be.
 const SECRET_BYTES: u64 = 64 * 1024;
-/// What is printed in a secret's place.
-const REDACTED: &str = "[redacted]";
 /// A shorter secret is not searched for in answers: it would be found everywhere.
 const REDACT_FROM_BYTES: usize = 6;
 

@@ -8,6 +8,7 @@ use jobforge::core::audit::{AuditFilter, Entry};
 use jobforge::core::dead::DeadGroup;
 use jobforge::core::job::{Job, JobId, WorkerId};
 use jobforge::core::overview::Overview;
+use jobforge::core::redact::Redactor;
 use jobforge::core::rescue::RescuePolicy;
 use jobforge::core::schedule::ScheduleView;
 use jobforge::core::settings::Settings;
@@ -127,11 +128,13 @@ impl Seen {
         let schedules =
             client.schedules(&ScheduleFilter { limit: MOST_SCHEDULES, ..ScheduleFilter::default() }).await?;
         let deeds = AuditFilter::default();
-        let (events, sweeps, ceased) = tokio::try_join!(
+        let (mut events, sweeps, ceased) = tokio::try_join!(
             store.audit(&deeds, MOST_DEEDS),
             store.watchdog_runs(MOST_DEEDS),
             store.alerts(true, MOST_DEEDS),
         )?;
+        let redactor = Redactor::of_settings(settings);
+        events.iter_mut().for_each(|entry| redactor.entry(entry));
         let ceased = ceased.iter().map(|row| alert_view(row, &[], facts.as_of));
         let alerts = facts.alerts.iter().cloned().chain(ceased).collect();
         let running = running(&facts, jobs, &rules.rescue);
@@ -139,6 +142,10 @@ impl Seen {
         let workers_of =
             |name: &str| loads.iter().find(|load| load.name == name).map_or(0, |load| load.workers);
         let queue = |info: &QueueInfo| Queue { info: info.clone(), workers: workers_of(&info.name) };
+        let mut schedules = worst_first(facts.schedules.ill, schedules);
+        schedules.iter_mut().for_each(|view| {
+            redactor.definition(&mut view.schedule.definition);
+        });
         Ok(Self {
             as_of: facts.as_of,
             database: store.location().to_owned(),
@@ -146,7 +153,7 @@ impl Seen {
             counts: facts.counts.iter().map(|(status, count)| (status.as_str(), *count)).collect(),
             queues: facts.queues.iter().map(queue).collect(),
             workers: facts.workers.iter().map(|row| working(row, &running, facts.as_of)).collect(),
-            schedules: worst_first(facts.schedules.ill, schedules),
+            schedules,
             running,
             dead,
             events,

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jobforge::clock;
 use jobforge::core::counted::counted;
 use jobforge::core::job::{Job, JobId};
+use jobforge::core::redact::{REDACTED, Redactor};
 use jobforge::core::state::Status;
 use jobforge::core::time::{Now, since, sub, words};
 use jobforge::core::watchdog::WatchdogRow;
@@ -63,8 +64,9 @@ pub(super) async fn look(State(app): State<Arc<App>>, caller: Caller) -> Result<
     let active = list(&[Status::Running]).await?;
     let queued = list(&[Status::Queued]).await?;
     let ended = list(&[Status::Failed, Status::Dead]).await?;
-    let stuck_jobs: Vec<DebugJob> = stuck.iter().map(|stuck| stuck_view(stuck, as_of)).collect();
-    let active_jobs: Vec<DebugJob> = active.iter().map(|job| job_view(job, as_of)).collect();
+    let redactor = app.redactor();
+    let stuck_jobs: Vec<DebugJob> = stuck.iter().map(|stuck| stuck_view(stuck, as_of, &redactor)).collect();
+    let active_jobs: Vec<DebugJob> = active.iter().map(|job| job_view(job, as_of, &redactor)).collect();
     let metrics = if caller.is_bound() { None } else { Some(watchdog_metrics(&app, as_of).await?) };
     let (name, version) = ("jobforge", env!("CARGO_PKG_VERSION"));
     let view = DebugView {
@@ -79,8 +81,8 @@ pub(super) async fn look(State(app): State<Arc<App>>, caller: Caller) -> Result<
         stuck_jobs,
         recent_active: active_jobs.iter().take(5).cloned().collect(),
         active_jobs,
-        recent_queued: queued.iter().map(|job| job_view(job, as_of)).collect(),
-        recent_errors: ended.iter().map(error_view).collect(),
+        recent_queued: queued.iter().map(|job| job_view(job, as_of, &redactor)).collect(),
+        recent_errors: ended.iter().map(|job| error_view(job, &redactor)).collect(),
         watchdog_metrics: metrics,
         timestamp: clock::wall(),
     };
@@ -265,21 +267,21 @@ async fn watchdog_metrics(app: &App, as_of: Timestamp) -> Result<WatchdogMetrics
     })
 }
 
-fn stuck_view(stuck: &Stuck, as_of: Timestamp) -> DebugJob {
+fn stuck_view(stuck: &Stuck, as_of: Timestamp, redactor: &Redactor) -> DebugJob {
     DebugJob {
         worker: stuck.worker.clone(),
         reason: Some(stuck.reason.clone()),
-        ..job_view(&stuck.job, as_of)
+        ..job_view(&stuck.job, as_of, redactor)
     }
 }
 
-fn job_view(job: &Job, as_of: Timestamp) -> DebugJob {
+fn job_view(job: &Job, as_of: Timestamp, redactor: &Redactor) -> DebugJob {
     let begun = job.started_at.unwrap_or(job.created_at);
     DebugJob {
         id: job.id,
         job_type: job.job_type.clone(),
         status: job.status.as_str(),
-        file_name: file_name(job),
+        file_name: file_name(job, redactor),
         progress: job.progress.percent,
         phase: job.progress.phase.clone(),
         worker: job.locked_by.clone(),
@@ -293,10 +295,10 @@ fn job_view(job: &Job, as_of: Timestamp) -> DebugJob {
     }
 }
 
-fn error_view(job: &Job) -> DebugError {
+fn error_view(job: &Job, redactor: &Redactor) -> DebugError {
     DebugError {
         id: job.id,
-        file_name: file_name(job),
+        file_name: file_name(job, redactor),
         status: job.status.as_str(),
         error: job.error.as_ref().map(|error| error.message.clone()),
         at: job.finished_at,
@@ -304,8 +306,10 @@ fn error_view(job: &Job) -> DebugError {
 }
 
 /// What the job is about, as its payload names it.
-fn file_name(job: &Job) -> Option<String> {
-    let payload: Value = serde_json::from_str(job.payload.as_str()).ok()?;
-    let name = ["file_name", "fileName"].iter().find_map(|key| payload.get(key)?.as_str().map(str::to_owned));
-    name.map(|name| name.chars().take(255).collect())
+fn file_name(job: &Job, redactor: &Redactor) -> Option<String> {
+    let payload: Value = job.payload.decode().ok()?;
+    let mut keys = ["file_name", "fileName"].into_iter();
+    let (key, name) = keys.find_map(|key| Some((key, payload.get(key)?.as_str()?)))?;
+    let shown = if redactor.is_secret(key) { REDACTED } else { name };
+    Some(shown.chars().take(255).collect())
 }

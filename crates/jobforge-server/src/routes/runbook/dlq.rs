@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use jobforge::core::counted::counted;
 use jobforge::core::job::{Job, JobId};
+use jobforge::core::redact::Redactor;
 use jobforge::core::state::Status;
 use jobforge::core::time::sub;
 use jobforge::core::token::Scope;
@@ -67,7 +68,9 @@ pub(super) async fn look(
         jobs.retain(|job| job.resolved.is_some());
     }
     let more = jobs.len() > offset + limit;
-    let entries: Vec<DlqEntry> = jobs.iter().skip(offset).take(limit).map(entry).collect();
+    // People look at this; whoever needs what is hidden asks /v1.
+    let redactor = app.redactor();
+    let entries = jobs.into_iter().skip(offset).take(limit).map(|job| entry(job, &redactor)).collect();
     let total = total(&app.client, &filter(false)?).await?;
     let pagination = DlqPagination { limit, offset, has_more: more };
     answer(StatusCode::OK, &DlqView::Page(DlqPage { success: true, entries, total, pagination }))
@@ -212,20 +215,21 @@ fn flag(fields: &Map<String, Value>, name: &str) -> Result<bool, ApiError> {
     }
 }
 
-fn entry(job: &Job) -> DlqEntry {
+fn entry(mut job: Job, redactor: &Redactor) -> DlqEntry {
+    redactor.job(&mut job);
     let error = job.error.as_ref();
     DlqEntry {
         id: job.id,
         job_id: job.id,
-        job_type: job.job_type.clone(),
-        payload: job.payload.clone(),
         failure_reason: error.map(|error| error.message.clone()),
         failure_code: error.map(|error| error.kind.clone()),
         attempt_count: job.attempts,
         max_retries: job.max_attempts,
         status: if job.resolved.is_some() { "resolved" } else { "pending" },
-        resolution: job.resolved.clone(),
         created_at: job.created_at,
         died_at: job.finished_at,
+        resolution: job.resolved,
+        payload: job.payload,
+        job_type: job.job_type,
     }
 }
