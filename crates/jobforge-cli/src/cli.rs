@@ -437,7 +437,7 @@ pub(crate) struct EnqueueArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Words as in the dashboard's search: 'status:dead type:mail', 'state:stuck'; a bare word is a type
+    /// Words as in the dashboard's search: 'status:dead type:mail', 'payload.order.id:17'; a bare word is a type
     #[arg(value_name = "SEARCH")]
     pub(crate) search: Vec<String>,
     /// Only in this status; may be repeated or separated by commas
@@ -464,6 +464,12 @@ pub(crate) struct ListArgs {
     /// Only those that this worker holds
     #[arg(long, value_name = "WORKER")]
     pub(crate) worker: Option<String>,
+    /// Only with this value in the payload, such as order.id:1234 or items.0.sku:a-7
+    #[arg(long, value_name = "PATH:VALUE")]
+    pub(crate) payload: Option<String>,
+    /// Only those whose last error has this text in its message or kind
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) error: Option<String>,
     /// At most this many, up to 1000
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: usize,

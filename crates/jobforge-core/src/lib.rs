@@ -14,6 +14,7 @@ pub mod job;
 pub mod job_state;
 pub mod json;
 pub mod payload;
+pub mod payload_match;
 pub mod redact;
 pub mod state;
 pub mod stored_payload;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::audit::By;
 use crate::job::JobId;
+use crate::payload_match::PayloadMatch;
 use crate::state::Status;
 
 /// Jobs that one step looks at.
@@ -93,6 +94,12 @@ pub struct BulkFilter {
     /// Only with this tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+    /// Only with this value at this place of the payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<PayloadMatch>,
+    /// Only those whose last error has this in its message or its kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 impl BulkFilter {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::enqueue::{MAX_ATTEMPTS, MAX_DELAY, MAX_KEY_CHARS, MAX_NAME_BYTES, MAX_TAG_CHARS, MAX_TAGS};
 use crate::enqueue::{MAX_TIMEOUT, MIN_TIMEOUT};
 use crate::payload::Payload;
+use crate::payload_match::{MAX_CHARS, MAX_STEPS, PayloadMatch};
 use crate::schedule::definition;
 use crate::settle::MAX_BACKOFF_MS;
 
@@ -32,6 +33,19 @@ pub fn key() -> Value {
 /// A label.
 pub fn tag() -> Value {
     json!({ "minLength": 1, "maxLength": MAX_TAG_CHARS, "pattern": PLAIN })
+}
+
+/// A place and a value in a payload.
+pub fn payload_match() -> Value {
+    let step = r"[^.:\x00-\x1f\x7f-\x9f]+";
+    let more = MAX_STEPS - 1;
+    let pattern = format!(r"^{step}(\.{step}){{0,{more}}}:[^\x00-\x1f\x7f-\x9f]*$");
+    json!({ "maxLength": MAX_CHARS, "pattern": pattern, "examples": ["order.id:1234"] })
+}
+
+/// What the last error of a job has in it.
+pub fn error_text() -> Value {
+    json!({ "minLength": 1, "maxLength": MAX_CHARS, "pattern": PLAIN })
 }
 
 /// Adds what is said of one field to what its type says.
@@ -118,6 +132,25 @@ pub(crate) fn bulk_filter(schema: &mut Schema) {
         narrow(schema, field, &name());
     }
     narrow(schema, "tag", &tag());
+    narrow(schema, "error", &error_text());
+}
+
+impl JsonSchema for PayloadMatch {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "PayloadMatch".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let mut schema = json_schema!({ "type": "string" });
+        if let (Some(known), Value::Object(more)) = (schema.as_object_mut(), payload_match()) {
+            known.extend(more);
+        }
+        schema
+    }
 }
 
 impl JsonSchema for Payload {

@@ -21,7 +21,7 @@ pub(crate) const DEFAULT_LIMIT: usize = 50;
 /// Jobs of the longest page.
 pub(crate) const MAX_LIMIT: usize = 500;
 /// Longest value of a parameter, in characters; no name, key or tag is longer.
-const MAX_VALUE_CHARS: usize = 255;
+pub(crate) const MAX_VALUE_CHARS: usize = 255;
 
 /// Longest key in a header, in characters: places of many jobs are put behind it.
 pub(crate) const MAX_HEADER_KEY: usize = 200;
@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     Name,
     /// An idempotency key.
     Key,
+    /// A place and a value in the payload.
+    PayloadMatch,
     Uuid,
     Flag,
     Number {
@@ -79,6 +81,7 @@ impl Kind {
                 key["maxLength"] = MAX_HEADER_KEY.into();
                 text(key)
             }
+            Self::PayloadMatch => text(schema::payload_match()),
             Self::Uuid => text(json!({ "format": "uuid" })),
             Self::Flag => json!({ "type": "boolean" }),
             Self::Number { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
@@ -147,6 +150,17 @@ pub(crate) const JOB_FILTER: &[Param] = &[
     param("tag", Kind::Text, "Only with this tag."),
     param("idempotency_key", Kind::Text, "Only with this key."),
     param("worker", Kind::Text, "Only those that this worker holds."),
+    param(
+        "payload",
+        Kind::PayloadMatch,
+        "Only with this value at this place of the payload: keys and indices with dots between, a colon, and the text of a \
+         string, number, true, false or null. Payloads in object storage are not searched.",
+    ),
+    param(
+        "error",
+        Kind::Text,
+        "Only those whose last error has this text in its message or its kind; ASCII letters match in either case.",
+    ),
     BEFORE,
     LIMIT,
 ];
@@ -236,6 +250,8 @@ pub(crate) fn job_filter(uri: &Uri, settings: &Settings) -> Result<JobFilter, Ap
             "tag" => filter.tag = Some(value),
             "idempotency_key" => filter.idempotency_key = Some(value),
             "worker" => filter.worker = Some(WorkerId(value)),
+            "payload" => filter.payload = Some(parsed(name, &value)?),
+            "error" => filter.error = Some(value),
             "before" => filter.before = Some(parsed(name, &value)?),
             "limit" => filter.limit = limit(&value)?,
             unknown => return Err(unknown_parameter(unknown, JOB_FILTER)),

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use jobforge_core::alert::history::Labels;
 use jobforge_core::job::{Attempt, Job, JobId, Lease, WorkerId};
 use jobforge_core::job_state::JobState;
+use jobforge_core::operation::BulkFilter;
 use jobforge_core::payload::Payload;
+use jobforge_core::payload_match::PayloadMatch;
 use jobforge_core::progress::ProgressPoint;
 use jobforge_core::rescue::{Rescue, RescuePolicy};
 use jobforge_core::schedule::{LiveRun, NewLine, Schedule};
@@ -40,6 +42,11 @@ pub struct JobFilter {
     pub idempotency_key: Option<String>,
     /// Only held by this worker.
     pub worker: Option<WorkerId>,
+    /// Only with this value at this place of the payload. A payload in object storage has nothing anywhere.
+    pub payload: Option<PayloadMatch>,
+    /// Only those whose last error has this in its message or its kind, whether ASCII letters are small or not. A job that
+    /// succeeded has no error.
+    pub error: Option<String>,
     /// Only those that are so now, on the database's clock.
     pub state: Option<JobState>,
     /// By which a running job counts as stuck.
@@ -48,6 +55,14 @@ pub struct JobFilter {
     pub before: Option<JobId>,
     /// At most this many, up to [`MAX_PAGE`].
     pub limit: usize,
+}
+
+impl From<BulkFilter> for JobFilter {
+    /// The jobs that an operation is about, as far as its filter says.
+    fn from(filter: BulkFilter) -> Self {
+        let BulkFilter { tenant_id, statuses, job_type, queue, tag, payload, error } = filter;
+        Self { tenant_id, statuses, job_type, queue, tag, payload, error, ..Self::default() }
+    }
 }
 
 /// A page of jobs, newest first.

@@ -36,6 +36,7 @@ pub mod restart;
 pub mod retention;
 pub mod schedule_fire;
 pub mod schedules;
+pub mod search;
 pub mod settle;
 pub mod silence;
 pub mod tenants;
@@ -382,6 +383,12 @@ macro_rules! conformance {
                 a_job_lives_its_life_on_the_databases_own_clock,
                 the_stores_own_clock_goes_forward,
                 the_schema_is_complete_and_migrating_again_does_nothing,
+            }
+            search {
+                a_payload_is_found_by_the_value_at_a_place,
+                an_error_is_found_by_its_words,
+                searches_by_payload_and_error_narrow_every_other_filter,
+                errors_are_found_among_thousands_of_jobs_without_any,
             }
             presence {
                 a_worker_that_has_lost_its_connection_is_suspect_until_it_renews,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jobforge::core::counted::counted;
 use jobforge::core::job::{Attempt, Job, JobId, WorkerId};
 use jobforge::core::job_state::JobState;
+use jobforge::core::payload_match::PayloadMatch;
 use jobforge::core::progress::ProgressPoint;
 use jobforge::core::redact;
 use jobforge::core::rescue::RescuePolicy;
@@ -69,6 +70,8 @@ fn with_search(mut args: ListArgs) -> Result<ListArgs, Failure> {
             "tag" => &mut args.tag,
             "idempotency_key" => &mut args.key,
             "worker" => &mut args.worker,
+            "payload" => &mut args.payload,
+            "error" => &mut args.error,
             twice => return Err(Failure::usage(format!("{twice} is given twice; give it once"))),
         };
         if flag.replace(value).is_some() {
@@ -86,6 +89,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), Failure> {
     let statuses = args.status.iter().map(|word| word.parse()).collect::<Result<Vec<Status>, _>>();
     let state = args.state.as_deref().map(str::parse::<JobState>).transpose();
     let state = state.map_err(|error| Failure::usage(error.to_string()))?;
+    let payload = args.payload.as_deref().map(str::parse::<PayloadMatch>).transpose();
     let mut filter = JobFilter {
         tenant_id: args.tenant,
         statuses: statuses.map_err(|error| Failure::usage(error.to_string()))?,
@@ -94,6 +98,8 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), Failure> {
         tag: args.tag,
         idempotency_key: args.key,
         worker: args.worker.map(WorkerId),
+        payload: payload.map_err(|error| Failure::usage(format!("--payload {error}")))?,
+        error: args.error,
         state,
         rescue: RescuePolicy::default(),
         before: args.before.as_deref().map(parse_id).transpose()?,
@@ -126,10 +132,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<(), Failure> {
         rows,
     );
     if let Some(next) = next {
-        output::note(&output::dim(&format!(
-            "more: jobforge job list --limit {} --before {next}",
-            args.limit
-        )));
+        output::note(&output::dim(&format!("more: the same with --before {next}")));
     }
     Ok(())
 }

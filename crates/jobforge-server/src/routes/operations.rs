@@ -19,7 +19,7 @@ use super::{idempotency, json as answer};
 use crate::api_error::ApiError;
 use crate::body::Sent;
 use crate::caller::Caller;
-use crate::query;
+use crate::query::{self, MAX_VALUE_CHARS};
 use crate::server::App;
 
 /// `POST /v1/jobs/bulk`
@@ -82,6 +82,13 @@ pub(crate) fn check(filter: &BulkFilter) -> Result<(), ApiError> {
     }
     if let Some(Err(fault)) = filter.tag.as_deref().map(check_tag) {
         errors.push(FieldProblem::new("/filter/tag", "bad_tag", fault));
+    }
+    let plain = |text: &str| {
+        (1..=MAX_VALUE_CHARS).contains(&text.chars().count()) && !text.contains(char::is_control)
+    };
+    if filter.error.as_deref().is_some_and(|text| !plain(text)) {
+        let told = format!("use 1 to {MAX_VALUE_CHARS} characters of the error, without control characters");
+        errors.push(FieldProblem::new("/filter/error", "out_of_range", told));
     }
     if errors.is_empty() {
         return Ok(());

@@ -7,6 +7,7 @@ use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use jobforge::core::job::JobId;
 use jobforge::core::operation::{BulkAction, BulkFilter, NewOperation, OperationState};
+use jobforge::core::payload_match::PayloadMatch;
 use jobforge::core::state::Status;
 use jobforge::core::time::Now;
 use jobforge::store::rows::{Move, Moved};
@@ -113,7 +114,16 @@ pub(super) fn verb(action: BulkAction) -> &'static str {
 
 /// `POST /ui/jobs/all`: counts what matches, in the background; nothing is moved.
 pub(super) async fn preview(visit: Visit, form: Form) -> Result<Response, ApiError> {
+    if let Some(name) =
+        ["state", "worker", "idempotency_key"].into_iter().find(|name| form.get(name).is_some())
+    {
+        let told = format!("an operation cannot be narrowed down by {name}; tick the jobs that are meant");
+        return Err(ApiError::invalid_request(told));
+    }
     let text = |name: &str| form.get(name).map(str::to_owned);
+    // These may begin or end with a space, which is a part of what is searched for.
+    let exact = |name: &str| form.all(name).next().map(str::to_owned);
+    let payload = exact("payload").map(|text| text.parse::<PayloadMatch>()).transpose();
     let mut statuses = Vec::new();
     for word in form.get("status").into_iter().flat_map(|words| words.split(',')) {
         let status = word.parse::<Status>();
@@ -125,6 +135,8 @@ pub(super) async fn preview(visit: Visit, form: Form) -> Result<Response, ApiErr
         job_type: text("type"),
         queue: text("queue"),
         tag: text("tag"),
+        payload: payload.map_err(|fault| ApiError::invalid_request(format!("payload {fault}")))?,
+        error: exact("error"),
     };
     operations::check(&filter)?;
     start(&visit, NewOperation { id: Uuid::now_v7(), action: action(&form)?, filter, dry_run: true }, None)

@@ -10,7 +10,8 @@ use axum::response::Response;
 use jiff::Timestamp;
 use jobforge::core::job::{Job, JobId, WorkerId};
 use jobforge::core::job_state::JobState;
-use jobforge::core::search::{Asked, WORDS, read};
+use jobforge::core::payload_match::PayloadMatch;
+use jobforge::core::search::{Asked, read, written};
 use jobforge::core::state::Status;
 use jobforge::core::time::since;
 use jobforge::overview::Facts;
@@ -37,6 +38,8 @@ struct JobsPage {
     search: String,
     /// What could not be read of the search.
     fault: String,
+    /// Payloads are searched, and some may lie where none is.
+    outside: bool,
     lines: Vec<Line>,
     older: Option<String>,
     newest: Option<String>,
@@ -128,7 +131,7 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
     }
     let mut filter = query::job_filter(&without_receipt(&visit)?, &visit.app.live.now())?;
     filter.limit = filter.limit.min(PAGE);
-    let search = written(&filter);
+    let search = written(&pairs(&filter));
     list(visit, filter, search, String::new()).await
 }
 
@@ -161,6 +164,7 @@ async fn list(visit: Visit, filter: JobFilter, search: String, fault: String) ->
         address(&pairs)
     });
     html(&JobsPage {
+        outside: filter.payload.is_some() && visit.app.client.payload_store().is_some(),
         bulk: visit.may_operate().then(|| bulk(&filter)),
         newest: filter.before.map(|_| address(&pairs)),
         shell: visit.shell("/ui/jobs", "Jobs", as_of, copies(&filter)).await,
@@ -216,6 +220,8 @@ pub(super) fn pairs(filter: &JobFilter) -> Vec<(&'static str, String)> {
         ("tag", filter.tag.clone()),
         ("idempotency_key", filter.idempotency_key.clone()),
         ("worker", filter.worker.as_ref().map(|worker| worker.0.clone())),
+        ("payload", filter.payload.as_ref().map(PayloadMatch::to_string)),
+        ("error", filter.error.clone()),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
@@ -230,15 +236,6 @@ pub(super) fn address(pairs: &[(&'static str, String)]) -> String {
     format!("/ui/jobs?{}", query.finish())
 }
 
-/// The same as words in the search box.
-fn written(filter: &JobFilter) -> String {
-    let word = |(name, value): (&'static str, String)| {
-        let word = WORDS.iter().find(|(_, parameter)| *parameter == name).map_or(name, |(word, _)| word);
-        format!("{word}:{value}")
-    };
-    pairs(filter).into_iter().map(word).collect::<Vec<_>>().join(" ")
-}
-
 /// The same list elsewhere, page by page.
 pub(super) fn copies(filter: &JobFilter) -> Copies {
     let (mut cli, mut conditions) = ("jobforge job list".to_owned(), Vec::new());
@@ -248,7 +245,7 @@ pub(super) fn copies(filter: &JobFilter) -> Copies {
         let flag = match *name {
             "tenant_id" => "tenant",
             "idempotency_key" => "key",
-            // Statuses, type, queue, tag, worker and the cursor are called the same.
+            // The others are called the same.
             name => name,
         };
         cli.push_str(&format!(" --{flag} {}", shell(value)));
@@ -259,6 +256,8 @@ pub(super) fn copies(filter: &JobFilter) -> Copies {
             }
             "state" => state_in_sql(filter.state),
             "worker" => format!("locked_by = {}", quoted(value)),
+            "payload" => filter.payload.as_ref().map(payload_in_sql).unwrap_or_default(),
+            "error" => error_in_sql(value),
             "tag" => format!("id IN (SELECT id FROM jobforge_tagged WHERE tag = {})", quoted(value)),
             "before" => format!("id < {}", quoted(value)),
             name => format!("{name} = {}", quoted(value)),
@@ -292,6 +291,22 @@ fn state_in_sql(state: Option<JobState>) -> String {
     text.to_owned()
 }
 
+/// A value in the payload in SQL, on PostgreSQL.
+fn payload_in_sql(asked: &PayloadMatch) -> String {
+    let path: Vec<String> = asked.path().iter().map(|step| quoted(step)).collect();
+    let values: Vec<String> = asked.values().iter().map(|value| quoted(value.as_str())).collect();
+    format!("payload #> ARRAY[{}] IN ({})", path.join(", "), values.join(", "))
+}
+
+/// What an error has in it in SQL, on PostgreSQL.
+fn error_in_sql(text: &str) -> String {
+    let has = |part: &str| {
+        format!("strpos(lower(({part}) COLLATE \"C\"), lower({} COLLATE \"C\")) > 0", quoted(text))
+    };
+    let message = has("coalesce(error ->> 'message', error::text)");
+    format!("status <> 'succeeded'\n  AND ({message}\n    OR {})", has("error ->> 'kind'"))
+}
+
 /// The jobs that a worker holds.
 pub(super) fn of_worker(worker: &str) -> JobFilter {
     JobFilter { worker: Some(WorkerId(worker.to_owned())), limit: PAGE, ..JobFilter::default() }
@@ -303,12 +318,12 @@ mod tests {
 
     #[test]
     fn what_is_copied_asks_for_the_same() {
-        let filter = JobFilter {
+        let mut filter = JobFilter {
             statuses: vec![Status::Dead, Status::Failed],
             job_type: Some("it's".to_owned()),
             ..JobFilter::default()
         };
-        let copies = copies(&filter);
+        let copies = super::copies(&filter);
         assert_eq!(copies.cli, r"jobforge job list --status dead,failed --type 'it'\''s' --limit 50");
         assert!(
             copies.curl.ends_with("\"$JOBFORGE_URL/v1/jobs?status=dead%2Cfailed&type=it%27s\""),
@@ -316,5 +331,15 @@ mod tests {
             copies.curl
         );
         assert!(copies.sql.contains("status IN ('dead', 'failed')\n  AND type = 'it''s'"), "{}", copies.sql);
+        filter.payload = "to.0:o'neill".parse().ok();
+        filter.error = Some("50%".to_owned());
+        let copies = super::copies(&filter);
+        assert!(
+            copies.cli.ends_with(r"--payload 'to.0:o'\''neill' --error 50% --limit 50"),
+            "{}",
+            copies.cli
+        );
+        let sql = "payload #> ARRAY['to', '0'] IN ('\"o''neill\"')";
+        assert!(copies.sql.contains(sql), "{}", copies.sql);
     }
 }

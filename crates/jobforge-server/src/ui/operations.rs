@@ -62,14 +62,7 @@ impl Line {
     fn of(operation: &Operation, now: Timestamp) -> Self {
         let verb = bulk::verb(operation.action);
         let filter = &operation.filter;
-        let list = JobFilter {
-            tenant_id: filter.tenant_id.clone(),
-            statuses: filter.statuses.clone(),
-            job_type: filter.job_type.clone(),
-            queue: filter.queue.clone(),
-            tag: filter.tag.clone(),
-            ..JobFilter::default()
-        };
+        let list = JobFilter::from(filter.clone());
         let words: Vec<String> =
             pairs(&list).into_iter().map(|(name, value)| format!("{name} {value}")).collect();
         let usual: Vec<&str> = operation.action.usual().iter().map(|status| status.as_str()).collect();

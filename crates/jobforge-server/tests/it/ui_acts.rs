@@ -19,6 +19,7 @@ on_both_engines!(
     a_job_is_canceled_retried_and_deleted_each_after_a_question,
     jobs_that_are_ticked_are_moved_after_a_question,
     all_that_match_are_counted_before_anything_is_moved,
+    all_that_a_search_by_payload_and_error_shows_is_what_is_moved,
     queues_schedules_and_flags_are_switched_with_a_reason,
     dead_jobs_are_retried_and_left_by_cause,
     a_channel_is_tried_and_its_last_message_is_shown,
@@ -199,6 +200,35 @@ async fn all_that_match_are_counted_before_anything_is_moved(engine: Engine) -> 
         "it was begun once"
     );
     assert!(browser.get("/ui/operations").await?.body.contains("wrong import"));
+    Ok(())
+}
+
+async fn all_that_a_search_by_payload_and_error_shows_is_what_is_moved(engine: Engine) -> Result<()> {
+    let (mut site, _kept) = guarded_on(engine).await?;
+    for number in 0..5 {
+        job(&mut site, &format!(r#"{{"type":"a","payload":{{"n":{}}}}}"#, number % 2)).await?;
+    }
+    let mut browser = Browser::with(&site, "operator-key").await?;
+    let page = browser.get("/ui/jobs?payload=n:1").await?.body;
+    assert!(page.contains("<input type=\"hidden\" name=\"payload\" value=\"n:1\">"), "{page}");
+    for (field, value) in [("payload", "n"), ("worker", "w"), ("state", "ready"), ("idempotency_key", "k")] {
+        let refused =
+            browser.submit("/ui/jobs", "/ui/jobs/all", &[("action", "cancel"), (field, value)]).await?;
+        assert_eq!(refused.status, 422, "{field}: {}", refused.body);
+    }
+    let asked = [("action", "cancel"), ("error", "none has any")];
+    let place = browser.submit("/ui/jobs", "/ui/jobs/all", &asked).await?.header("location").to_owned();
+    until("it is counted", async || Ok(browser.get(&place).await?.body.contains("Cancel 0 jobs?"))).await?;
+    let asked = [("action", "cancel"), ("payload", "n:1")];
+    let place = browser.submit("/ui/jobs", "/ui/jobs/all", &asked).await?.header("location").to_owned();
+    until("it is counted", async || Ok(browser.get(&place).await?.body.contains("Cancel 2 jobs?"))).await?;
+    let begun = browser.submit(&place, &format!("{place}/begin"), &[]).await?;
+    let place = begun.header("location").to_owned();
+    until("it is done", async || Ok(browser.get(&place).await?.body.contains("Cancel: 2 jobs, done")))
+        .await?;
+    assert!(browser.get(&place).await?.body.contains("payload n:1"), "it says what it was about");
+    let left: u64 = site.client.store().queues(Now::Database).await?.iter().map(|q| q.ready).sum();
+    assert_eq!(left, 3);
     Ok(())
 }
 

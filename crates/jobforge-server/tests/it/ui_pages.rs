@@ -168,7 +168,29 @@ async fn a_list_is_paged_and_searched_by_its_address(engine: Engine) -> Result<(
     let mut ids = Vec::new();
     for number in 0..55 {
         let kind = if number % 11 == 0 { "rare" } else { "usual" };
-        ids.push(site.job(&format!(r#"{{"type":"{kind}","queue":"q"}}"#)).await?);
+        let payload = format!(r#"{{"order":{{"id":{number}}}}}"#);
+        ids.push(site.job(&format!(r#"{{"type":"{kind}","queue":"q","payload":{payload}}}"#)).await?);
+    }
+    let found = site.send("GET", "/v1/jobs?payload=order.id%3A7", &[], b"").await?.json();
+    assert_eq!(
+        (&found["jobs"][0]["id"], found["jobs"].as_array().map(Vec::len)),
+        (&ids[7].as_str().into(), Some(1))
+    );
+    let deep = vec!["a"; 17].join(".");
+    for wrong in [
+        "payload=x",
+        "payload=:x",
+        "payload=a..b:x",
+        &format!("payload={deep}:x"),
+        "payload=a:1&payload=b:2",
+        "error=",
+    ] {
+        let refused = site.send("GET", &format!("/v1/jobs?{wrong}"), &[], b"").await?;
+        assert_eq!(
+            (refused.status, refused.json()["code"].as_str()),
+            (400, Some("bad_parameter")),
+            "{wrong}"
+        );
     }
     site.token = None;
     let mut browser = Browser::with(&site, "operator-key").await?;
@@ -187,6 +209,14 @@ async fn a_list_is_paged_and_searched_by_its_address(engine: Engine) -> Result<(
     let found = browser.get(sent.header("location")).await?.body;
     assert_eq!(found.matches("<tr data-id").count(), 5);
     assert!(found.contains("jobforge job list --type rare --queue q"), "the view as a command");
+    let sent = browser.get("/ui/jobs?q=payload.order.id%3A7+error%3A%22no+%5C%22x%5C%22%22").await?;
+    assert_eq!(sent.header("location"), "/ui/jobs?payload=order.id%3A7&error=no+%22x%22");
+    let none = browser.get(sent.header("location")).await?.body;
+    let written = "value=\"payload.order.id:7 error:&#34;no \\&#34;x\\&#34;&#34;\"";
+    assert!(none.contains("No job matches.") && none.contains(written), "{none}");
+    let found = browser.get("/ui/jobs?payload=order.id:7").await?.body;
+    assert_eq!(found.matches("<tr data-id").count(), 1);
+    assert!(found.contains("jobforge job list --payload order.id:7"), "the view as a command");
     let sent = browser.get(&format!("/ui/jobs?q={}", ids[0])).await?;
     assert_eq!(sent.header("location"), format!("/ui/jobs/{}", ids[0]));
     let fault = browser.get("/ui/jobs?q=colour%3Ared").await?;

@@ -2,7 +2,9 @@
 --
 -- $1 tenant, $2 statuses, $3 type, $4 queue, $5 tag, $6 idempotency key, $7 worker (each null for any), $8 only before this
 -- id, $9 limit, $10 the ids, $11 what they are now: ready, scheduled, retrying, quiet or stuck, of which the core has said
--- it; or null. Uses the primary key, once an id.
+-- it; or null, $12 and $13 a place in the payload and the values of which one must be there, or null, $14 what the last error
+-- must have in its message or kind, or null; lower() of collation C knows ASCII only, as SQLite's does. Uses the primary key,
+-- once an id.
 SELECT *
 FROM jobforge_jobs
 WHERE id = ANY ($10::uuid[])
@@ -22,5 +24,11 @@ WHERE id = ANY ($10::uuid[])
     OR ($11 = 'quiet' AND status = 'running' AND heartbeat_due_at < jobforge_now())
     OR ($11 = 'stuck' AND status = 'running')
   )
+  AND (
+    $14::text IS NULL
+    OR strpos(lower(coalesce(error ->> 'message', error::text) COLLATE "C"), lower($14 COLLATE "C")) > 0
+    OR strpos(lower((error ->> 'kind') COLLATE "C"), lower($14 COLLATE "C")) > 0
+  )
+  AND ($12::text[] IS NULL OR payload #> $12 = ANY ($13::jsonb[]))
 ORDER BY id DESC
 LIMIT $9

@@ -2,16 +2,17 @@
 
 use jobforge_core::job::{Job, JobId, WorkerId};
 use jobforge_core::job_state::JobState;
+use jobforge_core::payload_match::PayloadMatch;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::rows::job;
+use super::rows::{Json, job};
 use super::session::{Sql, sql};
 use crate::error::Result;
-use crate::list::{Ask, FEW, Search, Source, so_now};
+use crate::list::{Ask, FEW, Search, Source, fell, so_now};
 use crate::rows::{JobFilter, JobPage, MAX_PAGE};
 use crate::traits::Watchdog;
 
@@ -23,8 +24,23 @@ static FALLEN_TENANT: Sql = sql!("job_ids_fallen_tenant", TEXT_ARRAY, TEXT, UUID
 static KEY: Sql = sql!("job_ids_key", TEXT, UUID, INT8);
 static WORKER: Sql = sql!("job_ids_worker", TEXT, UUID, INT8);
 static FEW_IDS: Sql = sql!("job_ids_few", TEXT_ARRAY, INT8);
-static AMONG: Sql =
-    sql!("job_among", TEXT, TEXT_ARRAY, TEXT, TEXT, TEXT, TEXT, TEXT, UUID, INT8, UUID_ARRAY, TEXT);
+static AMONG: Sql = sql!(
+    "job_among",
+    TEXT,
+    TEXT_ARRAY,
+    TEXT,
+    TEXT,
+    TEXT,
+    TEXT,
+    TEXT,
+    UUID,
+    INT8,
+    UUID_ARRAY,
+    TEXT,
+    TEXT_ARRAY,
+    JSONB_ARRAY,
+    TEXT,
+);
 static READY: Sql = sql!("job_ids_ready", INT8);
 static SCHEDULED: Sql = sql!("job_ids_scheduled", INT8);
 
@@ -32,15 +48,12 @@ impl PostgresStore {
     /// One page of the jobs that match.
     pub(super) async fn page(&self, filter: &JobFilter) -> Result<JobPage> {
         let mut search = Search::new(filter);
-        if let Some(source @ (Source::Suspects | Source::Waiting | Source::Few)) =
-            search.ask().map(|_| search.source())
-        {
-            match self.few(source, filter).await? {
-                Some(ids) => search.saw_all(self.among(&search, &ids).await?),
-                None => search.not_few(),
-            }
+        let watch = self.slow.watch("job_page");
+        while let Some(source) = search.few_of() {
+            let few = self.few(source, &search).await?;
+            search.know(few);
         }
-        while let Some(ask) = search.ask() {
+        while let Some(ask) = search.ask(watch.took()) {
             let ids = self.ids(&search, ask).await?;
             let jobs = self.among(&search, &ids).await?;
             search.saw(ask, ids.len(), ids.last().copied().map(JobId), jobs);
@@ -49,32 +62,39 @@ impl PostgresStore {
     }
 
     /// All ids of a source that holds few jobs, if it does.
-    async fn few(&self, source: Source, filter: &JobFilter) -> Result<Option<Vec<Uuid>>> {
+    async fn few(&self, source: Source, search: &Search<'_>) -> Result<Option<Vec<JobId>>> {
+        let filter = search.filter;
         let (most, at) = (i64::try_from(FEW + 1).unwrap_or(i64::MAX), Now::Database);
         let rows = match (source, filter.state) {
             (Source::Suspects, _) => {
                 let page = self.suspects(&filter.rescue.fast, MAX_PAGE, at).await?;
-                return Ok(Some(so_now(filter, &page).map(|id| id.0).collect()));
+                return Ok(Some(so_now(filter, &page).collect()));
             }
             (Source::Waiting, Some(JobState::Ready)) => self.query(at, &READY, &[&most]).await?,
             (Source::Waiting, _) => self.query(at, &SCHEDULED, &[&most]).await?,
-            _ => self.query(at, &FEW_IDS, &[&words(filter), &most]).await?,
+            _ => self.query(at, &FEW_IDS, &[&words(&search.few_statuses()), &most]).await?,
         };
-        Ok((rows.len() <= FEW).then(|| rows.iter().map(|row| row.get(0)).collect()))
+        Ok((rows.len() <= FEW).then(|| rows.iter().map(|row| JobId(row.get(0))).collect()))
     }
 
     async fn ids(&self, search: &Search<'_>, ask: Ask) -> Result<Vec<Uuid>> {
+        if let Some(ids) = search.known(ask) {
+            return Ok(ids.into_iter().map(|id| id.0).collect());
+        }
         let JobFilter { tenant_id, job_type, queue, tag, idempotency_key, worker, .. } = search.filter;
         let (before, most) = (ask.before.map(|id| id.0), i64::try_from(ask.ids).unwrap_or(i64::MAX));
         let worker = worker.as_ref().map(WorkerId::as_str);
-        let statuses = words(search.filter);
+        let fallen: Vec<Status> = search.statuses().iter().copied().filter(|status| fell(*status)).collect();
+        let statuses = words(&fallen);
         let at = Now::Database;
         let rows = match (search.source(), tenant_id) {
             (Source::Key, _) => self.query(at, &KEY, &[idempotency_key, &before, &most]).await?,
             (Source::Worker, _) => self.query(at, &WORKER, &[&worker, &before, &most]).await?,
             (Source::Tag, _) => self.query(at, &TAG, &[tag, &before, &most]).await?,
-            (Source::Fallen, None) => self.query(at, &FALLEN, &[&statuses, &before, &most]).await?,
-            (Source::Fallen, Some(_)) => {
+            (Source::Fallen | Source::Failures, None) => {
+                self.query(at, &FALLEN, &[&statuses, &before, &most]).await?
+            }
+            (Source::Fallen | Source::Failures, Some(_)) => {
                 self.query(at, &FALLEN_TENANT, &[&statuses, tenant_id, &before, &most]).await?
             }
             (Source::Kinds, _) => {
@@ -84,7 +104,8 @@ impl PostgresStore {
                 self.query(at, &NEWEST, &[&before, &most]).await?
             }
         };
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        let walked = rows.iter().map(|row| JobId(row.get(0))).collect();
+        Ok(search.with_few(ask, walked).into_iter().map(|id| id.0).collect())
     }
 
     /// The jobs among these that match, as many as the page still wants.
@@ -93,13 +114,18 @@ impl PostgresStore {
             return Ok(Vec::new());
         }
         let filter = search.filter;
-        let statuses = (!filter.statuses.is_empty()).then(|| words(filter));
+        let statuses = (!search.statuses().is_empty()).then(|| words(search.statuses()));
         let worker = filter.worker.as_ref().map(WorkerId::as_str);
         let before = filter.before.map(|id| id.0);
         let most = i64::try_from(search.wanted()).unwrap_or(i64::MAX);
         let JobFilter { tenant_id, job_type, queue, tag, idempotency_key, .. } = filter;
         let state = filter.state.map(JobState::as_str);
-        let asked: [&(dyn ToSql + Sync); 11] = [
+        let path = filter.payload.as_ref().map(PayloadMatch::path);
+        let values: Option<Vec<Json>> = filter
+            .payload
+            .as_ref()
+            .map(|asked| asked.values().into_iter().map(|value| Json(value.as_str().to_owned())).collect());
+        let asked: [&(dyn ToSql + Sync); 14] = [
             tenant_id,
             &statuses,
             job_type,
@@ -111,14 +137,17 @@ impl PostgresStore {
             &most,
             &ids,
             &state,
+            &path,
+            &values,
+            &filter.error,
         ];
         let rows = self.query(Now::Database, &AMONG, &asked).await?;
         rows.iter().map(job).collect::<std::result::Result<_, _>>().map_err(|error| self.fault("jobs", error))
     }
 }
 
-fn words(filter: &JobFilter) -> Vec<&'static str> {
-    filter.statuses.iter().copied().map(Status::as_str).collect()
+fn words(statuses: &[Status]) -> Vec<&'static str> {
+    statuses.iter().copied().map(Status::as_str).collect()
 }
 
 #[cfg(test)]

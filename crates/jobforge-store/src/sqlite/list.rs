@@ -4,41 +4,45 @@ use jobforge_core::job::{Job, JobId, WorkerId};
 use jobforge_core::job_state::JobState;
 use jobforge_core::state::Status;
 use jobforge_core::time::Now;
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::rescue;
 use super::rows::{self, limit};
 use super::statements::{self, Sql};
 use super::tx::Tx;
 use crate::error::Result;
-use crate::list::{Ask, FEW, Search, Source, so_now};
+use crate::list::{Ask, FEW, Search, Source, fell, so_now};
 use crate::rows::{JobFilter, JobPage, MAX_PAGE};
 
 /// One page of the jobs that match.
 pub(super) fn page(tx: &Tx<'_>, filter: &JobFilter) -> Result<JobPage> {
     let mut search = Search::new(filter);
-    if let Some(source @ (Source::Suspects | Source::Waiting | Source::Few)) =
-        search.ask().map(|_| search.source())
-    {
-        match few(tx, source, filter)? {
-            Some(ids) => search.saw_all(among(tx, &search, &ids)?),
-            None => search.not_few(),
-        }
+    let watch = tx.home().slow.watch("job_page");
+    while let Some(source) = search.few_of() {
+        let few = few(tx, source, &search)?;
+        search.know(few);
     }
-    while let Some(ask) = search.ask() {
-        let ids = ids(tx, &search, ask)?;
+    while let Some(ask) = search.ask(watch.took()) {
+        let ids = match search.known(ask) {
+            Some(ids) => ids,
+            None => search.with_few(ask, parsed(&ids(tx, &search, ask)?)),
+        };
         let jobs = among(tx, &search, &ids)?;
-        let last = ids.last().and_then(|id| id.parse::<JobId>().ok());
-        search.saw(ask, ids.len(), last, jobs);
+        search.saw(ask, ids.len(), ids.last().copied(), jobs);
     }
     Ok(search.page())
 }
 
+fn parsed(ids: &[String]) -> Vec<JobId> {
+    ids.iter().filter_map(|id| id.parse().ok()).collect()
+}
+
 /// All ids of a source that holds few jobs, if it does.
-fn few(tx: &Tx<'_>, source: Source, filter: &JobFilter) -> Result<Option<Vec<String>>> {
+fn few(tx: &Tx<'_>, source: Source, search: &Search<'_>) -> Result<Option<Vec<JobId>>> {
+    let filter = search.filter;
     if source == Source::Suspects {
         let page = rescue::suspects(tx, &filter.rescue.fast, MAX_PAGE, Now::Database)?;
-        return Ok(Some(so_now(filter, &page).map(|id| id.to_string()).collect()));
+        return Ok(Some(so_now(filter, &page).collect()));
     }
     let most = limit(FEW + 1);
     if source == Source::Waiting {
@@ -48,10 +52,10 @@ fn few(tx: &Tx<'_>, source: Source, filter: &JobFilter) -> Result<Option<Vec<Str
         };
         let ids: Vec<String> =
             tx.prepare(sql)?.all(params![tx.now(Now::Database)?, most], |row| row.get(0))?;
-        return Ok((ids.len() <= FEW).then_some(ids));
+        return Ok((ids.len() <= FEW).then(|| parsed(&ids)));
     }
     let mut ids: Vec<String> = Vec::new();
-    for status in &filter.statuses {
+    for status in search.few_statuses() {
         ids.extend(match status {
             Status::Queued => tx.prepare(&statements::FEW_QUEUED)?.all([most], |row| row.get(0))?,
             Status::Running => tx.prepare(&statements::FEW_RUNNING)?.all([most], |row| row.get(0))?,
@@ -60,7 +64,7 @@ fn few(tx: &Tx<'_>, source: Source, filter: &JobFilter) -> Result<Option<Vec<Str
             }
         });
     }
-    Ok((ids.len() <= FEW).then_some(ids))
+    Ok((ids.len() <= FEW).then(|| parsed(&ids)))
 }
 
 /// The next ids of the source, newest first.
@@ -74,8 +78,9 @@ fn ids(tx: &Tx<'_>, search: &Search<'_>, ask: Ask) -> Result<Vec<String>> {
         Source::Key => keyed(&statements::JOB_IDS_KEY, filter.idempotency_key.as_deref()),
         Source::Worker => keyed(&statements::JOB_IDS_WORKER, filter.worker.as_ref().map(WorkerId::as_str)),
         Source::Tag => keyed(&statements::JOB_IDS_TAG, filter.tag.as_deref()),
-        Source::Fallen => {
-            let mut statuses = filter.statuses.clone();
+        Source::Fallen | Source::Failures => {
+            let mut statuses: Vec<Status> =
+                search.statuses().iter().copied().filter(|status| fell(*status)).collect();
             statuses.sort_unstable();
             statuses.dedup();
             let mut found = Vec::new();
@@ -111,10 +116,22 @@ fn newest(mut ids: Vec<String>, most: usize) -> Vec<String> {
 }
 
 /// The jobs among these that match, as many as the page still wants.
-fn among(tx: &Tx<'_>, search: &Search<'_>, ids: &[String]) -> Result<Vec<Job>> {
+fn among(tx: &Tx<'_>, search: &Search<'_>, ids: &[JobId]) -> Result<Vec<Job>> {
     let filter = search.filter;
-    let statuses = (!filter.statuses.is_empty()).then(|| rows::json(&filter.statuses));
-    tx.prepare(&statements::JOBS_AMONG)?.all(
+    let statuses = (!search.statuses().is_empty()).then(|| rows::json(search.statuses()));
+    let asked = filter.payload.as_ref().map(|asked| (asked, asked.values()));
+    let most = search.wanted();
+    let mut found = 0;
+    // Payloads are looked into where they lie, and only of jobs that match the rest: SQLite's own paths read no escapes.
+    let read = |row: &Row<'_>| {
+        let payload = row.get_ref("payload")?.as_str().unwrap_or_default();
+        if found == most || asked.as_ref().is_some_and(|(asked, values)| !asked.holds(payload, values)) {
+            return Ok(None);
+        }
+        found += 1;
+        rows::job(row).map(Some)
+    };
+    let jobs = tx.prepare(&statements::JOBS_AMONG)?.all(
         params![
             filter.tenant_id,
             statuses,
@@ -124,11 +141,13 @@ fn among(tx: &Tx<'_>, search: &Search<'_>, ids: &[String]) -> Result<Vec<Job>> {
             filter.idempotency_key,
             filter.worker.as_ref().map(WorkerId::as_str),
             filter.before.map(|id| id.to_string()),
-            limit(search.wanted()),
+            limit(if asked.is_some() { ids.len() } else { most }),
             rows::json(ids),
             filter.state.map(JobState::as_str),
             tx.now(Now::Database)?,
+            filter.error,
         ],
-        rows::job,
-    )
+        read,
+    )?;
+    Ok(jobs.into_iter().flatten().collect())
 }

@@ -85,27 +85,19 @@ impl BulkRunner {
 
     /// The next page of jobs, oldest last: what is enqueued meanwhile is not looked at.
     async fn step(&self, operation: &Operation, before: Option<JobId>) -> Result<Progress, StoreError> {
-        let filter = operation.filter.clone();
-        let statuses =
-            if filter.statuses.is_empty() { operation.action.usual().to_vec() } else { filter.statuses };
-        let page = JobFilter {
-            tenant_id: filter.tenant_id,
-            statuses,
-            job_type: filter.job_type,
-            queue: filter.queue,
-            tag: filter.tag,
-            before,
-            limit: STEP,
-            ..JobFilter::default()
-        };
-        let jobs = self.store.jobs(&page).await?;
-        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+        let mut filter = JobFilter { before, limit: STEP, ..operation.filter.clone().into() };
+        if filter.statuses.is_empty() {
+            filter.statuses = operation.action.usual().to_vec();
+        }
+        // A page is a bounded search, so that the turn is kept even where few match.
+        let page = self.store.job_page(&filter).await?;
+        let ids: Vec<JobId> = page.jobs.iter().map(|job| job.id).collect();
         let done = if operation.dry_run { ids.len() } else { self.move_all(operation, &ids).await? };
-        let state = if ids.len() < STEP { OperationState::Done } else { OperationState::Running };
+        let state = if page.next.is_none() { OperationState::Done } else { OperationState::Running };
         Ok(Progress {
             done: done as u64,
             passed_over: (ids.len() - done) as u64,
-            cursor: ids.last().copied(),
+            cursor: page.next.or(ids.last().copied()),
             state,
             error: None,
         })

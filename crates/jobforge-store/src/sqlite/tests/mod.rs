@@ -3,6 +3,7 @@
 mod durability;
 mod opening;
 mod plans;
+mod searching;
 mod waking;
 mod writing;
 
