@@ -17,6 +17,7 @@ use crate::audit::Entry;
 use crate::job::{Attempt, ErrorInfo, Job};
 use crate::json::end_of_string;
 use crate::payload::Payload;
+use crate::payload_match::PayloadMatch;
 use crate::schedule::Definition;
 use crate::settings::Settings;
 
@@ -198,6 +199,19 @@ impl Redactor {
     /// Whether the value of this key is a secret.
     pub fn is_secret(&self, key: &str) -> bool {
         self.says(key) > Says::Nothing
+    }
+
+    /// Why a place may not be searched by whoever is not shown what stands there: a search that finds something tells it.
+    ///
+    /// # Errors
+    /// When a key of the path names a secret.
+    pub fn allow_search(&self, asked: &PayloadMatch) -> Result<(), String> {
+        match asked.path().iter().find(|step| self.is_secret(step)) {
+            Some(step) => Err(format!(
+                "asks for {step:?}, which names a secret; a token that may enqueue can search for it"
+            )),
+            None => Ok(()),
+        }
     }
 
     /// JSON without secrets. Null, `true` and `false` are never hidden: they tell whether there is one. Text that is no

@@ -7,6 +7,8 @@ use axum::extract::Query;
 use axum::http::Uri;
 use jobforge::core::job::WorkerId;
 use jobforge::core::job_state::JobState;
+use jobforge::core::payload_match::PayloadMatch;
+use jobforge::core::redact::Redactor;
 use jobforge::core::schema;
 use jobforge::core::settings::Settings;
 use jobforge::core::state::Status;
@@ -224,7 +226,11 @@ pub(crate) const DLQ: &[Param] = &[
 pub(crate) const MAX_OFFSET: usize = MAX_PAGE - MAX_LIMIT - 1;
 
 /// Reads the filter of a list of jobs; what is stuck is so by the settings.
-pub(crate) fn job_filter(uri: &Uri, settings: &Settings) -> Result<JobFilter, ApiError> {
+pub(crate) fn job_filter(
+    uri: &Uri,
+    settings: &Settings,
+    redactor: Option<&Redactor>,
+) -> Result<JobFilter, ApiError> {
     let rescue = settings.rescue_policy();
     let mut filter = JobFilter { limit: DEFAULT_LIMIT, rescue, ..JobFilter::default() };
     let mut seen: Vec<String> = Vec::new();
@@ -250,7 +256,13 @@ pub(crate) fn job_filter(uri: &Uri, settings: &Settings) -> Result<JobFilter, Ap
             "tag" => filter.tag = Some(value),
             "idempotency_key" => filter.idempotency_key = Some(value),
             "worker" => filter.worker = Some(WorkerId(value)),
-            "payload" => filter.payload = Some(parsed(name, &value)?),
+            "payload" => {
+                let asked: PayloadMatch = parsed(name, &value)?;
+                if let Some(Err(fault)) = redactor.map(|redactor| redactor.allow_search(&asked)) {
+                    return Err(bad(name, &fault));
+                }
+                filter.payload = Some(asked);
+            }
             "error" => filter.error = Some(value),
             "before" => filter.before = Some(parsed(name, &value)?),
             "limit" => filter.limit = limit(&value)?,

@@ -123,10 +123,11 @@ pub(super) async fn list(
     caller: Caller,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let mut filter = query::job_filter(&uri, &app.live.now())?;
+    let redactor = app.redactor_for(&caller);
+    let mut filter = query::job_filter(&uri, &app.live.now(), redactor.as_ref())?;
     filter.tenant_id = caller.tenant(filter.tenant_id)?;
     let page = app.client.job_page(&filter).await?;
-    json(StatusCode::OK, &view::job_list(page, app.redactor_for(&caller).as_ref()))
+    json(StatusCode::OK, &view::job_list(page, redactor.as_ref()))
 }
 
 /// `GET /v1/jobs/{id}`

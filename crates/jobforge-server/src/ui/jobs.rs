@@ -129,7 +129,8 @@ pub(super) async fn page(visit: Visit) -> Result<Response, ApiError> {
             }
         }
     }
-    let mut filter = query::job_filter(&without_receipt(&visit)?, &visit.app.live.now())?;
+    let redactor = visit.app.redactor_for(&visit.caller);
+    let mut filter = query::job_filter(&without_receipt(&visit)?, &visit.app.live.now(), redactor.as_ref())?;
     filter.limit = filter.limit.min(PAGE);
     let search = written(&pairs(&filter));
     list(visit, filter, search, String::new()).await

@@ -23,6 +23,7 @@ use crate::ui::{Browser, PAGES, live_with};
 
 on_both_engines!(
     who_may_only_look_is_never_shown_a_secret,
+    who_may_not_see_a_secret_cannot_find_it_out_by_searching,
     who_puts_jobs_in_or_runs_them_is_given_all,
     no_page_shows_a_secret_to_anybody_unless_an_admin_asks_for_it,
 );
@@ -175,6 +176,31 @@ async fn who_may_only_look_is_never_shown_a_secret(engine: Engine) -> Result<()>
     for error in [&dead["error"], &dead["attempts_made"][0]["error"]] {
         assert_eq!(error["details"]["sent"]["client_secret"], "[redacted]", "{dead}");
     }
+    Ok(())
+}
+
+async fn who_may_not_see_a_secret_cannot_find_it_out_by_searching(engine: Engine) -> Result<()> {
+    let (mut site, _kept) = guarded_on(engine).await?;
+    let planted = plant(&mut site).await?;
+    let guess = format!("payload=db.password:{PLANTED}");
+    let found = async |site: &Site, search: &str| {
+        let answer = site.get(&format!("/v1/jobs?{search}")).await?;
+        let found = answer.json()["jobs"].as_array().map(Vec::len);
+        anyhow::Ok((answer, found))
+    };
+    // Bulk operations need nobody who is not shown all.
+    site.token = Some("operator-key".to_owned());
+    assert_eq!(found(&site, &guess).await?.1, Some(planted.jobs.len()));
+    let viewer = token(&site, Scope::Read, None).await?.1;
+    site.token = Some(viewer.clone());
+    for guess in [guess.as_str(), "payload=list.0.apiKey:no"] {
+        let (answer, _) = found(&site, guess).await?;
+        assert!(answer.status == 400 && answer.body.contains("names a secret"), "{answer:?}");
+    }
+    assert_eq!(found(&site, "payload=db.user:ada").await?.1, Some(planted.jobs.len()));
+    site.token = None;
+    let page = Browser::with(&site, &viewer).await?.get(&format!("/ui/jobs?{guess}")).await?;
+    assert!(page.status == 400 && page.body.contains("names a secret"), "{page:?}");
     Ok(())
 }
 
