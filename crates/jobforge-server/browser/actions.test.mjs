@@ -1,4 +1,5 @@
-// Every deed of the dashboard, done by its button: with scripts and without, and by nobody who may not.
+// Every deed of the dashboard, done by its button, and secrets shown to who asks: with scripts and without, and by nobody
+// who may not.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
@@ -162,6 +163,35 @@ for (const scripts of [true, false]) {
   });
 }
 
+for (const scripts of [true, false]) {
+  test(`secrets are hidden until an admin asks for them, and stay while they are read, ${scripts ? 'with' : 'without'} scripts`, { timeout: 60_000 }, async () => {
+    const { page, complaints, context } = await enter(browser, fleet, { scripts });
+    const secret = 'hunter22-of-the-browser-test';
+    const id = await fleet.enqueue({ type: 'wrong.secret', payload: { order: 17, api_key: secret }, ...LATER });
+    const shows = async () => (await page.content()).includes(secret);
+    await page.goto(`/ui/jobs/${id}`);
+    assert.ok(!(await shows()) && (await page.textContent('main')).includes('1 value is hidden'));
+    await page.click(`a[href^="/ui/act/job-reveal/${id}?"]`);
+    await page.fill('.ask #reason', 'said the browser test');
+    await page.click('.ask form button');
+    await page.waitForSelector('[data-still]');
+    assert.ok(await shows());
+    if (scripts) {
+      assert.deepEqual(await unreadable(page), []);
+      const refreshed = () => page.waitForResponse((answer) => answer.request().resourceType() === 'fetch' && answer.url().includes('/ui/act/job-reveal/'));
+      await refreshed();
+      // Whoever asks again has dealt with the answer before.
+      await refreshed();
+      assert.ok(await shows());
+    }
+    await page.click('[data-still] a');
+    await page.waitForURL(`**/ui/jobs/${id}`);
+    assert.ok(!(await shows()));
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
+}
+
 test('who only looks has no button, and no address does what a button would', { timeout: 120_000 }, async () => {
   const { token } = await fleet.call('POST', '/v1/tokens', { name: 'viewer', scopes: ['read'] });
   const { page, context } = await enter(browser, fleet, { token });
@@ -170,7 +200,7 @@ test('who only looks has no button, and no address does what a button would', { 
     assert.equal(answer.status(), 200, path);
     assert.equal(await page.locator('a[href^="/ui/act/"], form[action^="/ui/jobs/"]').count(), 0, path);
   }
-  for (const name of Object.keys(deeds)) {
+  for (const name of [...Object.keys(deeds), 'job-reveal']) {
     const path = `/ui/act/${name}/${known.dead}`;
     assert.equal((await page.goto(path)).status(), 403, path);
     const posted = await page.evaluate(async (path) => (await fetch(path, { method: 'POST', body: new URLSearchParams({ reason: 'x' }) })).status, path);
