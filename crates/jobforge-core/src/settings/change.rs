@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::registry::{Effect, Kind, SETTINGS, Unit};
+use super::registry::SETTINGS;
 use super::resolve::{Layers, SettingError, find, normalise, resolve, unknown};
+use super::setting::{Effect, Kind, Unit};
 
 /// One stored setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,8 +8,10 @@ mod change;
 mod groups;
 mod registry;
 mod resolve;
+mod setting;
 
 pub use change::{Change, ChangeRefused, Stored, StoredSetting, check_changes, flag_key, flag_name};
 pub use groups::GROUPS;
-pub use registry::{Effect, EnvName, Kind, SETTINGS, Setting, Unit};
+pub use registry::SETTINGS;
 pub use resolve::{Layers, Resolved, SettingError, Settings, Source, resolve};
+pub use setting::{Effect, EnvName, Kind, Setting, Unit};

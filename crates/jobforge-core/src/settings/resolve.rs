@@ -5,7 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::registry::{Kind, SETTINGS, Setting, Unit};
+use super::registry::SETTINGS;
+use super::setting::{Kind, Setting, Unit};
 use crate::claim::{Bounds, TypeBounds};
 use crate::enqueue::check_name;
 use crate::heartbeat::BeatPolicy;
