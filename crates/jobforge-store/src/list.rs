@@ -25,7 +25,7 @@ const BOUND: usize = 3_000;
 /// Ids that the first step takes of a search that reads payloads; each further one takes twice as many.
 const FIRST_STEP: usize = 50;
 /// After which a search that reads payloads begins no further step.
-const READING: Duration = Duration::from_millis(30);
+const READING: Duration = Duration::from_millis(15);
 
 /// Where a search takes its ids from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
