@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::settings::Settings;
 
 /// Waiting or running jobs of each kind that are looked at, of all tenants together, the first due first.
-pub const LOOK: usize = 10_000;
+pub const LOOK: usize = 7_500;
 /// Failed, and dead, jobs of one tenant that are counted, the newest first.
 pub const MOST_FALLEN: u64 = 1000;
 /// Tenants whose names are looked through; who has more searches by the beginning of a name.
