@@ -22,10 +22,10 @@ pub(crate) const FEW: usize = 2_000;
 const STEP: usize = 500;
 /// Jobs that one page looks at; where it stops, the next one goes on.
 const BOUND: usize = 3_000;
-/// Ids that the first step takes of a search that reads payloads; each further one takes twice as many.
+/// Ids that the first step takes of a search that reads payloads; each further one takes twice as many, if they fit.
 const FIRST_STEP: usize = 50;
-/// After which a search that reads payloads begins no further step.
-const READING: Duration = Duration::from_millis(15);
+/// How long the steps of a search that reads payloads may take together, by its pace so far.
+const READING: Duration = Duration::from_millis(30);
 
 /// Where a search takes its ids from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,12 +139,13 @@ impl<'f> Search<'f> {
 
     /// The next step, after so long; or nothing when the page is full or its search at an end.
     pub(crate) fn ask(&self, taken: Duration) -> Option<Ask> {
-        let is_late = reads(self.filter) && self.looked_at > 0 && taken >= READING;
+        let fits = self.fits(taken);
+        let is_late = reads(self.filter) && self.looked_at > 0 && fits < FIRST_STEP;
         if self.exhausted || self.found.len() > self.limit || self.looked_at >= BOUND || is_late {
             return None;
         }
         let ids = if reads(self.filter) {
-            self.step
+            self.step.min(fits.max(FIRST_STEP))
         } else if self.few.is_some() && self.source != Source::Failures {
             FEW + 1
         } else if knows_all(self.source, self.filter) {
@@ -153,6 +154,13 @@ impl<'f> Search<'f> {
             self.wanted().max(STEP)
         };
         Some(Ask { before: self.cursor, ids })
+    }
+
+    /// How many more ids fit into the time that is left, at the pace so far.
+    fn fits(&self, taken: Duration) -> usize {
+        let left = READING.saturating_sub(taken).as_nanos();
+        let fits = left.saturating_mul(self.looked_at as u128) / taken.as_nanos().max(1);
+        usize::try_from(fits).unwrap_or(usize::MAX)
     }
 
     /// The ids of a step that need no further look.
@@ -405,6 +413,9 @@ mod tests {
         let ask = late.ask(READING).expect("each page gets further");
         late.saw(ask, ask.ids, Some(JobId::new()), Vec::new());
         assert_eq!(late.ask(READING), None);
+        assert_eq!(late.ask(READING * 2 / 3), None, "another fifty would take too long");
+        assert_eq!(late.ask(READING / 3).map(|ask| ask.ids), Some(100), "no more than fits");
+        assert_eq!(late.ask(READING * 2 / 5).map(|ask| ask.ids), Some(75));
         assert!(late.page().stopped_early);
     }
 }
