@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,7 +14,7 @@ use nix::unistd::Pid;
 use testkit::postgres::TestDatabase;
 
 use crate::stages::{Outcome, Run};
-use crate::{beside_this_program, python, repository, run as run_command, this_build};
+use crate::{beside_this_program, python, repository, this_build};
 
 /// Cases of each operation, beside the ones that try each limit.
 const CASES: &str = "10";
@@ -37,17 +38,24 @@ pub(crate) fn any_seed() -> String {
 pub(crate) fn check(run: &mut Run, seed: &str) -> Result<Outcome> {
     let program = python::program("schemathesis", "bin/schemathesis")?;
     let jobforge = this_build()?;
-    ask("SQLite", &program, &jobforge, None, seed)?;
     let Some(cluster) = &run.cluster else {
         bail!("failed to find a PostgreSQL: its stage comes before this one")
     };
     let database = TestDatabase::create_on(cluster.server(), None)?;
-    ask("PostgreSQL", &program, &jobforge, Some(&database.url()), seed)?;
+    let url = database.url();
+    println!("SCHEMATHESIS_SEED={seed}, SQLite and PostgreSQL at the same time");
+    // Who asks uses one core, and what was asked little of another.
+    thread::scope(|scope| {
+        let sqlite = scope.spawn(|| ask("SQLite", &program, &jobforge, None, seed));
+        let postgres = scope.spawn(|| ask("PostgreSQL", &program, &jobforge, Some(&url), seed));
+        [sqlite, postgres].map(|asked| asked.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+    .into_iter()
+    .collect::<Result<()>>()?;
     Ok(Outcome::Passed)
 }
 
 fn ask(engine: &str, program: &Path, jobforge: &Path, url: Option<&str>, seed: &str) -> Result<()> {
-    println!("{engine}, SCHEMATHESIS_SEED={seed}");
     let home = beside_this_program(&format!("api-{}", engine.to_lowercase()))?;
     if home.exists() {
         fs::remove_dir_all(&home).with_context(|| format!("failed to empty {}", home.display()))?;
@@ -68,12 +76,15 @@ fn ask(engine: &str, program: &Path, jobforge: &Path, url: Option<&str>, seed: &
             "off",
         ])
         .args(["--header", &format!("Authorization: Bearer {ADMIN_TOKEN}")]);
-    run_command(&mut asked).with_context(|| {
-        format!(
-            "{engine}: answers differ from docs/openapi.json; the server's log is {}",
-            server.log.display()
-        )
-    })
+    let told = asked.output().with_context(|| format!("failed to run {}", program.display()))?;
+    // In one piece, so that those of two engines do not mix.
+    println!("{engine}\n{}{}", String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+    ensure!(
+        told.status.success(),
+        "{engine}: answers differ from docs/openapi.json; the server's log is {}",
+        server.log.display()
+    );
+    Ok(())
 }
 
 /// A server, ended when it is dropped.
