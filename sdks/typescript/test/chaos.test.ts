@@ -14,6 +14,8 @@ const WORKERS = 4;
 const JOBS = 120;
 const KILLS = 8;
 const LEASE_MS = 3000;
+/** What a process that thaws may take to see that its lease is over; an overdue timer of a handler may fire before. */
+const WAKE_MS = 500;
 
 /** Mulberry32: the same seed makes the same choices. */
 function random(seed: number): () => number {
@@ -58,8 +60,8 @@ test("workers that are killed and frozen at random, behind a bad network, lose n
         victim.signal("SIGSTOP");
         const from = moment();
         await setTimeout(LEASE_MS * 1.3);
-        still.push({ pid: victim.pid, from, to: moment() });
         victim.signal("SIGCONT");
+        still.push({ pid: victim.pid, from, to: moment() + WAKE_MS });
         continue;
       }
       await victim.end("SIGKILL");
@@ -83,7 +85,7 @@ test("workers that are killed and frozen at random, behind a bad network, lose n
   }
 });
 
-/** Times in which a process did nothing: frozen, or dead for good. */
+/** Times in which a process did nothing of its own will: frozen and waking up, or dead for good. */
 interface Still {
   pid: number;
   from: number;
