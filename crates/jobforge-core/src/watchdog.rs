@@ -42,6 +42,9 @@ pub struct Survey {
     pub active: u32,
     /// Active workers whose lease has run out.
     pub overdue: u32,
+    /// Those, and active workers that have not renewed for half their lease, which is two renewals missed. Workers by SQL
+    /// count only when their lease has run out: they need not say that they leave.
+    pub silent: u32,
     /// The shortest lease that workers get which let it grow ([`crate::worker::least_lease`]), as stored.
     pub least_lease: Duration,
     /// Until when nothing may be claimed, because a standby has taken over and may not know of the last claims.
@@ -70,8 +73,8 @@ pub enum Guard {
     Failover,
     /// A large part of the fleet seems lost at once.
     MassLoss {
-        /// Workers whose lease has run out.
-        overdue: u32,
+        /// Workers whose lease has run out or that have missed renewals.
+        silent: u32,
         /// Of so many.
         active: u32,
     },
@@ -174,8 +177,8 @@ impl std::fmt::Display for Guard {
                 write!(f, "the database's clock and this machine's went apart by {}", words(*by))
             }
             Self::Failover => write!(f, "a standby has taken over as the database"),
-            Self::MassLoss { overdue, active } => {
-                write!(f, "{overdue} of {active} workers seem lost at once without proof")
+            Self::MassLoss { silent, active } => {
+                write!(f, "{silent} of {active} workers seem lost at once without proof")
             }
         }
     }
@@ -251,19 +254,20 @@ impl Guards {
     }
 
     fn brake(&mut self, seen: &Survey) -> Leave {
+        // Who is cut off at one moment last renewed at different ones: when the first lease runs out, the others are silent
+        // for most of theirs. Counting only what has run out would believe these one by one.
         let believed = ALWAYS_BELIEVED.max(seen.active.saturating_mul(BELIEVED_PERCENT) / 100);
-        if seen.overdue <= believed && self.mass_since.is_none() {
-            return Leave::FREE;
-        }
-        if seen.overdue == 0 {
+        let until = |began| add(began, DEFAULT_WORKER_LEASE);
+        let releases = self.mass_since.is_some_and(|began| seen.as_of >= until(began));
+        // When the others are heard again, those that are not are lost by themselves; what is being released stays in parts.
+        if seen.overdue == 0 || (seen.silent <= believed && !releases) {
             self.mass_since = None;
             return Leave::FREE;
         }
         let began = *self.mass_since.get_or_insert(seen.as_of);
-        let until = add(began, DEFAULT_WORKER_LEASE);
-        let guard = Guard::MassLoss { overdue: seen.overdue, active: seen.active };
-        let expire = if seen.as_of < until { 0 } else { seen.overdue.div_ceil(RELEASE_PARTS) };
-        Leave { grant: Grant::Nothing, expire, held: Some((guard, until)) }
+        let guard = Guard::MassLoss { silent: seen.silent, active: seen.active };
+        let expire = if releases { seen.overdue.div_ceil(RELEASE_PARTS) } else { 0 };
+        Leave { grant: Grant::Nothing, expire, held: Some((guard, until(began))) }
     }
 }
 
@@ -379,6 +383,7 @@ mod tests {
             last_sign_at: sign.map(at),
             active,
             overdue,
+            silent: overdue,
             least_lease: Duration::ZERO,
             claims_from: None,
         }
@@ -517,6 +522,31 @@ mod tests {
         assert_eq!(guards.judge(&seen(121, Some(118), 100, 31), s(121)).expire, 4);
         assert_eq!(guards.judge(&seen(122, Some(118), 96, 27), s(122)).expire, 3);
         assert_eq!(guards.judge(&seen(123, Some(118), 70, 0), s(123)), Leave::FREE);
+    }
+
+    #[test]
+    fn workers_that_are_cut_off_at_one_moment_are_held_before_the_first_of_them_is_believed() {
+        let mut guards = settled();
+        // They renewed at different moments, so that one lease a second runs out, and none is silent for less than half.
+        let cut = |second: u32, overdue| {
+            let (at, sign) = (i64::from(second), Some(i64::from(second) - 1));
+            Survey { silent: 5, ..seen(at, sign, 10, overdue) }
+        };
+        assert_eq!(guards.judge(&cut(101, 0), s(101)), Leave::FREE, "nothing is to be believed yet");
+        for second in 102..122 {
+            let leave = guards.judge(&cut(second, (second - 101).min(5)), s(second.into()));
+            assert_eq!(leave.expire, 0, "at second {second}");
+            assert_eq!(leave.held.map(|(guard, _)| guard), Some(Guard::MassLoss { silent: 5, active: 10 }));
+        }
+        assert_eq!(guards.judge(&cut(122, 5), s(122)).expire, 1);
+    }
+
+    #[test]
+    fn who_stays_silent_while_the_others_are_heard_again_is_believed_lost_at_once() {
+        let mut guards = settled();
+        let silent = |second, silent| Survey { silent, ..seen(second, Some(second - 1), 10, 1) };
+        assert_eq!(guards.judge(&silent(101, 4), s(101)).expire, 0);
+        assert_eq!(guards.judge(&silent(102, 1), s(102)), Leave::FREE);
     }
 
     #[test]

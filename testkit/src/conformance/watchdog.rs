@@ -46,17 +46,19 @@ pub async fn a_survey_counts_the_workers_and_tells_the_last_sign_of_any_watchdog
 ) -> Result<()> {
     let empty = store.survey(at(0)).await?;
     assert_eq!((empty.as_of, empty.last_sign_at), (moment(0), None));
-    assert_eq!((empty.active, empty.overdue), (0, 0));
+    assert_eq!((empty.active, empty.overdue, empty.silent), (0, 0, 0));
     register_for(&store, "worker-00000001", s(20), at(0)).await?;
     register_for(&store, "worker-00000002", s(60), at(0)).await?;
     let left = register_for(&store, "worker-00000003", s(20), at(0)).await?;
     store.leave(&left, "done", at(1)).await?;
     store.watchdog_sign("host-a:7", s(60), None, at(12)).await?;
     store.watchdog_sign("host-b:8", s(60), None, at(10)).await?;
-    let Survey { active, overdue, last_sign_at, .. } = store.survey(at(20)).await?;
+    assert_eq!(store.survey(at(10)).await?.silent, 0, "half a lease without a word is none too long");
+    let Survey { active, overdue, silent, last_sign_at, .. } = store.survey(at(20)).await?;
     assert_eq!((active, overdue, last_sign_at), (2, 0, Some(moment(12))), "on its last moment a lease holds");
-    let Survey { active, overdue, .. } = store.survey(at(21)).await?;
-    assert_eq!((active, overdue), (2, 1));
+    assert_eq!(silent, 1, "the one with the long lease has time");
+    let Survey { active, overdue, silent, .. } = store.survey(at(31)).await?;
+    assert_eq!((active, overdue, silent), (2, 1, 2));
     Ok(())
 }
 

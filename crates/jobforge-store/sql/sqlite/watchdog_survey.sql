@@ -5,6 +5,8 @@ SELECT
     (SELECT max(last_sign_at) FROM jobforge_watchdogs),
     count(*),
     count(*) FILTER (WHERE lease_expires_at < ?1),
+    -- Half of a lease in microseconds.
+    count(*) FILTER (WHERE lease_expires_at - granted_ms * 500 < ?1),
     (SELECT least_lease_ms FROM jobforge_fleet WHERE one = 1)
 FROM jobforge_workers
 WHERE state IN ('live', 'draining');

@@ -46,10 +46,11 @@ impl PostgresStore {
                 last_sign_at: row.try_get(1)?,
                 active: some(row.try_get(2)?),
                 overdue: some(row.try_get(3)?),
-                least_lease: duration(row, 4)?.unwrap_or_default(),
-                claims_from: row.try_get(5)?,
+                silent: some(row.try_get(4)?),
+                least_lease: duration(row, 5)?.unwrap_or_default(),
+                claims_from: row.try_get(6)?,
             };
-            Ok((seen, row.try_get(6)?))
+            Ok((seen, row.try_get(7)?))
         };
         let seen = rows.first().map(read).transpose().map_err(|error| self.fault("survey", error))?;
         seen.ok_or_else(|| StoreError::Failed {

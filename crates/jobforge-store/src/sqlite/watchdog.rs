@@ -21,7 +21,8 @@ pub(super) fn survey(tx: &Tx<'_>, at: Now) -> Result<Survey> {
             last_sign_at: maybe_at(row, 0)?,
             active: row.get(1)?,
             overdue: row.get(2)?,
-            least_lease: Duration::from_millis(row.get::<_, i64>(3)?.unsigned_abs()),
+            silent: row.get(3)?,
+            least_lease: Duration::from_millis(row.get::<_, i64>(4)?.unsigned_abs()),
             claims_from: None,
         })
     })?;

@@ -31,7 +31,7 @@ pub(crate) struct Board {
     pub(crate) set_back: Duration,
     /// Since when nothing goes wrong any more.
     pub(crate) quiet_since: Option<Duration>,
-    /// When so many workers were overdue at once that the watchdog hesitates.
+    /// When so many workers were silent at once that the watchdog hesitates.
     pub(crate) crowded_at: Option<Duration>,
     /// Since when at least one watchdog has had nothing to hinder it.
     pub(crate) watched_since: Option<Duration>,
@@ -100,7 +100,7 @@ enum TroubleKind {
     Slow,
 }
 
-/// So many workers may be overdue at once before the watchdog hesitates.
+/// So many workers may be silent at once before the watchdog hesitates.
 const FEW: usize = 3;
 /// Shorter troubles must cost nobody anything.
 const NO_EXCUSE: Duration = Duration::from_secs(4);
@@ -138,9 +138,10 @@ impl Known {
 }
 
 impl Board {
-    /// Workers that are not known to have ended, though their lease has run out.
-    fn overdue(&self) -> usize {
-        self.workers.values().filter(|worker| worker.active && worker.until < self.now).count()
+    /// Workers that are not known to have ended, though they have not renewed for half their lease.
+    fn silent(&self) -> usize {
+        let silent = |worker: &&Incarnation| worker.active && worker.until < self.now + worker.lease / 2;
+        self.workers.values().filter(silent).count()
     }
 
     /// Lets time pass.
@@ -151,7 +152,7 @@ impl Board {
             process.unhindered_since =
                 if free { Some(process.unhindered_since.unwrap_or(now)) } else { None };
         }
-        if self.overdue() > FEW {
+        if self.silent() > FEW {
             self.crowded_at = Some(now);
         }
         let servers = self.processes.values().filter(|process| process.role == Role::Server);

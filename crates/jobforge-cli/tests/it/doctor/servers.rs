@@ -85,10 +85,6 @@ fn process_workers_that_all_fall_silent_at_once_are_held_and_that_is_what_is_tol
     for worker in workers {
         worker.kill();
     }
-    // They began at different moments, as fast as the machine was, and each is believed dead by itself.
-    site.sql(
-        "UPDATE jobforge_workers SET lease_expires_at = (SELECT max(lease_expires_at) FROM jobforge_workers)",
-    );
     let held = until_only(&site.home, "servers.held");
     says(&held, "evidence", "a large part of the fleet fell silent at once");
     says(&held, "because", "mass_loss");
