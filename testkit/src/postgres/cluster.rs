@@ -28,7 +28,7 @@ pub enum Durability {
     OrderlyStop,
     /// A crash of the server process too, but not of the machine. For tests that crash the server and count.
     ServerCrash,
-    /// Everything that PostgreSQL promises in production. For benchmarks.
+    /// Everything that PostgreSQL promises in production, on a disk. For benchmarks.
     Full,
 }
 
@@ -41,9 +41,6 @@ pub struct ClusterOptions {
     pub max_connections: u32,
     /// Further lines of postgresql.conf, which win over the others.
     pub settings: Vec<(String, String)>,
-    /// Where the cluster's directory is made. The account that runs the server must be able to enter it, and its
-    /// path must be short enough for a unix socket. The temporary directory if `None`.
-    pub parent_directory: Option<PathBuf>,
     /// Variables of the server's environment.
     pub environment: Vec<(String, String)>,
     /// Keeps what the databases hold on a disk of its own, of so many MiB, apart from the server's log of changes. It lasts
@@ -58,7 +55,6 @@ impl Default for ClusterOptions {
             shared_buffers: "128MB".to_owned(),
             max_connections: 300,
             settings: Vec::new(),
-            parent_directory: None,
             environment: Vec::new(),
             databases_on_mib: None,
         }
@@ -99,7 +95,11 @@ impl Cluster {
     pub fn start(options: &ClusterOptions) -> Result<Self> {
         let binaries = find_binaries()?;
         let account = Account::for_servers()?;
-        let directory = host::private_directory(options.parent_directory.as_deref(), account)?;
+        let parent = match options.durability {
+            Durability::Full => host::short_temporary_directory(),
+            Durability::OrderlyStop | Durability::ServerCrash => host::fastest_directory(),
+        };
+        let directory = host::private_directory(&parent, account)?;
         let pid_file = directory.join("data/postmaster.pid");
         let guardian = Guardian::start(&Charge { signal: "QUIT", pid_file, directory: directory.clone() })?;
         let mut cluster = Self {

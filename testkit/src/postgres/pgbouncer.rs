@@ -44,7 +44,7 @@ impl PgBouncer {
         let program = find_program("pgbouncer")
             .context("failed to find pgbouncer in PATH or /usr/sbin\nhint: apt-get install pgbouncer")?;
         let account = Account::for_servers()?;
-        let directory = host::private_directory(None, account)?;
+        let directory = host::private_directory(&host::short_temporary_directory(), account)?;
         let guardian = Guardian::start(&Charge {
             // It has no state to lose, and the meaning of its other signals has changed between versions.
             signal: "KILL",
