@@ -56,11 +56,14 @@ pub fn find_binaries() -> Result<Binaries> {
     }
 }
 
-/// Finds `psql`, the server's own before the one in PATH: Debian's is a Perl wrapper that takes ten times as long.
+/// Finds `psql`, one beside a server before the one in PATH: Debian's is a Perl wrapper that takes ten times as long. Any
+/// version does, so that none is asked for its own.
 pub(super) fn find_psql() -> Result<PathBuf> {
-    let beside_the_server = find_binaries().ok().map(|binaries| binaries.program("psql"));
-    beside_the_server
-        .filter(|path| path.is_file())
+    let beside = |directory: PathBuf| Some(directory.join("psql")).filter(|path| path.is_file());
+    let in_path = find_program("pg_ctl").and_then(|pg_ctl| real_directory(&pg_ctl));
+    in_path
+        .and_then(beside)
+        .or_else(|| versioned_directories().into_iter().find_map(beside))
         .or_else(|| find_program("psql"))
         .context("failed to find psql\nhint: apt-get install postgresql-client")
 }

@@ -29,7 +29,7 @@ impl TestDatabase {
         let name = format!("jf_test_{}", Uuid::new_v4().simple());
         // template0 rather than the default: nobody can be connected to it, which would make the copy fail.
         let template = template.unwrap_or("template0");
-        server.psql(&format!("CREATE DATABASE {name} TEMPLATE {template}"))?;
+        server.ask(&format!("CREATE DATABASE {name} TEMPLATE {template}"))?;
         Ok(Self { server: server.clone(), name })
     }
 
@@ -61,6 +61,6 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         // The server may be stopped, on purpose or because the test failed. It takes the database with it then.
-        let _ = self.server.psql(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        let _ = self.server.ask(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
     }
 }

@@ -4,6 +4,7 @@ use std::io::{Seek, Write};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use tokio_postgres::{NoTls, SimpleQueryMessage};
 use uuid::Uuid;
 
 use super::binaries::find_psql;
@@ -78,13 +79,13 @@ impl Server {
             return Ok(name.to_owned());
         }
         let draft = format!("{name}_{}", &Uuid::new_v4().simple().to_string()[..12]);
-        self.psql(&format!("CREATE DATABASE {draft} TEMPLATE template0"))?;
+        self.ask(&format!("CREATE DATABASE {draft} TEMPLATE template0"))?;
         let published = match setup(self.url_of(&draft)).await {
             Ok(()) => self.publish(&draft, name),
             Err(error) => Err(error.context(format!("failed to prepare template {name}"))),
         };
         if published.is_err() {
-            self.psql(&format!("DROP DATABASE {draft} WITH (FORCE)"))?;
+            self.ask(&format!("DROP DATABASE {draft} WITH (FORCE)"))?;
         }
         match published {
             Err(error) if !self.has_database(name)? => Err(error),
@@ -102,8 +103,26 @@ impl Server {
     }
 
     pub(super) fn has_database(&self, name: &str) -> Result<bool> {
-        let count = self.psql(&format!("SELECT count(*) FROM pg_database WHERE datname = '{name}'"))?;
-        Ok(count.trim() != "0")
+        Ok(self.ask(&format!("SELECT FROM pg_database WHERE datname = '{name}'"))? > 0)
+    }
+
+    /// Runs one statement on the maintenance database, and returns how many rows it answers. Every test that has a database
+    /// of its own does so three times; to start a psql for that took a tenth of the processor's time of a run.
+    pub(super) fn ask(&self, statement: &str) -> Result<usize> {
+        // The caller may be in a runtime already, in which no other can be waited for.
+        let asked = std::thread::scope(|scope| {
+            let asks = || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(async {
+                    let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await?;
+                    tokio::spawn(connection);
+                    anyhow::Ok(client.simple_query(statement).await?)
+                })
+            };
+            scope.spawn(asks).join().expect("asking does not panic")
+        });
+        let answers = asked.with_context(|| format!("failed to run `{statement}` on {}", self.url))?;
+        Ok(answers.iter().filter(|answer| matches!(answer, SimpleQueryMessage::Row(_))).count())
     }
 }
 
