@@ -198,6 +198,8 @@ pub(crate) async fn renew_loop(pool: Arc<Pool>) {
                 pool.renewed(sent, reliance.lease());
                 if renewal.restart && pool.begin_restart() {
                     restart = restart::begin(&pool);
+                    // Others are to see at once that it drains.
+                    pool.renew_soon.notify_one();
                 }
                 // What was claimed last may be unknown to a database that has taken over: it is asked for every job.
                 if epoch.replace(renewal.epoch) != Some(renewal.epoch) {

@@ -13,7 +13,7 @@ use jobforge::core::worker::{WorkerRow, WorkerState};
 use jobforge::live::{Follower, OwnSettings};
 use jobforge::store::WorkerStore;
 use jobforge::store::rows::RestartTold;
-use jobforge::{JobContext, JobError, change_settings};
+use jobforge::{JobContext, JobError, change_settings, clock};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,8 @@ use crate::common::{Db, HANG, SELDOM, Task, ended_detail, enqueue, eventually, j
 const LONG_LEASE: Duration = Duration::from_secs(120);
 /// Short enough that the next renewal comes soon where nobody can be woken.
 const SHORT_LEASE: Duration = Duration::from_millis(1200);
+/// A worker that has not renewed for so long has nothing more to say for a while.
+const REST: Duration = Duration::from_secs(1);
 /// How long jobs may take when their worker restarts.
 const MOMENT: Duration = Duration::from_millis(100);
 
@@ -52,6 +54,12 @@ async fn a_worker_that_is_told_to_restart_finishes_what_it_has_and_begins_anew(d
     let before = worker.id();
     let held = enqueue(&db.client, "held").await;
     job_when(&db.client, held, "it runs", |job| job.status == Status::Running).await;
+    // What woke it at its start must not help it to be seen to drain.
+    until("it rests", || async {
+        let silent = since(clock::wall(), row(&db, &before).await.last_heartbeat_at);
+        (silent > REST).then_some(())
+    })
+    .await;
     tell(&db, &before).await;
     until("it drains", || async { (row(&db, &before).await.state == WorkerState::Draining).then_some(()) })
         .await;
