@@ -4,7 +4,7 @@ use anyhow::Result;
 use jobforge::core::audit::AuditFilter;
 use jobforge::core::token::Scope;
 
-use crate::harness::{database, guarded, serve, site, with_tokens};
+use crate::harness::{database, guarded, serve, site, until, with_tokens};
 use crate::tokens::token;
 use crate::ui::{Browser, PAGES, live_with, proof};
 
@@ -85,7 +85,10 @@ async fn a_wrong_token_opens_nothing_and_is_counted_like_any_other() -> Result<(
         assert_eq!(welcome.header("location"), "/ui", "{elsewhere}");
     }
     let about = AuditFilter { action: Some("auth.failed".to_owned()), ..AuditFilter::default() };
-    assert_eq!(site.client.store().audit(&about, 10).await?.len(), 1);
+    // It is written down beside the answer.
+    let written = async || anyhow::Ok(site.client.store().audit(&about, 10).await?.len());
+    until("it is written down", async || Ok(written().await? > 0)).await?;
+    assert_eq!(written().await?, 1);
     Ok(())
 }
 
