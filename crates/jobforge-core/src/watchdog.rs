@@ -42,8 +42,8 @@ pub struct Survey {
     pub active: u32,
     /// Active workers whose lease has run out.
     pub overdue: u32,
-    /// Those, and active workers that have not renewed for half their lease, which is two renewals missed. Workers by SQL
-    /// count only when their lease has run out: they need not say that they leave.
+    /// Those, and active workers that have not renewed for half their lease: the second renewal is missing, or the first of a
+    /// worker that holds nothing. Workers by SQL count only when their lease has run out: they need not say that they leave.
     pub silent: u32,
     /// The shortest lease that workers get which let it grow ([`crate::worker::least_lease`]), as stored.
     pub least_lease: Duration,

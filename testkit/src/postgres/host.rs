@@ -16,7 +16,7 @@ const LONGEST_PARENT_BYTES: usize = 60;
 
 /// What Linux keeps in memory.
 const MEMORY: &str = "/dev/shm";
-/// A run of all tests takes a tenth of it.
+/// A run of all tests takes about a twentieth of it.
 const MEMORY_NEEDED: u64 = 8 << 30;
 
 /// Below the ephemeral range of Linux and macOS. Inside it, a client that keeps trying to reach a stopped server can
